@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs';
+import { constants as os } from 'node:os';
+import path from 'node:path';
+
+/**
+ * What the addon (binding.c) offers: system calls that Node has no words for, and no policy.
+ * Every call answers a value >= 0, or -errno; none throws. File descriptors belong to the caller, who
+ * closes them with {@link Binding.close}.
+ */
+export interface Binding {
+  /**
+   * A non-blocking, close-on-exec AF_NETLINK socket of `protocol`, bound, in the network namespace that
+   * `netnsFd` refers to (-1: this process's own). Needs CAP_SYS_ADMIN for another namespace.
+   */
+  openNetlink(protocol: number, netnsFd: number): number;
+  /** send(2): the bytes sent. */
+  send(fd: number, bytes: Uint8Array): number;
+  /**
+   * One datagram into `buffer`: its length; -EAGAIN when there is none; -EMSGSIZE when it did not fit.
+   * On a netlink socket a datagram that does not come from the kernel is dropped, and the next one read.
+   */
+  receive(fd: number, buffer: Uint8Array): number;
+  /** setsockopt(2) with an integer. */
+  setOption(fd: number, level: number, name: number, value: number): number;
+  /** poll(2) for POLLIN, synchronously: 1 ready, 0 after `milliseconds` (-1: no limit). */
+  poll(fd: number, milliseconds: number): number;
+  /** Calls `callback` from the event loop whenever `fd` is readable or hung up. The answer ends it. */
+  watch(fd: number, callback: () => void): () => void;
+  /**
+   * send(2) on a thread of the addon's own (16 at most, others queue), for requests that wait for RCU in
+   * the kernel. `callback` gets the length sent or -errno on the event loop. The fd must stay open until then.
+   */
+  sendThreaded(fd: number, bytes: Uint8Array, callback: (result: number) => void): void;
+  /** A listening, non-blocking AF_UNIX stream socket at `path`, created with `mode`. */
+  listenUnix(path: string, mode: number): number;
+  /** One connection of a listening socket, non-blocking; -EAGAIN when there is none. */
+  acceptUnix(fd: number): number;
+  connectUnix(path: string): number;
+  /** SO_PEERCRED of a connected unix socket as [pid, uid, gid]. */
+  peerCredentials(fd: number): [number, number, number] | number;
+  /** sendmsg(2) with descriptors as SCM_RIGHTS, MSG_NOSIGNAL. */
+  sendDescriptors(fd: number, bytes: Uint8Array, descriptors: readonly number[]): number;
+  /** recvmsg(2): the length (0: the peer is gone) and the descriptors that came along, close-on-exec; or -errno. */
+  receiveDescriptors(fd: number, buffer: Uint8Array): { length: number; descriptors: number[] } | number;
+  /** flock(2). `operation` as in <sys/file.h>: LOCK_SH 1, LOCK_EX 2, LOCK_NB 4, LOCK_UN 8. */
+  flock(fd: number, operation: number): number;
+  /** f_type of fstatfs(2): 0x6e736673 is NSFS_MAGIC. */
+  filesystemType(fd: number): number;
+  /** Writes `data` to `path` (a file below /proc/sys/net) from inside a network namespace. */
+  writeInNetns(netnsFd: number, path: string, data: string): number;
+  /** Makes a new network namespace and keeps it by a bind mount on the existing file `path`. */
+  createNetns(path: string): number;
+  close(fd: number): number;
+}
+
+/**
+ * Loads the addon: the one beside the running bundle, else the one that `npm run build` left in the tree.
+ * Throws an Error that names the paths it tried.
+ */
+export function loadBinding(): Binding {
+  const tried = [
+    path.join(path.dirname(process.argv[1] ?? ''), 'binding.node'),
+    path.join(import.meta.dirname ?? '', '..', 'build', 'native', `linux-${process.arch}`, 'binding.node'),
+  ];
+  const found = tried.find((candidate) => existsSync(candidate));
+  if (found === undefined) {
+    throw new Error(`the native addon is missing: looked for ${tried.join(' and ')}; run "npm run build"`);
+  }
+  const module = { exports: {} };
+  process.dlopen(module as NodeJS.Module, found, os.dlopen.RTLD_NOW);
+  return module.exports as Binding;
+}

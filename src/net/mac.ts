@@ -1,0 +1,38 @@
+/** A hardware address of six bytes as canonical text: lower case, colons, `12:c6:65:89:b4:e3`. */
+declare const macBrand: unique symbol;
+export type Mac = string & { readonly [macBrand]: true };
+
+/** Reads the six-byte forms that Go's net.ParseMAC takes (colons, hyphens, dots); undefined for anything else. */
+export function parseMac(text: string): Mac | undefined {
+  const digits =
+    /^(?:[0-9a-fA-F]{2}([:-])(?:[0-9a-fA-F]{2}\1){4}[0-9a-fA-F]{2}|(?:[0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4})$/.test(
+      text,
+    )
+      ? text.replace(/[:.-]/g, '').toLowerCase()
+      : undefined;
+  return digits?.replace(/(..)(?=.)/g, '$1:') as Mac | undefined;
+}
+
+/** For literals in the program and in tests: a bad one is a programmer's error. */
+export function mac(text: string): Mac {
+  const parsed = parseMac(text);
+  if (parsed === undefined) throw new TypeError(`not a MAC address: ${JSON.stringify(text)}`);
+  return parsed;
+}
+
+export function macBytes(mac: Mac): Uint8Array {
+  return Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16));
+}
+
+/** The canonical text of six bytes. Throws a RangeError for other lengths. */
+export function macFromBytes(bytes: Uint8Array): Mac {
+  if (bytes.length !== 6) throw new RangeError(`a MAC address has 6 bytes, not ${bytes.length}`);
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':') as Mac;
+}
+
+/** A locally administered unicast address out of six random bytes, as the kernel and flannel make one. */
+export function randomMac(random: Uint8Array): Mac {
+  const bytes = random.slice(0, 6);
+  bytes[0] = ((bytes[0] ?? 0) & 0xfe) | 0x02;
+  return macFromBytes(bytes);
+}
