@@ -67,6 +67,6 @@ export function loadBinding(): Binding {
     throw new Error(`the native addon is missing: looked for ${tried.join(' and ')}; run "npm run build"`);
   }
   const module = { exports: {} };
-  process.dlopen(module as NodeJS.Module, found, os.dlopen.RTLD_NOW);
+  process.dlopen(module, found, os.dlopen.RTLD_NOW);
   return module.exports as Binding;
 }
