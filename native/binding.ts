@@ -4,8 +4,8 @@ import path from 'node:path';
 
 /**
  * What the addon (binding.c) offers: system calls that Node has no words for, and no policy.
- * Every call answers a value >= 0, or -errno; none throws. File descriptors belong to the caller, who
- * closes them with {@link Binding.close}.
+ * Every call answers a value >= 0, or -errno; only a wrong argument throws (TypeError). File descriptors
+ * belong to the caller, who closes them with {@link Binding.close}.
  */
 export interface Binding {
   /**
@@ -16,39 +16,53 @@ export interface Binding {
   /** send(2): the bytes sent. */
   send(fd: number, bytes: Uint8Array): number;
   /**
-   * One datagram into `buffer`: its length; -EAGAIN when there is none; -EMSGSIZE when it did not fit.
-   * On a netlink socket a datagram that does not come from the kernel is dropped, and the next one read.
+   * One datagram into `buffer`: its length; -EAGAIN when there is none; -EMSGSIZE when it did not fit
+   * (the rest of it is lost). On a netlink socket a datagram that does not come from the kernel is
+   * dropped, and the next one read.
    */
   receive(fd: number, buffer: Uint8Array): number;
   /** setsockopt(2) with an integer. */
   setOption(fd: number, level: number, name: number, value: number): number;
-  /** poll(2) for POLLIN, synchronously: 1 ready, 0 after `milliseconds` (-1: no limit). */
+  /** poll(2) for POLLIN, synchronously: 1 ready (or hung up), 0 after `milliseconds` (-1: no limit). */
   poll(fd: number, milliseconds: number): number;
-  /** Calls `callback` from the event loop whenever `fd` is readable or hung up. The answer ends it. */
+  /**
+   * Calls `callback` from the event loop whenever `fd` is readable or hung up, and keeps the loop alive.
+   * What `callback` throws becomes an ordinary `uncaughtException`. The function that is answered ends
+   * the watch; it may be called more than once, and must be called before `fd` is closed.
+   * Throws an Error for a descriptor that epoll refuses or that is watched already.
+   */
   watch(fd: number, callback: () => void): () => void;
   /**
    * send(2) on a thread of the addon's own (16 at most, others queue), for requests that wait for RCU in
-   * the kernel. `callback` gets the length sent or -errno on the event loop. The fd must stay open until then.
+   * the kernel. `callback` gets the length sent or -errno on the event loop. `fd` must stay open until
+   * then; `bytes` are copied. When the environment ends first, `callback` is not called.
    */
   sendThreaded(fd: number, bytes: Uint8Array, callback: (result: number) => void): void;
-  /** A listening, non-blocking AF_UNIX stream socket at `path`, created with `mode`. */
+  /**
+   * A listening, non-blocking AF_UNIX stream socket at `path` with `mode`, never wider for a moment,
+   * whatever the umask. -EADDRINUSE when the path exists.
+   */
   listenUnix(path: string, mode: number): number;
   /** One connection of a listening socket, non-blocking; -EAGAIN when there is none. */
   acceptUnix(fd: number): number;
+  /** A non-blocking connection to the socket at `path`; -EAGAIN when its queue is full. */
   connectUnix(path: string): number;
   /** SO_PEERCRED of a connected unix socket as [pid, uid, gid]. */
   peerCredentials(fd: number): [number, number, number] | number;
   /** sendmsg(2) with descriptors as SCM_RIGHTS, MSG_NOSIGNAL. */
   sendDescriptors(fd: number, bytes: Uint8Array, descriptors: readonly number[]): number;
-  /** recvmsg(2): the length (0: the peer is gone) and the descriptors that came along, close-on-exec; or -errno. */
+  /**
+   * recvmsg(2): the length (0: the peer is gone) and the descriptors that came along, close-on-exec; or
+   * -errno. -EMFILE: this process has no room for the descriptors; none of them is kept, the bytes are lost.
+   */
   receiveDescriptors(fd: number, buffer: Uint8Array): { length: number; descriptors: number[] } | number;
   /** flock(2). `operation` as in <sys/file.h>: LOCK_SH 1, LOCK_EX 2, LOCK_NB 4, LOCK_UN 8. */
   flock(fd: number, operation: number): number;
   /** f_type of fstatfs(2): 0x6e736673 is NSFS_MAGIC. */
   filesystemType(fd: number): number;
-  /** Writes `data` to `path` (a file below /proc/sys/net) from inside a network namespace. */
+  /** Writes `data` to `path` (a file below /proc/sys/net) from inside a network namespace (-1: this one): 0. */
   writeInNetns(netnsFd: number, path: string, data: string): number;
-  /** Makes a new network namespace and keeps it by a bind mount on the existing file `path`. */
+  /** Makes a new network namespace and keeps it by a bind mount on the existing file `path`: 0. */
   createNetns(path: string): number;
   close(fd: number): number;
 }
@@ -58,9 +72,10 @@ export interface Binding {
  * Throws an Error that names the paths it tried.
  */
 export function loadBinding(): Binding {
+  const here = import.meta.dirname;
   const tried = [
-    path.join(path.dirname(process.argv[1] ?? ''), 'binding.node'),
-    path.join(import.meta.dirname ?? '', '..', 'build', 'native', `linux-${process.arch}`, 'binding.node'),
+    path.join(here, 'binding.node'),
+    path.join(here, '..', 'build', 'native', `linux-${process.arch}`, 'binding.node'),
   ];
   const found = tried.find((candidate) => existsSync(candidate));
   if (found === undefined) {

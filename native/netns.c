@@ -1,0 +1,97 @@
+#define _GNU_SOURCE
+#include "netns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const char thread_netns[] = "/proc/thread-self/ns/net";
+
+/* Moves this thread into `netns`; answers the descriptor to come home with (-1 when there was no move). */
+static int enter(int netns, int *home) {
+  *home = -1;
+  if (netns < 0) return 0;
+  *home = open(thread_netns, O_RDONLY | O_CLOEXEC);
+  if (*home < 0) return -errno;
+  if (setns(netns, CLONE_NEWNET) == 0) return 0;
+  int failed = -errno;
+  close(*home);
+  return failed;
+}
+
+/* A thread that is stuck in a pod's namespace would configure the wrong host: nothing may run after that. */
+static void leave(int home) {
+  if (home < 0) return;
+  if (setns(home, CLONE_NEWNET) != 0) {
+    perror("flannelette: setns back to the own network namespace");
+    abort();
+  }
+  close(home);
+}
+
+static int open_netlink(int protocol) {
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+  if (fd < 0) return -errno;
+  struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+  if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+  int failed = -errno;
+  close(fd);
+  return failed;
+}
+
+int netns_open_netlink(int netns, int protocol) {
+  int home;
+  int result = enter(netns, &home);
+  if (result < 0) return result;
+  result = open_netlink(protocol);
+  leave(home);
+  return result;
+}
+
+/* A sysctl takes its value in one write(2) from offset 0, so a short write is an error. */
+static int write_file(const char *path, const void *data, size_t length) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return -errno;
+  ssize_t written = write(fd, data, length);
+  int result = written < 0 ? -errno : (size_t)written == length ? 0 : -EIO;
+  close(fd);
+  return result;
+}
+
+int netns_write(int netns, const char *path, const void *data, size_t length) {
+  int home;
+  int result = enter(netns, &home);
+  if (result < 0) return result;
+  result = write_file(path, data, length);
+  leave(home);
+  return result;
+}
+
+struct creation {
+  const char *path;
+  int result;
+};
+
+static void *create(void *argument) {
+  struct creation *creation = argument;
+  if (unshare(CLONE_NEWNET) != 0 || mount(thread_netns, creation->path, "none", MS_BIND, NULL) != 0)
+    creation->result = -errno;
+  return NULL;
+}
+
+/* On a thread of its own, so that no thread that lives on ever leaves its namespace. */
+int netns_create(const char *path) {
+  struct creation creation = {.path = path};
+  pthread_t thread;
+  int failed = pthread_create(&thread, NULL, create, &creation);
+  if (failed != 0) return -failed;
+  pthread_join(thread, NULL);
+  return creation.result;
+}

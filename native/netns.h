@@ -1,0 +1,19 @@
+/* Work inside another network namespace. Shared by the addon and the launcher; every call answers >= 0 or -errno. */
+#ifndef NETNS_H
+#define NETNS_H
+
+#include <stddef.h>
+
+/*
+ * A non-blocking, close-on-exec, bound AF_NETLINK socket in the network namespace `netns` (-1: this
+ * thread's own). It stays in that namespace wherever it is used or passed to.
+ */
+int netns_open_netlink(int netns, int protocol);
+
+/* Writes `data` to the sysctl file `path` as seen from inside `netns` (-1: this thread's own). Answers 0. */
+int netns_write(int netns, const char *path, const void *data, size_t length);
+
+/* Makes a network namespace that lives on as a bind mount over the existing file `path`. Answers 0. */
+int netns_create(const char *path);
+
+#endif

@@ -1,0 +1,94 @@
+// The Debian packages, by what they serve. A package counts as there when its programs are, however they came: a
+// machine with containerd from elsewhere keeps it.
+import { existsSync, readFileSync } from 'node:fs';
+import { Refusal, environment, run, seconds } from './step.mjs';
+
+const programs = (...names) => ({ programs: names });
+const files = (...paths) => ({ files: paths });
+
+/** Group -> package -> what proves that it is there. */
+export const groups = {
+  build: {
+    gcc: programs('gcc'),
+    'libc6-dev': files('/usr/include/stdio.h'),
+  },
+  tests: {
+    iproute2: programs('ip', 'bridge'),
+    iptables: programs('iptables', 'ip6tables', 'iptables-save'),
+    nftables: programs('nft'),
+    'iputils-ping': programs('ping'),
+    procps: programs('sysctl'),
+    'util-linux': programs('nsenter', 'unshare', 'setpriv', 'flock'),
+  },
+  containers: {
+    containerd: programs('containerd', 'ctr', 'containerd-shim-runc-v2'),
+    runc: programs('runc'),
+    'containernetworking-plugins': files('/usr/lib/cni/bridge', '/usr/lib/cni/portmap'),
+    'busybox-static': files('/bin/busybox'),
+  },
+};
+
+const why = {
+  build: 'compiles the native addon and the launcher',
+  tests: 'network namespaces, and a second opinion on what the kernel holds',
+  containers: 'nodes with a real container runtime, and the reference plugins to compare with',
+};
+
+export function missingPackages(names) {
+  return names.flatMap((group) => Object.entries(groups[group]).filter(([, proof]) => !isThere(proof)));
+}
+
+function isThere({ programs: names = [], files: paths = [] }) {
+  const path = environment().PATH.split(':');
+  return (
+    names.every((name) => path.some((dir) => existsSync(`${dir}/${name}`))) &&
+    paths.every((file) => existsSync(file))
+  );
+}
+
+/** Installs what the groups need and the machine lacks. Throws a Refusal that says what to do when it cannot. */
+export async function installDebianPackages(names) {
+  const missing = missingPackages(names).map(([name]) => name);
+  if (missing.length === 0) return;
+  refuseWhereImpossible(missing);
+  const since = Date.now();
+  for (const group of names) {
+    const here = Object.keys(groups[group]).filter((name) => missing.includes(name));
+    if (here.length > 0) console.log(`Installing ${here.join(', ')}: ${why[group]}`);
+  }
+  await apt(['update', '--quiet']);
+  await apt(['install', '--quiet', '--yes', '--no-install-recommends', ...missing]);
+  const still = missingPackages(names).map(([name]) => name);
+  if (still.length > 0)
+    throw new Refusal(`apt-get installed ${still.join(', ')}, yet its programs are not in PATH.`);
+  console.log(`Debian packages installed in ${seconds(since)}`);
+}
+
+function refuseWhereImpossible(missing) {
+  const list = missing.join(' ');
+  if (process.getuid() !== 0)
+    throw new Refusal(`Not root: run this as root, or install first: apt-get install ${list}`);
+  const release = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
+  if (!/^ID(_LIKE)?=.*debian/m.test(release)) {
+    throw new Refusal(
+      `Not a Debian system: install by hand what Debian's packages ${list} bring, then run this again.`,
+    );
+  }
+}
+
+/** apt-get, patiently: another apt that holds the lock (the first minutes of a fresh machine) is waited for. */
+async function apt(args) {
+  const env = environment({ DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' });
+  const command = ['-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0', ...args];
+  for (let attempt = 1; ; attempt++) {
+    const { code, output } = await run('apt-get', command, { limit: 900, env });
+    if (code === 0) return;
+    if (!/Could not get lock|Unable to lock/.test(output) || attempt === 60) {
+      throw new Refusal(
+        `apt-get ${args[0]} failed (exit ${code}):\n${output.trim().split('\n').slice(-12).join('\n')}`,
+      );
+    }
+    if (attempt === 1) console.log('Another apt holds the lock: waiting for it (at most five minutes) ...');
+    await new Promise((resolve) => setTimeout(resolve, 5000));
+  }
+}

@@ -1,0 +1,121 @@
+// npm test: everything, from a bare machine. `npm test -- kernel` runs one stage; what follows goes to vitest
+// (`npm test -- e2e -t reboot`). The last line is always `N passed, N failed, N skipped`.
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { bootstrap, node } from './bootstrap.mjs';
+import { check } from './check.mjs';
+import { buildGoTools } from './go-tools.mjs';
+import { leftovers, look, mark } from './leftovers.mjs';
+import { bold, dim, environment, green, main, red, root, run, seconds } from './step.mjs';
+
+/** Stage -> its limit in seconds and vitest's reporter; kept in the order in which they run. */
+const stages = {
+  check: {},
+  kernel: { limit: 480, reporter: 'default' },
+  process: { limit: 480, reporter: 'default' },
+  e2e: { limit: 720, reporter: 'verbose' },
+};
+const reports = path.join(root, '.cache/reports');
+const runId = randomUUID();
+process.env[mark] = runId;
+
+await main(async () => {
+  const since = Date.now();
+  const { chosen, vitest } = command(process.argv.slice(2));
+  await bootstrap(['build', 'tests', 'containers']);
+  const missing = chosen.includes('e2e') ? await buildGoTools() : undefined;
+  if (missing !== undefined)
+    console.log(`${missing}: e2e runs with Debian's containerd and CNI plugins alone.`);
+  mkdirSync(reports, { recursive: true });
+  const before = look();
+  const results = [];
+  for (const stage of chosen) results.push(await runStage(stage, vitest));
+  const left = await leftovers(before, runId);
+  results.push({
+    stage: 'leftovers',
+    passed: 0,
+    skipped: [],
+    failures: left.map((name) => ({ name, message: 'left behind' })),
+  });
+  return summary(results, seconds(since), vitest);
+});
+
+function command(args) {
+  const chosen = args.filter((arg) => arg in stages);
+  const vitest = args.filter((arg) => !(arg in stages));
+  return { chosen: chosen.length > 0 ? chosen : Object.keys(stages), vitest };
+}
+
+async function runStage(stage, vitest) {
+  const since = Date.now();
+  console.log(bold(`\n== ${stage} ==`));
+  const report = path.join(reports, `${stage}.json`);
+  rmSync(report, { force: true });
+  process.env.FLANNELETTE_TEST_REPORT = report;
+  const failures = stage === 'check' ? await checkStage(vitest) : await vitestStage(stage, vitest);
+  const tests = read(report) ?? {
+    passed: 0,
+    skipped: [],
+    failures: [{ name: stage, message: 'vitest left no report' }],
+  };
+  const named = failures.filter(() => tests.failures.length === 0); // a failed run whose tests say why is not counted twice
+  return { stage, ...tests, failures: [...tests.failures, ...named], took: seconds(since) };
+}
+
+async function checkStage(vitest) {
+  const results = await check({ vitest });
+  return results
+    .filter(({ code }) => code !== 0)
+    .map(({ title }) => ({ name: title, message: 'failed, see above' }));
+}
+
+async function vitestStage(stage, vitest) {
+  const { limit, reporter } = stages[stage];
+  const reporters = [`--reporter=${reporter}`, '--reporter=./scripts/test-report.mjs'];
+  const none = vitest.length > 0 ? ['--passWithNoTests'] : [];
+  const args = [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--project',
+    stage,
+    ...reporters,
+    ...none,
+    ...vitest,
+  ];
+  const { code } = await run(node, args, { show: true, limit, env: environment() });
+  return code === 0 ? [] : [{ name: stage, message: `vitest ended with ${code}` }];
+}
+
+function read(report) {
+  try {
+    return JSON.parse(readFileSync(report, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function summary(results, took, vitest) {
+  const failures = results.flatMap((result) => result.failures);
+  const skipped = results.flatMap((result) => result.skipped);
+  const passed = results.reduce((sum, result) => sum + result.passed, 0);
+  if (passed === 0 && failures.length === 0 && vitest.length === 0)
+    failures.push({ name: 'npm test', message: 'no test ran' });
+  console.log(bold(`\n== summary == ${dim(took)}`));
+  for (const result of results) {
+    const mark = result.failures.length === 0 ? green('✓') : red('✗');
+    const counts = [result.passed, result.failures.length, result.skipped.length].map((n) =>
+      String(n).padStart(5),
+    );
+    console.log(
+      `${mark} ${result.stage.padEnd(10)}${counts[0]} passed${counts[1]} failed${counts[2]} skipped  ${dim(result.took ?? '')}`,
+    );
+  }
+  // what was only filtered out by the command line has no reason and needs none
+  for (const { name, reason } of skipped.filter((test) => test.reason !== undefined || vitest.length === 0)) {
+    console.log(`- skipped: ${name}: ${reason ?? 'no reason given'}`);
+  }
+  for (const { name, message } of failures) console.log(`${red('✗')} ${name}: ${message}`);
+  console.log(`${passed} passed, ${failures.length} failed, ${skipped.length} skipped`);
+  return failures.length === 0 ? 0 : 1;
+}

@@ -1,0 +1,141 @@
+import type { Binding } from '../../native/binding.ts';
+import * as k from './constants.ts';
+import { NetlinkError } from './error.ts';
+
+/** Errors that a socket reports by itself, positive. */
+const EAGAIN = 11;
+const ENOBUFS = 105;
+
+/**
+ * A datagram is at most 32 KiB in a dump; a single large answer (a network card with all its virtual
+ * functions) may be longer.
+ */
+const bufferSize = 256 * 1024;
+/** Room for the errors of a batch and for bursts of notifications; the kernel doubles it. */
+const receiveBuffer = 1 << 20;
+
+/** A netlink socket, non-blocking. Its methods throw a NetlinkError, named after the call, when the kernel refuses. */
+export interface NetlinkSocket {
+  readonly fd: number;
+  /** The kernel handles the request before this returns: whatever waits for RTNL waits here. */
+  send(bytes: Uint8Array): void;
+  /**
+   * One datagram, undefined when there is none. The bytes are valid until the next call on any socket.
+   * ENOBUFS is thrown once after answers or notifications were lost.
+   */
+  receive(): Uint8Array | undefined;
+  /** Blocks until there is something to receive: false after `milliseconds`. */
+  wait(milliseconds: number): boolean;
+  /** Calls back from the event loop while there is something to receive; undefined ends that. */
+  onReadable(callback: (() => void) | undefined): void;
+  /** As `send`, on a thread of the addon's. */
+  sendThreaded(bytes: Uint8Array): Promise<void>;
+  /** Once sends on threads have come back. Closing twice does no harm. */
+  close(): void;
+}
+
+export interface SocketOptions {
+  /** NETLINK_ROUTE unless it says otherwise. */
+  protocol?: number;
+  /** A namespace other than this process's own (needs CAP_SYS_ADMIN). */
+  netnsFd?: number;
+  /** Multicast groups to join: RTNLGRP_*. */
+  groups?: readonly number[];
+}
+
+/** Throws a NetlinkError when the socket cannot be had. */
+export function openSocket(binding: Binding, options: SocketOptions = {}): NetlinkSocket {
+  const { protocol = k.NETLINK_ROUTE, netnsFd = -1, groups = [] } = options;
+  const fd = check('socket(AF_NETLINK)', binding.openNetlink(protocol, netnsFd));
+  const socket = adoptSocket(binding, fd);
+  try {
+    for (const group of groups) {
+      const result = binding.setOption(fd, k.SOL_NETLINK, k.NETLINK_ADD_MEMBERSHIP, group);
+      check(`joining multicast group ${group}`, result);
+    }
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+  return socket;
+}
+
+/** Takes over a bound, non-blocking socket, such as one that came over a unix socket; `close` closes it. */
+export function adoptSocket(binding: Binding, fd: number): NetlinkSocket {
+  // Kernels without one of the first three answer less precisely; nothing here depends on them.
+  binding.setOption(fd, k.SOL_NETLINK, k.NETLINK_EXT_ACK, 1);
+  binding.setOption(fd, k.SOL_NETLINK, k.NETLINK_CAP_ACK, 1);
+  binding.setOption(fd, k.SOL_NETLINK, k.NETLINK_GET_STRICT_CHK, 1);
+  // Above net.core.rmem_max only with CAP_NET_ADMIN in the first user namespace.
+  if (binding.setOption(fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, receiveBuffer) < 0) {
+    binding.setOption(fd, k.SOL_SOCKET, k.SO_RCVBUF, receiveBuffer);
+  }
+  return new KernelSocket(binding, fd);
+}
+
+let buffer: Uint8Array | undefined;
+
+class KernelSocket implements NetlinkSocket {
+  readonly fd: number;
+  readonly #binding: Binding;
+  #unwatch: (() => void) | undefined;
+  #sending = 0;
+  #closed = false;
+
+  constructor(binding: Binding, fd: number) {
+    this.#binding = binding;
+    this.fd = fd;
+  }
+
+  send(bytes: Uint8Array): void {
+    check('send', this.#binding.send(this.#open(), bytes));
+  }
+
+  receive(): Uint8Array | undefined {
+    buffer ??= new Uint8Array(bufferSize);
+    const length = this.#binding.receive(this.#open(), buffer);
+    if (length === -EAGAIN) return undefined;
+    return buffer.subarray(0, check('recv', length));
+  }
+
+  wait(milliseconds: number): boolean {
+    return check('poll', this.#binding.poll(this.#open(), milliseconds)) > 0;
+  }
+
+  onReadable(callback: (() => void) | undefined): void {
+    this.#unwatch?.();
+    this.#unwatch = callback && this.#binding.watch(this.#open(), callback);
+  }
+
+  async sendThreaded(bytes: Uint8Array): Promise<void> {
+    const fd = this.#open();
+    this.#sending++;
+    const result = await new Promise<number>((resolve) => {
+      this.#binding.sendThreaded(fd, bytes, resolve);
+    });
+    this.#sending--;
+    if (this.#closed && this.#sending === 0) this.#binding.close(fd);
+    check('send', result);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.onReadable(undefined);
+    this.#closed = true;
+    // The descriptor must outlive the threads that send on it, or its number could become another file's.
+    if (this.#sending === 0) this.#binding.close(this.fd);
+  }
+
+  #open(): number {
+    if (this.#closed) throw new NetlinkError('netlink socket: closed', 9);
+    return this.fd;
+  }
+}
+
+function check(call: string, result: number): number {
+  if (result < 0) throw new NetlinkError(call, -result);
+  return result;
+}
+
+/** Whether answers or notifications were lost because the receive buffer was full. */
+export const isOverrun = (error: unknown): boolean => error instanceof NetlinkError && error.errno === ENOBUFS;
