@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -15,6 +16,7 @@
 
 #include "arguments.h"
 #include "netns.h"
+#include "new_netns.h"
 #include "threaded_send.h"
 #include "watch.h"
 
@@ -128,6 +130,28 @@ static napi_value connect_unix(napi_env env, napi_callback_info info) {
   struct text path;
   if (!read_arguments(env, info, "s", &path)) return NULL;
   return answer(env, unix_socket(&path, 0600, connect));
+}
+
+/* An address may begin with @ for a name in the abstract namespace, as systemd writes it. */
+static ssize_t send_to_unix(const struct text *path, struct bytes bytes) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (path->length >= sizeof address.sun_path) return -ENAMETOOLONG;
+  memcpy(address.sun_path, path->chars, path->length);
+  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+  socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path->length);
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -errno;
+  ssize_t sent = UNINTERRUPTED(
+      sendto(fd, bytes.data, bytes.length, MSG_NOSIGNAL, (struct sockaddr *)&address, length));
+  close(fd);
+  return sent;
+}
+
+static napi_value send_unix_datagram(napi_env env, napi_callback_info info) {
+  struct text path;
+  struct bytes bytes;
+  if (!read_arguments(env, info, "sb", &path, &bytes)) return NULL;
+  return answer(env, send_to_unix(&path, bytes));
 }
 
 static napi_value array_of(napi_env env, const int64_t *values, size_t count) {
@@ -246,7 +270,7 @@ static napi_value write_in_netns(napi_env env, napi_callback_info info) {
 static napi_value create_netns(napi_env env, napi_callback_info info) {
   struct text path;
   if (!read_arguments(env, info, "s", &path)) return NULL;
-  return answer(env, netns_create(path.chars));
+  return answer(env, new_netns(path.chars));
 }
 
 static napi_value close_descriptor(napi_env env, napi_callback_info info) {
@@ -269,6 +293,7 @@ static const struct {
     {"listenUnix", listen_unix},
     {"acceptUnix", accept_unix},
     {"connectUnix", connect_unix},
+    {"sendUnixDatagram", send_unix_datagram},
     {"peerCredentials", peer_credentials},
     {"sendDescriptors", send_descriptors},
     {"receiveDescriptors", receive_descriptors},

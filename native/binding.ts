@@ -34,8 +34,8 @@ export interface Binding {
   watch(fd: number, callback: () => void): () => void;
   /**
    * send(2) on a thread of the addon's own (16 at most, others queue), for requests that wait for RCU in
-   * the kernel. `callback` gets the length sent or -errno on the event loop. `fd` must stay open until
-   * then; `bytes` are copied. When the environment ends first, `callback` is not called.
+   * the kernel. `callback` gets the length sent or -errno on the event loop (-EAGAIN also when
+   * no thread at all can be started). `fd` must stay open until then; `bytes` are copied. When the environment ends first, `callback` is not called.
    */
   sendThreaded(fd: number, bytes: Uint8Array, callback: (result: number) => void): void;
   /**
@@ -47,6 +47,8 @@ export interface Binding {
   acceptUnix(fd: number): number;
   /** A non-blocking connection to the socket at `path`; -EAGAIN when its queue is full. */
   connectUnix(path: string): number;
+  /** One datagram to the AF_UNIX socket at `path`, or at an abstract name that begins with `@`; never waits. */
+  sendUnixDatagram(path: string, bytes: Uint8Array): number;
   /** SO_PEERCRED of a connected unix socket as [pid, uid, gid]. */
   peerCredentials(fd: number): [number, number, number] | number;
   /** sendmsg(2) with descriptors as SCM_RIGHTS, MSG_NOSIGNAL. */

@@ -4,21 +4,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static const char thread_netns[] = "/proc/thread-self/ns/net";
 
 /* Moves this thread into `netns`; answers the descriptor to come home with (-1 when there was no move). */
 static int enter(int netns, int *home) {
   *home = -1;
   if (netns < 0) return 0;
-  *home = open(thread_netns, O_RDONLY | O_CLOEXEC);
+  *home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
   if (*home < 0) return -errno;
   if (setns(netns, CLONE_NEWNET) == 0) return 0;
   int failed = -errno;
@@ -72,26 +68,4 @@ int netns_write(int netns, const char *path, const void *data, size_t length) {
   result = write_file(path, data, length);
   leave(home);
   return result;
-}
-
-struct creation {
-  const char *path;
-  int result;
-};
-
-static void *create(void *argument) {
-  struct creation *creation = argument;
-  if (unshare(CLONE_NEWNET) != 0 || mount(thread_netns, creation->path, "none", MS_BIND, NULL) != 0)
-    creation->result = -errno;
-  return NULL;
-}
-
-/* On a thread of its own, so that no thread that lives on ever leaves its namespace. */
-int netns_create(const char *path) {
-  struct creation creation = {.path = path};
-  pthread_t thread;
-  int failed = pthread_create(&thread, NULL, create, &creation);
-  if (failed != 0) return -failed;
-  pthread_join(thread, NULL);
-  return creation.result;
 }

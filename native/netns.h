@@ -13,7 +13,4 @@ int netns_open_netlink(int netns, int protocol);
 /* Writes `data` to the sysctl file `path` as seen from inside `netns` (-1: this thread's own). Answers 0. */
 int netns_write(int netns, const char *path, const void *data, size_t length);
 
-/* Makes a network namespace that lives on as a bind mount over the existing file `path`. Answers 0. */
-int netns_create(const char *path);
-
 #endif

@@ -2,10 +2,10 @@
 #include "threaded_send.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -36,10 +36,10 @@ struct pool {
   napi_env env;
   napi_async_cleanup_hook_handle hook;
   int outstanding;
-  pthread_mutex_t lock;
-  pthread_cond_t work;
+  uv_mutex_t lock;
+  uv_cond_t work;
   struct queue waiting, done;
-  pthread_t threads[MAX_THREADS];
+  uv_thread_t threads[MAX_THREADS];
   int started, idle, running;
   bool stopping;
 };
@@ -66,41 +66,41 @@ static void perform(struct job *job) {
   if (job->result < 0) job->result = -errno;
 }
 
-static void *run(void *argument) {
+static void run(void *argument) {
   struct pool *pool = argument;
-  pthread_mutex_lock(&pool->lock);
+  prctl(PR_SET_NAME, "flannel-send");
+  uv_mutex_lock(&pool->lock);
   while (!pool->stopping) {
     struct job *job = take(&pool->waiting);
     if (job == NULL) {
       pool->idle++;
-      pthread_cond_wait(&pool->work, &pool->lock);
+      uv_cond_wait(&pool->work, &pool->lock);
       pool->idle--;
       continue;
     }
-    pthread_mutex_unlock(&pool->lock);
+    uv_mutex_unlock(&pool->lock);
     perform(job);
-    pthread_mutex_lock(&pool->lock);
+    uv_mutex_lock(&pool->lock);
     put(&pool->done, job);
     uv_async_send(&pool->async);
   }
   pool->running--;
   uv_async_send(&pool->async);
-  pthread_mutex_unlock(&pool->lock);
-  return NULL;
+  uv_mutex_unlock(&pool->lock);
 }
 
-/* Signals belong to the event loop's thread, so that no send is interrupted by one. */
+/*
+ * Signals belong to the event loop's thread, so that no send is interrupted by one. The mask of sigprocmask(2)
+ * is this thread's on Linux, and a new thread inherits it.
+ */
 static int start_thread(struct pool *pool) {
-  pthread_attr_t attributes;
+  uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = STACK_BYTES};
   sigset_t all, before;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, STACK_BYTES);
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int failed = pthread_create(&pool->threads[pool->started], &attributes, run, pool);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  pthread_attr_destroy(&attributes);
-  if (failed != 0) return -failed;
+  sigprocmask(SIG_SETMASK, &all, &before);
+  int failed = uv_thread_create_ex(&pool->threads[pool->started], &options, run, pool);
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  if (failed != 0) return failed;
   pool->started++;
   pool->running++;
   return 0;
@@ -127,15 +127,15 @@ static void deliver(struct pool *pool, struct job *job) {
 static void on_closed(uv_handle_t *handle) {
   struct pool *pool = handle->data;
   napi_async_cleanup_hook_handle hook = pool->hook;
-  pthread_cond_destroy(&pool->work);
-  pthread_mutex_destroy(&pool->lock);
+  uv_cond_destroy(&pool->work);
+  uv_mutex_destroy(&pool->lock);
   free(pool);
   napi_remove_async_cleanup_hook(hook);
 }
 
 /* The environment is ending: the last thread is out of the kernel, nobody is told any more. */
 static void finish(struct pool *pool) {
-  for (int i = 0; i < pool->started; i++) pthread_join(pool->threads[i], NULL);
+  for (int i = 0; i < pool->started; i++) uv_thread_join(&pool->threads[i]);
   for (struct job *job; (job = take(&pool->waiting)) != NULL;) forget(pool, job);
   for (struct job *job; (job = take(&pool->done)) != NULL;) forget(pool, job);
   uv_close((uv_handle_t *)&pool->async, on_closed);
@@ -144,10 +144,10 @@ static void finish(struct pool *pool) {
 static void on_async(uv_async_t *async) {
   struct pool *pool = async->data;
   for (;;) {
-    pthread_mutex_lock(&pool->lock);
+    uv_mutex_lock(&pool->lock);
     bool stopping = pool->stopping, ended = stopping && pool->running == 0;
     struct job *job = stopping ? NULL : take(&pool->done);
-    pthread_mutex_unlock(&pool->lock);
+    uv_mutex_unlock(&pool->lock);
     if (ended && !uv_is_closing((uv_handle_t *)async)) finish(pool);
     if (job == NULL) return;
     if (--pool->outstanding == 0) uv_unref((uv_handle_t *)async);
@@ -158,10 +158,10 @@ static void on_async(uv_async_t *async) {
 static void on_cleanup(napi_async_cleanup_hook_handle hook, void *data) {
   (void)hook;
   struct pool *pool = data;
-  pthread_mutex_lock(&pool->lock);
+  uv_mutex_lock(&pool->lock);
   pool->stopping = true;
-  pthread_cond_broadcast(&pool->work);
-  pthread_mutex_unlock(&pool->lock);
+  uv_cond_broadcast(&pool->work);
+  uv_mutex_unlock(&pool->lock);
   uv_ref((uv_handle_t *)&pool->async);
   uv_async_send(&pool->async);
 }
@@ -180,8 +180,8 @@ static struct pool *pool_of(napi_env env) {
   pool->env = env;
   pool->waiting.last = &pool->waiting.first;
   pool->done.last = &pool->done.first;
-  pthread_mutex_init(&pool->lock, NULL);
-  pthread_cond_init(&pool->work, NULL);
+  uv_mutex_init(&pool->lock);
+  uv_cond_init(&pool->work);
   napi_set_instance_data(env, pool, NULL, NULL);
   napi_add_async_cleanup_hook(env, on_cleanup, pool, &pool->hook);
   return pool;
@@ -189,17 +189,17 @@ static struct pool *pool_of(napi_env env) {
 
 static void submit(struct pool *pool, struct job *job) {
   if (pool->outstanding++ == 0) uv_ref((uv_handle_t *)&pool->async);
-  pthread_mutex_lock(&pool->lock);
+  uv_mutex_lock(&pool->lock);
   put(&pool->waiting, job);
-  pthread_cond_signal(&pool->work);
+  uv_cond_signal(&pool->work);
   int failed = pool->waiting.length > pool->idle && pool->started < MAX_THREADS ? start_thread(pool) : 0;
-  if (failed < 0 && pool->started == 0) {
-    job = take(&pool->waiting);
+  /* Without a single thread nobody would ever take it. */
+  while (failed < 0 && pool->started == 0 && (job = take(&pool->waiting)) != NULL) {
     job->result = failed;
     put(&pool->done, job);
     uv_async_send(&pool->async);
   }
-  pthread_mutex_unlock(&pool->lock);
+  uv_mutex_unlock(&pool->lock);
 }
 
 napi_value send_threaded(napi_env env, napi_callback_info info) {

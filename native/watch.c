@@ -37,7 +37,6 @@ static void on_cleanup(napi_async_cleanup_hook_handle hook, void *data) {
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events) {
-  (void)status; /* An error is readable: the owner's next receive says what it is. */
   (void)events;
   struct watch *watch = poll->data;
   napi_env env = watch->env;
@@ -47,6 +46,9 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
   if (napi_get_reference_value(env, watch->callback, &callback) == napi_ok && napi_get_global(env, &global) == napi_ok)
     report_thrown(env, napi_make_callback(env, NULL, global, callback, 0, NULL, &ignored));
   napi_close_handle_scope(env, scope);
+  /* An error is readable: the owner's receive said what it is. libuv stops at POLLERR, a netlink socket that
+     only lost something (ENOBUFS) goes on. */
+  if (status < 0 && !uv_is_closing((uv_handle_t *)poll)) uv_poll_start(poll, UV_READABLE | UV_DISCONNECT, on_ready);
 }
 
 static napi_value on_end(napi_env env, napi_callback_info info) {

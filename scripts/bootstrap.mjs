@@ -11,8 +11,13 @@ export async function bootstrap(needs) {
   const major = Number(process.versions.node.split('.')[0]);
   if (major < 18)
     throw new Refusal(`Node ${process.versions.node} is too old to begin with: 18 or newer is needed.`);
+  if (needs.length > 0 && process.getuid() !== 0) {
+    throw new Refusal(
+      'Not root: network namespaces and containers need it. Run this as root (npm run check does not).',
+    );
+  }
+  await installDebianPackages(['runtime', ...needs]);
   await installPackages();
-  await installDebianPackages(needs);
   if (needs.includes('build')) await build();
 }
 

@@ -5,9 +5,18 @@ import { Refusal, environment, run, seconds } from './step.mjs';
 
 const programs = (...names) => ({ programs: names });
 const files = (...paths) => ({ files: paths });
+/** A library, wherever a distribution keeps it. */
+const library = (name) => ({
+  anyOf: ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib'].map(
+    (dir) => `${dir}/${name}`,
+  ),
+});
 
 /** Group -> package -> what proves that it is there. */
 export const groups = {
+  runtime: {
+    libatomic1: library('libatomic.so.1'),
+  },
   build: {
     gcc: programs('gcc'),
     'libc6-dev': files('/usr/include/stdio.h'),
@@ -29,6 +38,7 @@ export const groups = {
 };
 
 const why = {
+  runtime: 'the pinned Node needs it',
   build: 'compiles the native addon and the launcher',
   tests: 'network namespaces, and a second opinion on what the kernel holds',
   containers: 'nodes with a real container runtime, and the reference plugins to compare with',
@@ -38,11 +48,13 @@ export function missingPackages(names) {
   return names.flatMap((group) => Object.entries(groups[group]).filter(([, proof]) => !isThere(proof)));
 }
 
-function isThere({ programs: names = [], files: paths = [] }) {
+function isThere({ programs: names = [], files: paths = [], anyOf }) {
   const path = environment().PATH.split(':');
+  const found = names.every((name) => path.some((dir) => existsSync(`${dir}/${name}`)));
   return (
-    names.every((name) => path.some((dir) => existsSync(`${dir}/${name}`))) &&
-    paths.every((file) => existsSync(file))
+    found &&
+    paths.every((file) => existsSync(file)) &&
+    (anyOf === undefined || anyOf.some((file) => existsSync(file)))
   );
 }
 

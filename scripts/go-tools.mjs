@@ -1,11 +1,12 @@
 // The reference programs of today (containerd 2, the CNI plugins), built by Go from the pins in e2e/go.mod and kept
-// in .cache/e2e/<hash of the pins>. They serve tests and benchmarks alone; without Go, Debian's older ones do.
+// in .cache/e2e/<hash of the pins>, the plugins in cni/ below it: `bridge` is also a program of iproute2. They serve tests and benchmarks alone; without Go, Debian's older ones do.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { environment, root, run, seconds } from './step.mjs';
 
 const flags = ['-trimpath', '-buildvcs=false', '-tags=no_btrfs,no_zfs,no_devmapper,no_aufs'];
+const plugins = ['bandwidth', 'bridge', 'firewall', 'host-local', 'loopback', 'portmap', 'tuning'];
 const cache = path.join(root, '.cache/e2e');
 const file = (name) => readFileSync(path.join(root, 'e2e', name), 'utf8');
 
@@ -40,9 +41,9 @@ function compare(a, b) {
 async function build(to) {
   const pin = (module) => new RegExp(`\\s${module} (v\\S+)`).exec(file('go.mod'))[1];
   const containerd = pin('github.com/containerd/containerd/v2');
-  const plugins = pin('github.com/containernetworking/plugins');
+  const cni = pin('github.com/containernetworking/plugins');
   console.log(
-    `Building containerd ${containerd} and the CNI plugins ${plugins} with Go: once, a few minutes ...`,
+    `Building containerd ${containerd} and the CNI plugins ${cni} with Go: once, a few minutes ...`,
   );
   const since = Date.now();
   const partial = `${to}.partial`;
@@ -50,18 +51,20 @@ async function build(to) {
   mkdirSync(partial, { recursive: true });
   const symbols = [
     `-X github.com/containerd/containerd/v2/version.Version=${containerd}`,
-    `-X github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion=${plugins}`,
+    `-X github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion=${cni}`,
   ];
   const args = ['build', ...flags, `-ldflags=-s -w ${symbols.join(' ')}`, '-o', `${partial}/`, 'tool'];
   const heartbeat = setInterval(() => console.log(`  ... still compiling, ${seconds(since)}`), 20_000);
   const { code, output } = await run('go', args, {
     cwd: path.join(root, 'e2e'),
     env: goEnvironment(),
-    limit: 900,
+    limit: 480,
   });
   clearInterval(heartbeat);
   if (code !== 0) return `go build failed (exit ${code}): ${output.trim().split('\n').slice(-3).join(' ')}`;
-  writeFileSync(path.join(partial, 'complete'), `containerd ${containerd}, CNI plugins ${plugins}\n`);
+  mkdirSync(path.join(partial, 'cni'));
+  for (const name of plugins) renameSync(path.join(partial, name), path.join(partial, 'cni', name));
+  writeFileSync(path.join(partial, 'complete'), `containerd ${containerd}, CNI plugins ${cni}\n`);
   rmSync(to, { recursive: true, force: true });
   renameSync(partial, to);
   console.log(`built in ${seconds(since)}`);

@@ -14,6 +14,9 @@ export const bold = paint('1');
 
 export const seconds = (since) => `${((Date.now() - since) / 1000).toFixed(1)} s`;
 
+/** vitest sees a pipe, not the terminal that its output goes on to. */
+export const vitestCommand = ['node_modules/vitest/vitest.mjs', 'run', colour ? '--color' : '--no-color'];
+
 /** A failure whose message says it all: printed without a stack. */
 export class Refusal extends Error {}
 
@@ -37,8 +40,14 @@ export function endChildren(signal = 'SIGTERM') {
   }
 }
 
+let interruption;
+
+/** The signal that was sent to this script; whoever runs steps in a row stops after it. */
+export const interrupted = () => interruption;
+
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.once(signal, () => {
+    interruption = signal;
     endChildren(signal);
     setTimeout(() => endChildren('SIGKILL'), 10_000).unref();
     process.exitCode = 130;

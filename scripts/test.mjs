@@ -7,7 +7,20 @@ import { bootstrap, node } from './bootstrap.mjs';
 import { check } from './check.mjs';
 import { buildGoTools } from './go-tools.mjs';
 import { leftovers, look, mark } from './leftovers.mjs';
-import { bold, dim, environment, green, main, red, root, run, seconds } from './step.mjs';
+import {
+  Refusal,
+  bold,
+  dim,
+  environment,
+  green,
+  interrupted,
+  main,
+  red,
+  root,
+  run,
+  seconds,
+  vitestCommand,
+} from './step.mjs';
 
 /** Stage -> its limit in seconds and vitest's reporter; kept in the order in which they run. */
 const stages = {
@@ -23,14 +36,29 @@ process.env[mark] = runId;
 await main(async () => {
   const since = Date.now();
   const { chosen, vitest } = command(process.argv.slice(2));
-  await bootstrap(['build', 'tests', 'containers']);
+  const refused = await prepare();
+  if (refused !== undefined)
+    return summary(
+      [{ stage: 'prepare', passed: 0, skipped: [], failures: [refused] }],
+      seconds(since),
+      vitest,
+    );
   const missing = chosen.includes('e2e') ? await buildGoTools() : undefined;
   if (missing !== undefined)
     console.log(`${missing}: e2e runs with Debian's containerd and CNI plugins alone.`);
   mkdirSync(reports, { recursive: true });
   const before = look();
   const results = [];
-  for (const stage of chosen) results.push(await runStage(stage, vitest));
+  for (const stage of chosen) if (!interrupted()) results.push(await runStage(stage, vitest));
+  if (interrupted())
+    results.push({
+      stage: 'rest',
+      passed: 0,
+      skipped: [],
+      failures: [{ name: 'npm test', message: interrupted() }],
+    });
+  if (interrupted())
+    await run(node, ['-e', "import('./e2e/lab/lab.ts').then((lab) => lab.sweepAbandoned())"]);
   const left = await leftovers(before, runId);
   results.push({
     stage: 'leftovers',
@@ -40,6 +68,17 @@ await main(async () => {
   });
   return summary(results, seconds(since), vitest);
 });
+
+/** Makes the machine ready; what hinders that is a failure like another one. */
+async function prepare() {
+  try {
+    await bootstrap(['build', 'tests', 'containers']);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return { name: 'npm test', message: error.message };
+  }
+}
 
 function command(args) {
   const chosen = args.filter((arg) => arg in stages);
@@ -54,37 +93,25 @@ async function runStage(stage, vitest) {
   rmSync(report, { force: true });
   process.env.FLANNELETTE_TEST_REPORT = report;
   const failures = stage === 'check' ? await checkStage(vitest) : await vitestStage(stage, vitest);
-  const tests = read(report) ?? {
-    passed: 0,
-    skipped: [],
-    failures: [{ name: stage, message: 'vitest left no report' }],
-  };
-  const named = failures.filter(() => tests.failures.length === 0); // a failed run whose tests say why is not counted twice
-  return { stage, ...tests, failures: [...tests.failures, ...named], took: seconds(since) };
+  const tests = read(report) ?? { passed: 0, skipped: [], failures: [] };
+  const said = tests.failures.length > 0; // vitest's own exit status then says nothing new
+  const more = failures.filter((failure) => !(said && failure.vitest === true));
+  return { stage, ...tests, failures: [...tests.failures, ...more], took: seconds(since) };
 }
 
 async function checkStage(vitest) {
   const results = await check({ vitest });
-  return results
-    .filter(({ code }) => code !== 0)
-    .map(({ title }) => ({ name: title, message: 'failed, see above' }));
+  const failed = results.filter(({ code }) => code !== 0);
+  return failed.map(({ title }) => ({ name: title, message: 'see above', vitest: title.includes('vitest') }));
 }
 
 async function vitestStage(stage, vitest) {
   const { limit, reporter } = stages[stage];
   const reporters = [`--reporter=${reporter}`, '--reporter=./scripts/test-report.mjs'];
   const none = vitest.length > 0 ? ['--passWithNoTests'] : [];
-  const args = [
-    'node_modules/vitest/vitest.mjs',
-    'run',
-    '--project',
-    stage,
-    ...reporters,
-    ...none,
-    ...vitest,
-  ];
+  const args = [...vitestCommand, '--project', stage, ...reporters, ...none, ...vitest];
   const { code } = await run(node, args, { show: true, limit, env: environment() });
-  return code === 0 ? [] : [{ name: stage, message: `vitest ended with ${code}` }];
+  return code === 0 ? [] : [{ name: stage, message: `vitest ended with ${code}`, vitest: true }];
 }
 
 function read(report) {
@@ -99,8 +126,7 @@ function summary(results, took, vitest) {
   const failures = results.flatMap((result) => result.failures);
   const skipped = results.flatMap((result) => result.skipped);
   const passed = results.reduce((sum, result) => sum + result.passed, 0);
-  if (passed === 0 && failures.length === 0 && vitest.length === 0)
-    failures.push({ name: 'npm test', message: 'no test ran' });
+  if (passed === 0 && failures.length === 0) failures.push({ name: 'npm test', message: 'no test ran' });
   console.log(bold(`\n== summary == ${dim(took)}`));
   for (const result of results) {
     const mark = result.failures.length === 0 ? green('✓') : red('✗');

@@ -41,13 +41,21 @@ export type AttributesOf<F extends Fields> = { [K in keyof F]?: FieldValue<F[K][
   unknown?: UnknownAttribute[] | undefined;
 };
 
-/** Chooses by the value of `sibling`: an attribute's or a header field's. */
-export function chosen<C extends Readonly<Record<string, Payload<unknown>>>>(
+/**
+ * Chooses by the value of `sibling`, an attribute's or a header field's; `otherwise` for all other values.
+ * `T` is the type of what may stand there.
+ */
+export function chosen<T>(
   sibling: string,
-  choices: C,
-): Choice<ValueOf<C[keyof C]>> {
+  choices: Readonly<Record<string, Payload<unknown>>>,
+  otherwise?: Payload<unknown>,
+): Choice<T> {
   const byValue = new Map<string, Payload<unknown>>(Object.entries(choices));
-  return { sibling, choices, choose: (siblings) => byValue.get(String(siblings[sibling])) };
+  return {
+    sibling,
+    choices,
+    choose: (siblings) => byValue.get(String(siblings[sibling])) ?? otherwise,
+  };
 }
 
 export const repeated = <T>(each: Payload<T>): Repeated<T> => ({ each });

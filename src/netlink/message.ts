@@ -41,7 +41,7 @@ export function messageCodec<H, F extends Fields>(
     encode(writer, value) {
       header.encode(writer, value);
       writer.reserve(size - header.size);
-      table.encode(writer, value as Record<string, unknown>, names);
+      table.encode(writer, value, names);
     },
     pathAt: (view, start, end, target) =>
       target < start + size ? [] : table.pathAt(view, start + size, end, target),

@@ -17,11 +17,11 @@ export function nested<F extends Fields>(fields: F, typeFlags = 0): Payload<Attr
     shape: { kind: 'nested', fields, headerSize: 0 },
     decode(view, start, end) {
       const value: AttributesOf<F> = {};
-      table.decode(view, start, end, value as Record<string, unknown>);
+      table.decode(view, start, end, value);
       return value;
     },
     encode(writer, value) {
-      table.encode(writer, value as Record<string, unknown>, none);
+      table.encode(writer, value, none);
     },
   };
 }
@@ -43,7 +43,7 @@ export function nestedMessage<H, F extends Fields>(
     encode(writer, value) {
       header.encode(writer, value);
       writer.reserve(align(header.size) - header.size);
-      table.encode(writer, value as Record<string, unknown>, names);
+      table.encode(writer, value, names);
     },
   };
 }

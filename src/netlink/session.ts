@@ -1,6 +1,7 @@
 import type { Clock } from '../world/clock.ts';
 import { NetlinkError } from './error.ts';
 import type { Request } from './message.ts';
+import { Sequence } from './sequence.ts';
 import { isOverrun, type NetlinkSocket } from './socket.ts';
 import { Batch, buffers, Dump, Single, type Transaction } from './transaction.ts';
 
@@ -17,18 +18,6 @@ const timeout = 10_000;
 const queueLimit = 65_536;
 /** Datagrams read in one go before the event loop has its turn. */
 const readBudget = 16;
-
-/** Sequence numbers, 1 to 2^32-1; `take` answers the first of `count` in a row. */
-class Sequence {
-  #next = 1;
-
-  take(count: number): number {
-    if (this.#next + count > 0xffff_ffff) this.#next = 1;
-    const first = this.#next;
-    this.#next += count;
-    return first;
-  }
-}
 
 /** Requests on a socket of their own, each waited for. For a program that does one thing and ends. */
 export class SyncSession {
@@ -148,15 +137,15 @@ export class AsyncSession {
         resolve: () => resolve(transaction.result()),
         reject,
       });
-      if (this.#current === undefined) this.#next();
+      this.#next();
     });
   }
 
   #next(): void {
-    this.#cancelTimeout?.();
+    if (this.#current !== undefined) return;
     const job = this.#waiting.shift();
-    this.#current = job;
     if (job === undefined) return;
+    this.#current = job;
     this.#cancelTimeout = this.#clock.after(timeout, () => {
       this.#finish(() => job.reject(new NetlinkError(job.name, ETIMEDOUT)));
     });
@@ -188,9 +177,11 @@ export class AsyncSession {
   }
 
   #finish(settle: () => void): void {
+    this.#cancelTimeout?.();
     this.#current = undefined;
     settle();
-    if (!this.#closed && this.#current === undefined) this.#next();
+    // The event loop has its turn between two requests; with a long queue this would recurse otherwise.
+    if (this.#waiting.length > 0) setImmediate(() => this.#next());
   }
 }
 
@@ -201,7 +192,7 @@ function receiveAll(
   budget: number,
 ): boolean {
   let overrun = false;
-  for (let i = 0; i < budget; i++) {
+  for (let i = 0; i < budget || overrun; i++) {
     try {
       const datagram = socket.receive();
       // After an overrun the acknowledgement itself may be what was lost. All there will be is there.
@@ -217,6 +208,9 @@ function receiveAll(
 }
 
 const interrupted = (request: Request): NetlinkError =>
-  new NetlinkError(`${request.name}: the kernel's tables changed during each of ${dumpAttempts} dumps`, EINTR);
+  new NetlinkError(
+    `${request.name}: the kernel's tables changed during each of ${dumpAttempts} dumps`,
+    EINTR,
+  );
 
 const nameOf = (part: readonly Request[]): string => `a batch of ${part.length} from ${part[0]?.name}`;

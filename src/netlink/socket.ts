@@ -138,4 +138,5 @@ function check(call: string, result: number): number {
 }
 
 /** Whether answers or notifications were lost because the receive buffer was full. */
-export const isOverrun = (error: unknown): boolean => error instanceof NetlinkError && error.errno === ENOBUFS;
+export const isOverrun = (error: unknown): error is NetlinkError =>
+  error instanceof NetlinkError && error.errno === ENOBUFS;

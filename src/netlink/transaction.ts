@@ -138,8 +138,7 @@ export class Batch implements Transaction<(NetlinkError | undefined)[]> {
     if (this.#error !== undefined) throw this.#error;
     if (!this.#lost) return this.#outcomes;
     return this.#outcomes.map(
-      (outcome, i) =>
-        outcome ?? new NetlinkError(`${this.#requests[i]?.name}: the answer was lost`, ENOBUFS),
+      (outcome, i) => outcome ?? new NetlinkError(`${this.#requests[i]?.name}: the answer was lost`, ENOBUFS),
     );
   }
 

@@ -1,0 +1,80 @@
+import { command } from './command.ts';
+
+export type Family = 'v4' | 'v6' | 'dual';
+
+/**
+ * The network between the nodes: a bridge in a namespace of its own, which is also everybody's default gateway.
+ * Node i (from 1) has 192.168.50.i/24 and fd00:50::i/64 on eth0, as far as the family goes.
+ */
+export class Underlay {
+  readonly name: string;
+  readonly family: Family;
+
+  constructor(name: string, family: Family) {
+    this.name = name;
+    this.family = family;
+  }
+
+  async start(): Promise<void> {
+    await ip([`netns add ${this.name}`]);
+    await ip(
+      [
+        'link set lo up',
+        'link add br0 type bridge mcast_snooping 0 forward_delay 0',
+        'link set br0 up',
+        ...this.#addresses(254, 'fe').map((address) => `address add ${address} dev br0`),
+      ],
+      this.name,
+    );
+  }
+
+  netns(index: number): string {
+    return `${this.name}-${index}`;
+  }
+
+  /** The node's first address. */
+  address(index: number): string {
+    return this.family === 'v6' ? `fd00:50::${index}` : `192.168.50.${index}`;
+  }
+
+  /** Makes the node's network namespace, with eth0 in the bridge. */
+  async plug(index: number): Promise<void> {
+    const netns = this.netns(index);
+    await ip([
+      `netns add ${netns}`,
+      `link add node${index} netns ${this.name} type veth peer name eth0 netns ${netns}`,
+    ]);
+    await Promise.all([
+      ip([`link set node${index} master br0 up`], this.name),
+      ip(
+        [
+          'link set lo up',
+          'link set eth0 up',
+          ...this.#addresses(index, String(index)).map((address) => `address add ${address} dev eth0`),
+          ...(this.family === 'v6' ? [] : ['route add default via 192.168.50.254']),
+          ...(this.family === 'v4' ? [] : ['route add ::/0 via fd00:50::fe']),
+        ],
+        netns,
+      ),
+    ]);
+  }
+
+  /** Takes the node's network namespace away; the veth goes first, as a namespace gives its devices back late. */
+  async unplug(index: number): Promise<void> {
+    await ip([`link delete node${index}`], this.name);
+    await ip([`netns delete ${this.netns(index)}`]);
+  }
+
+  #addresses(v4: number, v6: string): string[] {
+    return [
+      ...(this.family === 'v6' ? [] : [`192.168.50.${v4}/24`]),
+      ...(this.family === 'v4' ? [] : [`fd00:50::${v6}/64 nodad`]),
+    ];
+  }
+}
+
+/** Runs lines of iproute2 in one process, in a named namespace when one is given. */
+async function ip(lines: readonly string[], netns?: string): Promise<void> {
+  const inside = netns === undefined ? [] : ['-n', netns];
+  await command('ip', [...inside, '-batch', '-'], `${lines.join('\n')}\n`);
+}

@@ -1,0 +1,42 @@
+/* The launcher's side of its connection to flanneld: frames with deadlines. docs/launcher-protocol.md. */
+#ifndef CONNECTION_H
+#define CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MAX_PAYLOAD = 16 * 1024 * 1024, FRAME_HEADER = 8 };
+
+enum frame_type { REQUEST = 1, REPLY, NOT_MINE, ACCEPTED, GO, SYSCTLS, SYSCTLS_DONE };
+
+struct frame {
+  uint32_t type;
+  uint32_t length;
+  uint8_t *payload;
+};
+
+struct connection {
+  int fd;
+  int64_t deadline; /* milliseconds of CLOCK_MONOTONIC */
+  int timeout;      /* the milliseconds that led to it, for a message */
+  char why[256];    /* what went wrong, once a call has answered false */
+};
+
+/* Connects to the daemon at `path`. The rest must be done within `timeout` milliseconds, until a new limit is set. */
+bool connection_open(struct connection *connection, const char *path, int timeout);
+void connection_limit(struct connection *connection, int timeout);
+
+/* Sends bytes, the descriptors riding on the first of them. */
+bool connection_send(struct connection *connection, const void *data, size_t length, const int *descriptors, size_t count);
+bool connection_send_frame(struct connection *connection, enum frame_type type, const void *payload, uint32_t length);
+
+/* The next frame; its payload is allocated, one byte longer and ended by NUL. */
+bool connection_receive(struct connection *connection, struct frame *frame);
+void connection_close(struct connection *connection);
+
+/* A frame's header, and numbers as the wire has them: little endian. */
+void put_u32(uint8_t *into, uint32_t value);
+uint32_t get_u32(const uint8_t *from);
+
+#endif

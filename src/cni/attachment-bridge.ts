@@ -1,0 +1,112 @@
+import type { Mac } from '../net/mac.ts';
+import {
+  lastAddress,
+  overlaps,
+  type Prefix,
+  prefixAddress,
+  prefixFamily,
+  prefixLength,
+  prefixOf,
+} from '../net/prefix.ts';
+import * as k from '../netlink/constants.ts';
+import type { AddressWrite } from '../netlink/route/address.ts';
+import type { AttachmentInput, BridgeOptions, PlannedAddress } from './attachment.ts';
+import type { Step } from './attachment-step.ts';
+
+/** Makes the bridge, with a MAC of its own: one that it borrows from a port would change with the ports. */
+export function bridgeStep({ bridge, mtu }: BridgeOptions, mac: Mac): Step {
+  return {
+    message: 'newLink',
+    flags: k.NLM_F_CREATE | k.NLM_F_EXCL,
+    tolerate: ['EEXIST'],
+    value: {
+      ifi_flags: k.IFF_UP,
+      ifi_change: k.IFF_UP,
+      IFLA_IFNAME: bridge,
+      IFLA_ADDRESS: mac,
+      ...(mtu > 0 && { IFLA_MTU: mtu }),
+      IFLA_LINKINFO: { IFLA_INFO_KIND: 'bridge' },
+    },
+  };
+}
+
+/** Brings the bridge up, makes it promiscuous, pins its MAC: only what it is not yet. */
+export function readySteps({ bridge, options }: AttachmentInput): Step[] {
+  const steps: Step[] = [];
+  const set = (flag: number): Step => ({
+    message: 'setLink',
+    value: { ifi_index: bridge.ifindex, ifi_flags: flag, ifi_change: flag },
+  });
+  if (!bridge.up) steps.push(set(k.IFF_UP));
+  if (options.promiscMode && !bridge.promisc) steps.push(set(k.IFF_PROMISC));
+  if (options.isGateway && !bridge.adopted) {
+    steps.push({ message: 'setLink', value: { ifi_index: bridge.ifindex, IFLA_ADDRESS: bridge.mac } });
+  }
+  return steps;
+}
+
+/**
+ * Puts the gateways on the bridge. Another IPv4 address there, or an IPv6 address of an overlapping subnet,
+ * is replaced when `forceAddress` says so, and an Error otherwise.
+ */
+export function gatewaySteps(
+  { bridge, options }: Pick<AttachmentInput, 'bridge' | 'options'>,
+  ips: readonly PlannedAddress[],
+): Step[] {
+  if (!options.isGateway && !options.isDefaultGateway) return [];
+  return ips.flatMap(({ address, gateway }) => {
+    if (gateway === undefined) return [];
+    const wanted = prefixOf(gateway, prefixLength(address));
+    if (bridge.addresses.includes(wanted)) return [];
+    const inTheWay = bridge.addresses.filter((other) => conflicts(other, wanted));
+    if (inTheWay.length > 0 && !options.forceAddress) {
+      throw new Error(
+        `"${options.bridge}" already has an IP address different from ${wanted}: it has ${inTheWay.join(', ')}; ` +
+          'remove that address, or set "forceAddress": true in the delegate',
+      );
+    }
+    const removals = inTheWay.map(
+      (other): Step => ({
+        message: 'delAddress',
+        tolerate: ['EADDRNOTAVAIL'],
+        value: addressWrite(other, bridge.ifindex),
+      }),
+    );
+    return [...removals, addressStep(wanted, bridge.ifindex, options.enabledad, ['EEXIST'])];
+  });
+}
+
+/** Every other IPv4 address, but of IPv6 only those of the same network: a link has several of these. */
+function conflicts(other: Prefix, wanted: Prefix): boolean {
+  if (prefixFamily(other) !== prefixFamily(wanted)) return false;
+  return prefixFamily(wanted) === 4 || overlaps(other, wanted);
+}
+
+/** Adds an address, an IPv6 one ready for use at once unless duplicate address detection is wanted. */
+export function addressStep(
+  address: Prefix,
+  ifindex: number,
+  enabledad: boolean,
+  tolerate?: readonly string[],
+): Step {
+  const value = addressWrite(address, ifindex);
+  if (prefixFamily(address) === 4) {
+    if (prefixLength(address) < 31) value.IFA_BROADCAST = lastAddress(address);
+  } else if (!enabledad) value.IFA_FLAGS = k.IFA_F_NODAD;
+  return {
+    message: 'newAddress',
+    flags: k.NLM_F_CREATE | k.NLM_F_EXCL,
+    ...(tolerate && { tolerate }),
+    value,
+  };
+}
+
+function addressWrite(address: Prefix, ifindex: number): AddressWrite {
+  return {
+    ifa_family: prefixFamily(address) === 4 ? k.AF_INET : k.AF_INET6,
+    ifa_prefixlen: prefixLength(address),
+    ifa_index: ifindex,
+    IFA_LOCAL: prefixAddress(address),
+    IFA_ADDRESS: prefixAddress(address),
+  };
+}

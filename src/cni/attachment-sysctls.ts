@@ -1,0 +1,47 @@
+import type { Family } from '../net/address.ts';
+import { prefixFamily } from '../net/prefix.ts';
+import type { AttachmentInput, PlannedAddress } from './attachment.ts';
+
+/** A file below /proc/sys that netlink has no words for; who writes it must be inside that namespace. */
+export interface Sysctl {
+  where: 'pod' | 'host';
+  /** Relative to /proc/sys. */
+  path: string;
+  value: string;
+  /** Without it the attachment would not work; the others are courtesies, as in the reference. */
+  required: boolean;
+}
+
+/** Between making the link and adding addresses: IPv6 may be off in the pod until then. */
+export function sysctlsOf(input: AttachmentInput, ips: readonly PlannedAddress[]): Sysctl[] {
+  const { options, bridge, pod, host } = input;
+  const has = (family: Family) => ips.some(({ address }) => prefixFamily(address) === family);
+  const inPod = (path: string, value: number, required = false): Sysctl => ({
+    where: 'pod',
+    path: `net/${path}`,
+    value: String(value),
+    required,
+  });
+  const onHost = (path: string, value: number, required = false): Sysctl => ({
+    ...inPod(path, value, required),
+    where: 'host',
+  });
+  const ifname = pod.ifname;
+  const isGateway = options.isGateway || options.isDefaultGateway;
+  return [
+    ...(bridge.adopted ? [] : [onHost(`ipv6/conf/${options.bridge}/accept_ra`, 0)]),
+    onHost(`ipv6/conf/${host.name}/accept_ra`, 0),
+    ...(isGateway && has(4) && !input.forwarding[4] ? [onHost('ipv4/ip_forward', 1, true)] : []),
+    ...(isGateway && has(6) && !input.forwarding[6] ? [onHost('ipv6/conf/all/forwarding', 1, true)] : []),
+    ...(has(6)
+      ? [
+          inPod('ipv6/conf/lo/disable_ipv6', 0, true),
+          inPod(`ipv6/conf/${ifname}/disable_ipv6`, 0, true),
+          inPod(`ipv6/conf/${ifname}/keep_addr_on_down`, 1, true),
+        ]
+      : []),
+    ...(options.enabledad ? [inPod(`ipv6/conf/${ifname}/enhanced_dad`, 1)] : []),
+    inPod(`ipv6/conf/${ifname}/accept_dad`, Number(options.enabledad)),
+    inPod(`ipv4/conf/${ifname}/arp_notify`, 1),
+  ];
+}

@@ -1,0 +1,60 @@
+import { familyOf } from '../net/address.ts';
+import { prefixAddress } from '../net/prefix.ts';
+import * as k from '../netlink/constants.ts';
+import type { AttachmentInput, PlannedAddress } from './attachment.ts';
+import type { Step } from './attachment-step.ts';
+
+/** One queue each way is all that a veth uses; the default is one for each possible CPU, which costs time. */
+const oneQueue = { IFLA_NUM_TX_QUEUES: 1, IFLA_NUM_RX_QUEUES: 1 };
+
+/**
+ * The veth pair in one message: the peer is born in the pod's namespace with its final name and MAC (moving
+ * it there would cost 20 ms with RTNL held), the host's end up and on the bridge. What belongs to the port
+ * needs the port, and is a second message. Neighbour entries that an earlier holder of an address left would send
+ * traffic to a MAC that is gone.
+ */
+export function vethSteps(
+  { options, bridge, pod, host }: AttachmentInput,
+  ips: readonly PlannedAddress[],
+): Step[] {
+  const common = { ...(options.mtu > 0 && { IFLA_MTU: options.mtu }), ...oneQueue };
+  const peer = { IFLA_IFNAME: pod.ifname, IFLA_ADDRESS: pod.mac, ...common, IFLA_NET_NS_FD: pod.netnsFd };
+  return [
+    {
+      message: 'newLink',
+      flags: k.NLM_F_CREATE | k.NLM_F_EXCL,
+      value: {
+        ifi_flags: k.IFF_UP,
+        ifi_change: k.IFF_UP,
+        IFLA_IFNAME: host.name,
+        IFLA_ADDRESS: host.mac,
+        ...common,
+        IFLA_MASTER: bridge.ifindex,
+        IFLA_LINKINFO: { IFLA_INFO_KIND: 'veth', IFLA_INFO_DATA: { VETH_INFO_PEER: peer } },
+      },
+    },
+    {
+      message: 'newLink',
+      flags: 0,
+      value: {
+        IFLA_IFNAME: host.name,
+        IFLA_LINKINFO: {
+          IFLA_INFO_SLAVE_KIND: 'bridge',
+          IFLA_INFO_SLAVE_DATA: {
+            IFLA_BRPORT_MODE: Number(options.hairpinMode),
+            IFLA_BRPORT_ISOLATED: Number(options.portIsolation),
+          },
+        },
+      },
+    },
+    ...ips.map(({ address }): Step => {
+      const NDA_DST = prefixAddress(address);
+      const ndm_family = familyOf(NDA_DST) === 4 ? k.AF_INET : k.AF_INET6;
+      return {
+        message: 'delNeighbour',
+        tolerate: ['ENOENT'],
+        value: { ndm_family, ndm_ifindex: bridge.ifindex, NDA_DST },
+      };
+    }),
+  ];
+}

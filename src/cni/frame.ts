@@ -1,0 +1,121 @@
+import type { Sysctl } from './attachment-sysctls.ts';
+
+/** What travels between launcher and daemon; docs/launcher-protocol.md. Types from 32 on are cni-tool's. */
+export const frameTypes = {
+  REQUEST: 1,
+  REPLY: 2,
+  NOT_MINE: 3,
+  ACCEPTED: 4,
+  GO: 5,
+  SYSCTLS: 6,
+  SYSCTLS_DONE: 7,
+} as const;
+export const firstToolFrame = 32;
+
+/** Payloads are no longer than this, in bytes. */
+export const maxPayload = 16 * 1024 * 1024;
+const headerSize = 8;
+
+export interface Frame {
+  type: number;
+  payload: Buffer;
+}
+
+export function encodeFrame(type: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
+  const frame = Buffer.allocUnsafe(headerSize + payload.length);
+  frame.writeUInt32LE(type, 0);
+  frame.writeUInt32LE(payload.length, 4);
+  frame.set(payload, headerSize);
+  return frame;
+}
+
+/** Puts frames together out of what a stream brings. */
+export class FrameReader {
+  #chunks: Buffer[] = [];
+  #length = 0;
+
+  /** The frames that are complete now. Throws a RangeError when one claims to be longer than {@link maxPayload}. */
+  push(bytes: Uint8Array): Frame[] {
+    this.#chunks.push(Buffer.from(bytes));
+    this.#length += bytes.length;
+    const frames: Frame[] = [];
+    for (;;) {
+      const needed = headerSize + this.#payloadLength();
+      if (this.#length < needed) return frames;
+      const whole = this.#join();
+      frames.push({ type: whole.readUInt32LE(0), payload: whole.subarray(headerSize, needed) });
+      this.#chunks = [whole.subarray(needed)];
+      this.#length -= needed;
+    }
+  }
+
+  /** 0 while the header itself is not complete. */
+  #payloadLength(): number {
+    if (this.#length < headerSize) return 0;
+    let first = this.#chunks[0];
+    if (first === undefined || first.length < headerSize) first = this.#join();
+    const length = first.readUInt32LE(4);
+    if (length > maxPayload) throw new RangeError(`a frame of ${length} bytes; ${maxPayload} are allowed`);
+    return length;
+  }
+
+  #join(): Buffer {
+    const whole = this.#chunks.length === 1 ? this.#chunks[0] : undefined;
+    if (whole !== undefined) return whole;
+    const joined = Buffer.concat(this.#chunks);
+    this.#chunks = [joined];
+    return joined;
+  }
+}
+
+/** What a launcher asks for. */
+export interface LauncherRequest {
+  environment: Record<string, string>;
+  stdin: Buffer;
+}
+
+/** Undefined when the payload is not `KEY=VALUE\0` ... `\0` and the rest. */
+export function decodeRequest(payload: Buffer): LauncherRequest | undefined {
+  const environment: Record<string, string> = {};
+  for (let start = 0; start < payload.length; ) {
+    const end = payload.indexOf(0, start);
+    if (end === -1) return undefined;
+    if (end === start) return { environment, stdin: payload.subarray(end + 1) };
+    const line = payload.toString('utf8', start, end);
+    const equals = line.indexOf('=');
+    if (equals <= 0) return undefined;
+    environment[line.slice(0, equals)] = line.slice(equals + 1);
+    start = end + 1;
+  }
+  return undefined;
+}
+
+/** How a run of the plugin ends. */
+export interface Reply {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+export function encodeReply({ status, stdout, stderr }: Reply): Buffer {
+  const output = Buffer.from(stdout);
+  const head = Buffer.allocUnsafe(8);
+  head.writeUInt32LE(status, 0);
+  head.writeUInt32LE(output.length, 4);
+  return Buffer.concat([head, output, Buffer.from(stderr)]);
+}
+
+export function encodeSysctls(sysctls: readonly Sysctl[]): Buffer {
+  return Buffer.concat(
+    sysctls.flatMap(({ where, path, value, required }) => [
+      Buffer.from([(where === 'pod' ? 'p' : 'h').charCodeAt(0), Number(required)]),
+      Buffer.from(`${path}\0${value}\0`),
+    ]),
+  );
+}
+
+/** One errno, or 0, for each of `count` entries; undefined for anything else. */
+export function decodeOutcomes(payload: Buffer, count: number): number[] | undefined {
+  if (payload.length !== 4 * count) return undefined;
+  return Array.from({ length: count }, (_, i) => payload.readInt32LE(4 * i));
+}

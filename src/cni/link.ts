@@ -1,0 +1,92 @@
+import type { Mac } from '../net/mac.ts';
+import { type Prefix, prefixOf } from '../net/prefix.ts';
+import * as k from '../netlink/constants.ts';
+import { isNetlinkError, NetlinkError } from '../netlink/error.ts';
+import type { Request } from '../netlink/message.ts';
+import { getAddresses } from '../netlink/route/address.ts';
+import { getLink, type LinkMessage, type LinkWrite } from '../netlink/route/link.ts';
+import type { BridgeState } from './attachment.ts';
+import { requestOf, type Step } from './attachment-step.ts';
+
+/** Where messages go: a session of src/netlink, or a fake. */
+export interface Session {
+  request<T>(request: Request<T>): T[];
+  dump<T>(request: Request<T>): T[];
+  batch(requests: readonly Request[]): (NetlinkError | undefined)[];
+}
+
+/** One link by ifi_index or IFLA_IFNAME; undefined when there is none. */
+export function findLink(session: Session, by: LinkWrite): LinkMessage | undefined {
+  try {
+    return session.request(getLink(by))[0];
+  } catch (error) {
+    if (isNetlinkError(error, 'ENODEV')) return undefined;
+    throw error;
+  }
+}
+
+/** A step of a plan was refused. */
+export class StepError extends Error {
+  override readonly name = 'StepError';
+  readonly step: Step;
+  readonly error: NetlinkError;
+
+  constructor(step: Step, error: NetlinkError) {
+    super(error.message, { cause: error });
+    this.step = step;
+    this.error = error;
+  }
+}
+
+/** Sends all steps in one go. Throws a {@link StepError} for the first that was refused and may not be. */
+export function apply(session: Session, steps: readonly Step[]): void {
+  for (const [i, error] of session.batch(steps.map(requestOf)).entries()) {
+    const step = steps[i];
+    if (error !== undefined && step !== undefined && step.tolerate?.includes(error.code) !== true) {
+      throw new StepError(step, error);
+    }
+  }
+}
+
+/** The bridge of that name as it is; undefined when there is none. Throws an Error for another kind of link. */
+export function observeBridge(
+  session: Session,
+  name: string,
+  adopted: ReadonlySet<number>,
+): BridgeState | undefined {
+  const link = findLink(session, { IFLA_IFNAME: name });
+  if (link === undefined) return undefined;
+  if (link.IFLA_LINKINFO?.IFLA_INFO_KIND !== 'bridge') {
+    throw new Error(
+      `"${name}" already exists but is not a bridge: rename or remove that link, or name another bridge in the delegate`,
+    );
+  }
+  return {
+    ifindex: link.ifi_index,
+    mac: link.IFLA_ADDRESS as Mac,
+    up: (link.ifi_flags & k.IFF_UP) !== 0,
+    promisc: (link.ifi_flags & k.IFF_PROMISC) !== 0,
+    addresses: addressesOf(session, link.ifi_index),
+    adopted: adopted.has(link.ifi_index),
+  };
+}
+
+/** A link's addresses, those that the kernel made for itself left out. */
+export function addressesOf(session: Session, ifindex: number): Prefix[] {
+  return session
+    .dump(getAddresses({ ifa_index: ifindex }))
+    .filter((message) => message.ifa_index === ifindex && message.ifa_scope !== k.RT_SCOPE_LINK)
+    .flatMap(({ IFA_LOCAL, IFA_ADDRESS, ifa_prefixlen }) => {
+      const address = IFA_LOCAL ?? IFA_ADDRESS;
+      return address === undefined ? [] : [prefixOf(address, ifa_prefixlen)];
+    });
+}
+
+/** The node's end of the pod's link: the veth whose peer it is, and which is its peer. */
+export function peerOnHost(host: Session, podLink: LinkMessage): LinkMessage | undefined {
+  if (podLink.IFLA_LINKINFO?.IFLA_INFO_KIND !== 'veth' || podLink.IFLA_LINK === undefined) return undefined;
+  const peer = findLink(host, { ifi_index: podLink.IFLA_LINK });
+  const mutual = peer?.IFLA_LINKINFO?.IFLA_INFO_KIND === 'veth' && peer.IFLA_LINK === podLink.ifi_index;
+  // Without a namespace ID the other end would be in this very namespace.
+  return mutual && peer.IFLA_LINK_NETNSID !== undefined ? peer : undefined;
+}

@@ -1,0 +1,57 @@
+import { getSystemErrorMap } from 'node:util';
+import type { Step } from './attachment-step.ts';
+import type { Sysctl } from './attachment-sysctls.ts';
+import type { StepError } from './link.ts';
+
+/** An error of the kernel as a sentence about what was to be done. */
+export function explainStep({ step, error }: StepError): Error {
+  const advice = adviceFor(step, error.code);
+  const text = `failed to ${purposeOf(step)}: ${error.message}${advice === undefined ? '' : `; ${advice}`}`;
+  return new Error(text, { cause: error });
+}
+
+function purposeOf(step: Step): string {
+  switch (step.message) {
+    case 'newLink': {
+      const name = step.value.IFLA_IFNAME;
+      return step.flags === 0 ? `set up ${name} as a port of the bridge` : `create the link ${name}`;
+    }
+    case 'setLink':
+      return `set up link number ${step.value.ifi_index}`;
+    case 'newAddress':
+      return `add address ${step.value.IFA_LOCAL}/${step.value.ifa_prefixlen}`;
+    case 'delAddress':
+      return `remove address ${step.value.IFA_LOCAL}/${step.value.ifa_prefixlen}`;
+    case 'newRoute':
+      return `add route '${routeText(step)}'`;
+    case 'delNeighbour':
+      return `forget the neighbour ${step.value.NDA_DST}`;
+    case 'delLink':
+      return `remove link number ${step.value.ifi_index}`;
+  }
+}
+
+function routeText({ value }: Step & { message: 'newRoute' }): string {
+  const dst = value.RTA_DST === undefined ? 'default' : `${value.RTA_DST}/${value.rtm_dst_len}`;
+  return value.RTA_GATEWAY === undefined ? dst : `${dst} via ${value.RTA_GATEWAY}`;
+}
+
+function adviceFor(step: Step, code: string): string | undefined {
+  if (code === 'EPERM') return 'CAP_NET_ADMIN is needed';
+  const isAddress = step.message === 'newAddress' && step.value.IFA_LOCAL?.includes(':') === true;
+  if (isAddress && ['EACCES', 'EOPNOTSUPP'].includes(code)) return ipv6IsOff;
+  if (step.message === 'newLink' && code === 'EOPNOTSUPP') return 'load the kernel modules veth and bridge';
+  return undefined;
+}
+
+const ipv6IsOff =
+  'IPv6 is off on this host: turn it on (kernel option ipv6.disable, sysctl net.ipv6.conf.all.disable_ipv6), ' +
+  'or use a network without IPv6';
+
+/** A sysctl without which the attachment would not work could not be written. */
+export function explainSysctl({ where, path, value }: Sysctl, errno: number): Error {
+  const reason = getSystemErrorMap().get(-errno)?.[1] ?? `errno ${errno}`;
+  const place = where === 'pod' ? 'in the pod' : 'on the host';
+  const missing = errno === 2 && path.startsWith('net/ipv6/') ? `; ${ipv6IsOff}` : '';
+  return new Error(`failed to write ${value} to /proc/sys/${path} ${place}: ${reason}${missing}`);
+}

@@ -1,0 +1,75 @@
+import path from 'node:path';
+import { tearDownMasquerade } from '../firewall/masquerade.ts';
+import type { MasqueradeBackend } from '../firewall/pod-masquerade.ts';
+import type { Prefix } from '../net/prefix.ts';
+import { isNetlinkError } from '../netlink/error.ts';
+import { delLink } from '../netlink/route/link.ts';
+import type { FlannelState } from './flannel-state.ts';
+import { findLink, peerOnHost, type Session } from './link.ts';
+import { type AttachmentKey, type AttachmentRecord, type Records, sameKey } from './record.ts';
+import { readDelegate } from './recorded-delegate.ts';
+import type { World } from './world.ts';
+
+/** What is to go, as far as anybody knows. */
+export interface Removal {
+  key: AttachmentKey;
+  record?: AttachmentRecord | undefined;
+  /** A socket in the pod's namespace, when that can still be entered and is not our own. */
+  pod?: Session | undefined;
+  /** host-local's directories, without the network, in which an address of it may be kept. */
+  ipamDataDirs: readonly string[];
+  /** Rules that may be there: of the record, or because the configuration asks for them. */
+  masquerade: readonly MasqueradeBackend[];
+}
+
+/**
+ * Takes an attachment away, whatever is left of it: the link first, so that nobody gets an address that
+ * is still in use; then the rules, then the addresses. Throws the first step's error, with the steps after it undone.
+ */
+export async function removeAttachment(world: World, records: Records, removal: Removal): Promise<void> {
+  await removeLinks(world, removal);
+  const masquerade = { ...removal.key, addresses: removal.record?.addresses ?? [] };
+  const others = otherAddresses(records, removal.key);
+  for (const backend of removal.masquerade) await tearDownMasquerade(world.run, backend, masquerade, others);
+  for (const dataDir of new Set(removal.ipamDataDirs)) {
+    const directory = path.join(dataDir, removal.key.network);
+    // Looking must not make the directory of a network that never had an address.
+    if (world.files.list(directory).length === 0) continue;
+    await world.store(directory).withLock((store) => store.release(removal.key));
+  }
+}
+
+/** The masqueraded addresses of the container's other interfaces in the same network: they share a chain. */
+export function otherAddresses(records: Records, key: AttachmentKey): Prefix[] {
+  return records
+    .keys(key.network)
+    .filter((other) => other.containerID === key.containerID && !sameKey(other, key))
+    .flatMap((other) => records.read(other) ?? [])
+    .flatMap((record) => (record.masquerade === undefined ? [] : record.addresses));
+}
+
+/** The node's end takes the pod's with it. */
+async function removeLinks(world: World, { key, record, pod }: Removal): Promise<void> {
+  const recorded = record?.hostLink ? findLink(world.host, { IFLA_IFNAME: record.hostLink }) : undefined;
+  if (recorded !== undefined && recorded.IFLA_ADDRESS === record?.hostMac) {
+    return world.removeLink(recorded.ifi_index);
+  }
+  const podLink = pod && findLink(pod, { IFLA_IFNAME: key.ifname });
+  if (pod === undefined || podLink === undefined) return;
+  const peer = peerOnHost(world.host, podLink);
+  if (peer !== undefined) return world.removeLink(peer.ifi_index);
+  try {
+    pod.request(delLink({ ifi_index: podLink.ifi_index }));
+  } catch (error) {
+    if (!isNetlinkError(error, 'ENODEV')) throw error;
+  }
+}
+
+/** Removes the files that tell of an attachment: last, when all that they tell of is gone. */
+export function forgetAttachment(records: Records, state: FlannelState, key: AttachmentKey): void {
+  records.remove(key);
+  // flannel's file serves all interfaces of a container; it tells of the network that was added last.
+  if (records.keys().some(({ containerID }) => containerID === key.containerID)) return;
+  const written = readDelegate(state.read(key.containerID));
+  if (written === undefined || written.network === key.network) state.remove(key.containerID);
+}

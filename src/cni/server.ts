@@ -1,0 +1,202 @@
+import { existsSync, fstatSync, rmSync } from 'node:fs';
+import { getSystemErrorMap } from 'node:util';
+import type { Binding } from '../../native/binding.ts';
+import { SyncSession } from '../netlink/session.ts';
+import { adoptSocket, type NetlinkSocket } from '../netlink/socket.ts';
+import type { Clock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+import {
+  decodeRequest,
+  encodeReply,
+  firstToolFrame,
+  type Frame,
+  frameTypes,
+  type LauncherRequest,
+  type Reply,
+} from './frame.ts';
+import { LauncherConnection } from './launcher-connection.ts';
+import { closeDescriptors, podNamespace, WarmCaller } from './warm-caller.ts';
+import { Aborted, type Caller, NotMine } from './world.ts';
+
+/** More at a time than any node starts pods at once. */
+const maxConnections = 1024;
+/** A connection that has not sent a whole frame by then is closed, in milliseconds. */
+const firstFrameLimit = 10_000;
+
+const { EAGAIN, ECONNREFUSED, ENOENT } = { EAGAIN: 11, ECONNREFUSED: 111, ENOENT: 2 };
+
+/** Does what a request asks for. Rejects with NotMine or Aborted, and with nothing else. */
+export type Serve = (request: LauncherRequest, caller: Caller) => Promise<Reply>;
+
+export interface ServerOptions {
+  binding: Binding;
+  clock: Clock;
+  log: Log;
+  /** Of the socket. */
+  path: string;
+  /** The namespace that this process serves, as `<dev>:<ino>`. */
+  ownNetns: string;
+  serve: Serve;
+  /** Answers frames of types from 32 on, for cni-tool: the payload in, the answer's payload out. */
+  handlers?: ReadonlyMap<number, (payload: Buffer) => Promise<Uint8Array>>;
+}
+
+/** The unix socket on which flanneld serves launchers, and cni-tool. */
+export class CniServer {
+  readonly #options: ServerOptions;
+  readonly #connections = new Set<LauncherConnection>();
+  /** The last request of each container: they come one after the other. */
+  readonly #turns = new Map<string, Promise<void>>();
+  #fd = -1;
+  #unwatch: (() => void) | undefined;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+  }
+
+  /** Throws an Error when the socket cannot be made, or somebody serves it already. */
+  listen(): void {
+    const { binding, path } = this.#options;
+    const probe = binding.connectUnix(path);
+    if (probe >= 0) {
+      binding.close(probe);
+      throw new Error(`${path} is served already: is another flanneld running? Stop it first`);
+    }
+    if (probe === -ECONNREFUSED) rmSync(path, { force: true });
+    else if (probe !== -ENOENT) throw new Error(`cannot use the socket ${path}: ${errorText(probe)}`);
+    this.#fd = binding.listenUnix(path, 0o600);
+    if (this.#fd < 0) throw new Error(`cannot listen on ${path}: ${errorText(this.#fd)}`);
+    this.#unwatch = binding.watch(this.#fd, () => this.#accept());
+  }
+
+  /** Takes no more requests; those that are being served come to nothing. */
+  close(): void {
+    if (this.#fd < 0) return;
+    this.#unwatch?.();
+    this.#options.binding.close(this.#fd);
+    this.#fd = -1;
+    rmSync(this.#options.path, { force: true });
+    for (const connection of this.#connections) connection.close();
+  }
+
+  #accept(): void {
+    const { binding, clock, log } = this.#options;
+    const fd = binding.acceptUnix(this.#fd);
+    if (fd < 0) {
+      if (fd !== -EAGAIN) log.warn({ errno: -fd }, `cannot accept a connection: ${errorText(fd)}`);
+      return;
+    }
+    const peer = binding.peerCredentials(fd);
+    if (typeof peer === 'number' || peer[1] !== 0 || this.#connections.size >= maxConnections) {
+      log.warn({ peer, connections: this.#connections.size }, 'refused a connection to the CNI socket');
+      binding.close(fd);
+      return;
+    }
+    let caller: WarmCaller | undefined;
+    let cancelLimit = (): void => {};
+    const connection: LauncherConnection = new LauncherConnection(binding, clock, fd, {
+      frame: (frame) => {
+        cancelLimit();
+        if (caller !== undefined) caller.frame(frame);
+        else caller = this.#first(connection, frame);
+      },
+      closed: () => {
+        cancelLimit();
+        this.#connections.delete(connection);
+        caller?.closed();
+      },
+    });
+    this.#connections.add(connection);
+    cancelLimit = clock.after(firstFrameLimit, () => connection.close());
+  }
+
+  /** A connection's first frame says what it is for. */
+  #first(connection: LauncherConnection, { type, payload }: Frame): WarmCaller | undefined {
+    if (type >= firstToolFrame) {
+      void this.#answerTool(connection, type, payload);
+      return undefined;
+    }
+    const request = type === frameTypes.REQUEST ? decodeRequest(payload) : undefined;
+    if (request === undefined) {
+      connection.close();
+      return undefined;
+    }
+    return this.#begin(connection, request);
+  }
+
+  #begin(connection: LauncherConnection, request: LauncherRequest): WarmCaller | undefined {
+    const { binding, ownNetns } = this.#options;
+    const { environment } = request;
+    const descriptors = connection.takeDescriptors();
+    let socket: NetlinkSocket | undefined;
+    const pod = podNamespace(environment['FLANNEL_NETNS'], descriptors, (fd, socketFd) => {
+      socket = adoptSocket(binding, socketFd);
+      return { state: 'open', fd, session: new SyncSession(socket) };
+    });
+    const release = () => closeDescriptors(binding, descriptors, socket);
+    if (pod === undefined) {
+      release();
+      connection.close();
+      return undefined;
+    }
+    const podIsOwn = pod.state === 'open' && identityOf(pod.fd) === ownNetns;
+    const caller = new WarmCaller(connection, pod, podIsOwn, existsSync);
+    void this.#serve(connection, request, caller).finally(release);
+    return caller;
+  }
+
+  async #serve(connection: LauncherConnection, request: LauncherRequest, caller: WarmCaller): Promise<void> {
+    const { serve, ownNetns, log } = this.#options;
+    const { environment } = request;
+    try {
+      if (environment['FLANNEL_OWN_NETNS'] !== ownNetns) {
+        throw new NotMine('the launcher runs in another network namespace than flanneld');
+      }
+      const reply = await this.#inTurn(environment['CNI_CONTAINERID'] ?? '', () =>
+        caller.aborted() ? Promise.reject(new Aborted()) : serve(request, caller),
+      );
+      connection.send(frameTypes.REPLY, encodeReply(reply));
+      connection.finish();
+    } catch (error) {
+      if (error instanceof NotMine) {
+        connection.send(frameTypes.NOT_MINE, Buffer.from(error.message));
+        return connection.finish();
+      }
+      if (!(error instanceof Aborted)) log.error({ err: error }, 'a CNI request failed unexpectedly');
+      connection.close();
+    }
+  }
+
+  /** Requests for one container wait for one another: they share files and rules. */
+  async #inTurn<T>(containerID: string, work: () => Promise<T>): Promise<T> {
+    if (containerID === '') return work();
+    const before = this.#turns.get(containerID);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turns.set(containerID, promise);
+    await before;
+    try {
+      return await work();
+    } finally {
+      resolve();
+      if (this.#turns.get(containerID) === promise) this.#turns.delete(containerID);
+    }
+  }
+
+  async #answerTool(connection: LauncherConnection, type: number, payload: Buffer): Promise<void> {
+    const handler = this.#options.handlers?.get(type);
+    try {
+      if (handler !== undefined) connection.send(type, await handler(payload));
+    } catch (error) {
+      this.#options.log.error({ err: error, type }, 'a request of cni-tool failed');
+    }
+    connection.finish();
+  }
+}
+
+/** A namespace by what its descriptor refers to, as the launcher names its own. */
+export function identityOf(fd: number): string {
+  const { dev, ino } = fstatSync(fd, { bigint: true });
+  return `${dev}:${ino}`;
+}
+
+const errorText = (result: number): string => getSystemErrorMap().get(result)?.[1] ?? `errno ${-result}`;

@@ -1,0 +1,123 @@
+import path from 'node:path';
+import { setUpMasquerade } from '../../firewall/masquerade.ts';
+import { type Dns, parseResolvConf } from '../../ipam/resolv-conf.ts';
+import { randomMac } from '../../net/mac.ts';
+import type { AttachmentPlan, PlannedAddress } from '../attachment.ts';
+import type { AttachmentRequest, Delegated } from '../delegated.ts';
+import { CniError } from '../error.ts';
+import { FlannelState } from '../flannel-state.ts';
+import { findLink } from '../link.ts';
+import { openPod } from '../pod.ts';
+import { type AttachmentRecord, Records } from '../record.ts';
+import { forgetAttachment, otherAddresses, removeAttachment } from '../removal.ts';
+import { type Caller, checkCaller, type World } from '../world.ts';
+import { type Attached, attach } from './attach.ts';
+
+/** What an ADD answers: the current CNI version's result, to be put into the one that was asked for. */
+export interface AddResult {
+  interfaces: { name: string; mac: string; sandbox?: string }[];
+  ips: (PlannedAddress & { interface: number })[];
+  routes: AttachmentPlan['routes'];
+  dns?: Dns | undefined;
+}
+
+/** ADD with the delegate done inside. Whatever fails leaves nothing behind but the bridge. */
+export async function add(
+  world: World,
+  caller: Caller,
+  request: AttachmentRequest,
+  delegated: Delegated,
+): Promise<AddResult> {
+  const { key, netns } = request;
+  const pod = openPod(caller, netns);
+  if (findLink(pod.session, { IFLA_IFNAME: key.ifname }) !== undefined) {
+    throw new CniError(
+      4,
+      `container veth name ("${key.ifname}") already exists in "${netns}"`,
+      'every ADD needs a DEL before the next one',
+    );
+  }
+  const dns = delegated.dns ?? readDns(world, delegated);
+  const backend = delegated.ipMasq ? await masqueradeBackend(world, delegated) : undefined;
+  await caller.begin();
+
+  const ips = await allocate(world, caller, request, delegated);
+  const record: AttachmentRecord = {
+    ...key,
+    netns,
+    hostLink: '',
+    hostMac: randomMac(world.random(6)),
+    addresses: ips.map(({ address }) => address),
+    ipamDataDir: delegated.ipam.dataDir,
+    masquerade: backend,
+  };
+  const records = new Records(world.files, request.dataDir);
+  const state = new FlannelState(world.files, request.dataDir);
+  try {
+    state.write(key.containerID, delegated.text);
+    const attached = await attach({ world, caller, delegated, records, pod, record, ips });
+    if (backend !== undefined) {
+      const masquerade = { ...key, addresses: record.addresses };
+      await setUpMasquerade(world.run, backend, masquerade, otherAddresses(records, key));
+      checkCaller(caller);
+    }
+    return resultOf(attached, request, dns);
+  } catch (error) {
+    await rollBack(world, records, state, record);
+    throw error;
+  }
+}
+
+function allocate(
+  world: World,
+  caller: Caller,
+  { key }: AttachmentRequest,
+  { ipam }: Delegated,
+): Promise<PlannedAddress[]> {
+  return world.store(path.join(ipam.dataDir, key.network)).withLock((store) => {
+    checkCaller(caller);
+    return store.allocate(ipam.sets, key, ipam.requested);
+  });
+}
+
+/** The same as DEL does, by the record alone: the pod's namespace may hold what the caller made meanwhile. */
+async function rollBack(
+  world: World,
+  records: Records,
+  state: FlannelState,
+  record: AttachmentRecord,
+): Promise<void> {
+  try {
+    await removeAttachment(world, records, {
+      key: record,
+      record,
+      ipamDataDirs: [record.ipamDataDir],
+      masquerade: record.masquerade === undefined ? [] : [record.masquerade],
+    });
+    forgetAttachment(records, state, record);
+  } catch (error) {
+    // The error that led here matters more. What is left has a record, which DEL and the sweep go by.
+    world.log.warn({ err: error, ...record }, 'an ADD that failed could not be undone entirely');
+  }
+}
+
+async function masqueradeBackend(world: World, { ipMasqBackend }: Delegated) {
+  return ipMasqBackend ?? (await world.masqueradeBackend());
+}
+
+function readDns(world: World, { ipam: { resolvConf } }: Delegated): Dns | undefined {
+  if (resolvConf === undefined) return undefined;
+  const text = world.files.read(resolvConf);
+  if (text === undefined) throw new CniError(7, `cannot read resolvConf ${resolvConf}: there is no such file`);
+  return parseResolvConf(text);
+}
+
+/** In the reference's order, which other plugins of a chain count on: bridge, node's end, pod's end. */
+function resultOf({ bridge, host, mac, plan }: Attached, request: AttachmentRequest, dns?: Dns): AddResult {
+  return {
+    interfaces: [bridge, host, { name: request.key.ifname, mac, sandbox: request.netns }],
+    ips: plan.ips.map(({ address, gateway }) => ({ address, gateway, interface: 2 })),
+    routes: plan.routes,
+    dns,
+  };
+}

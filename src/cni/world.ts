@@ -1,0 +1,80 @@
+import type { MasqueradeBackend } from '../firewall/pod-masquerade.ts';
+import type { Run } from '../firewall/process.ts';
+import type { Store } from '../ipam/store.ts';
+import type { SyncSession } from '../netlink/session.ts';
+import type { Clock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+import type { Random } from '../world/random.ts';
+import type { Sysctl } from './attachment-sysctls.ts';
+import type { Files } from './files.ts';
+import type { Reply } from './frame.ts';
+
+/** What the verbs need of the node, passed in: by the daemon, by the stand-alone program, by tests. */
+export interface World {
+  /** NETLINK_ROUTE in the node's namespace. */
+  readonly host: SyncSession;
+  /** Resolves when the link is gone; that it was gone before is fine. */
+  removeLink(ifindex: number): Promise<void>;
+  /** The addresses of one network; `directory` is `<ipam.dataDir>/<network>`. */
+  store(directory: string): Store;
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly run: Run;
+  /** When this boot began, in milliseconds since the epoch: see Sighting in src/ipam/sweep.ts. */
+  readonly bootTime: number;
+  /** Bridges, by ifindex, that this process has settled (MAC pinned, router advertisements ignored). */
+  readonly adoptedBridges: Set<number>;
+  /** For `ipMasq` without `ipMasqBackend`; found out once. Rejects when neither iptables nor nft works. */
+  masqueradeBackend(): Promise<MasqueradeBackend>;
+  /** The MTU of what carries the IPv6 network to other nodes, where the daemon knows it. */
+  readonly ipv6RouteMtu?: number | undefined;
+}
+
+/**
+ * What CNI_NETNS turned out to be: not set, a path that does not exist, something that is no network namespace, one that
+ * cannot be entered, or a namespace with a socket inside.
+ */
+export type PodNamespace =
+  | { state: 'absent' | 'missing' | 'foreign' }
+  | { state: 'error'; errno: number }
+  | { state: 'open'; fd: number; session: SyncSession };
+
+/** Who asks, and what can be done through them. One request each. */
+export interface Caller {
+  readonly pod: PodNamespace;
+  /** CNI_NETNS is the namespace that the plugin runs in: the node's own. */
+  readonly podIsOwn: boolean;
+  /**
+   * To be awaited before the first side effect: the caller agrees to it. Rejects with {@link Aborted} when
+   * nobody waits for the answer any more.
+   */
+  begin(): Promise<void>;
+  /** Nobody waits any more: what was done must be undone. */
+  aborted(): boolean;
+  /** Throws {@link NotMine} when one of these, which the request names, is not there for a daemon to see. */
+  expect(files: readonly string[]): void;
+  /** Outcomes in order: 0 or a positive errno. */
+  writeSysctls(sysctls: readonly Sysctl[]): Promise<readonly number[]>;
+  /** Runs another CNI plugin out of CNI_PATH. Rejects with {@link NotMine} where there are none. */
+  delegate(type: string, configuration: string): Promise<Reply>;
+}
+
+/** The caller is gone. Nobody will read this. */
+export class Aborted extends Error {
+  override readonly name = 'Aborted';
+  constructor() {
+    super('the caller is gone');
+  }
+}
+
+/** The daemon cannot serve this request, and has done nothing yet: the stand-alone program can. */
+export class NotMine extends Error {
+  override readonly name = 'NotMine';
+}
+
+/** Throws {@link Aborted} when the caller is gone. */
+export function checkCaller(caller: Caller): void {
+  if (caller.aborted()) throw new Aborted();
+}

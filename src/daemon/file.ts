@@ -1,0 +1,39 @@
+import {
+  chmodSync,
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+
+/**
+ * Replaces a file whole or not at all, by a new one in the same directory, with exactly these modes
+ * whatever the umask; directories that exist keep theirs. Throws the error of node:fs.
+ */
+export function writeWhole(file: string, text: string, mode: { file: number; directory: number }): void {
+  const directory = path.dirname(file);
+  // The umask narrows the mode of what mkdir makes.
+  if (mkdirSync(directory, { recursive: true, mode: mode.directory }) !== undefined) {
+    chmodSync(directory, mode.directory);
+  }
+  const fresh = path.join(directory, `.${path.basename(file)}.${process.pid}`);
+  try {
+    const fd = openSync(fresh, 'w', mode.file);
+    try {
+      fchmodSync(fd, mode.file);
+      writeFileSync(fd, text);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(fresh, file);
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    throw error;
+  }
+}

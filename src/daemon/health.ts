@@ -1,0 +1,63 @@
+import { createServer, type Server } from 'node:http';
+
+/** What the two endpoints tell. */
+export interface Health {
+  /** Why this process does no longer do its work; empty when it does. */
+  broken(): readonly string[];
+  /** What it waits for before it is ready; empty when it is. */
+  waitingFor(): readonly string[];
+}
+
+export interface HealthServer {
+  /** Ends it, with the connections that are open. */
+  close(): void;
+}
+
+/**
+ * Serves /healthz and /readyz. Rejects when the port cannot be had.
+ * Statuses and bodies are Go flannel's, followed by the reasons where it is not well.
+ */
+export async function serveHealth(ip: string, port: number, health: Health): Promise<HealthServer> {
+  const server = createServer({ keepAliveTimeout: 5_000 }, (request, response) => {
+    const { status, body } = answer(request.url ?? '', health);
+    response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  });
+  await listen(server, ip, port);
+  return {
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** The answer to a GET of `url`. */
+export function answer(url: string, health: Health): { status: number; body: string } {
+  const path = url.split('?', 1)[0];
+  if (path === '/healthz') return report('flanneld is running', 500, 'flanneld is broken', health.broken());
+  if (path === '/readyz') {
+    return report('flanneld is ready', 503, 'flanneld is not ready yet', health.waitingFor());
+  }
+  return { status: 404, body: 'there are /healthz and /readyz' };
+}
+
+function report(well: string, status: number, unwell: string, reasons: readonly string[]) {
+  if (reasons.length === 0) return { status: 200, body: well };
+  return { status, body: `${unwell}: ${reasons.join('; ')}\n` };
+}
+
+function listen(server: Server, ip: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const why =
+        error.code === 'EADDRINUSE'
+          ? 'another program listens there already; stop it or choose another --healthz-port'
+          : error.code === 'EADDRNOTAVAIL'
+            ? 'this machine does not have that address; see --healthz-ip'
+            : error.message;
+      reject(new Error(`cannot serve /healthz at ${ip} port ${port}: ${why}`, { cause: error }));
+    });
+    server.listen(port, ip, resolve);
+  });
+}

@@ -1,0 +1,37 @@
+import type { Family } from '../net/address.ts';
+import * as k from '../netlink/constants.ts';
+import { type AddressMessage, getAddresses } from '../netlink/route/address.ts';
+import { getLink } from '../netlink/route/link.ts';
+import { getRoutes, type RouteMessage } from '../netlink/route/route.ts';
+import type { SyncSession } from '../netlink/session.ts';
+import type { DefaultRoute, Host, HostAddress } from './interface.ts';
+
+/** The host's links, addresses and default routes, as the kernel lists them. Throws a NetlinkError. */
+export function observeHost(session: SyncSession): Host {
+  const links = session.dump(getLink()).map((link) => ({
+    index: link.ifi_index,
+    name: link.IFLA_IFNAME ?? '',
+    mtu: link.IFLA_MTU ?? 0,
+  }));
+  const addresses = session.dump(getAddresses()).flatMap(addressOf);
+  const defaultRoutes = ([4, 6] as const).flatMap((family) => {
+    const rtm_family = family === 4 ? k.AF_INET : k.AF_INET6;
+    const routes = session.dump(getRoutes({ rtm_family, rtm_table: k.RT_TABLE_MAIN }));
+    return routes.flatMap((route) => defaultRoute(family, route));
+  });
+  return { links, addresses, defaultRoutes };
+}
+
+function addressOf(message: AddressMessage): HostAddress[] {
+  // Across a point-to-point link IFA_ADDRESS is the other end.
+  const address = message.IFA_LOCAL ?? message.IFA_ADDRESS;
+  if (address === undefined) return [];
+  return [{ link: message.ifa_index, address, flags: message.IFA_FLAGS ?? message.ifa_flags }];
+}
+
+function defaultRoute(family: Family, route: RouteMessage): DefaultRoute[] {
+  const table = route.RTA_TABLE ?? route.rtm_table;
+  if (route.rtm_dst_len !== 0 || route.rtm_type !== k.RTN_UNICAST || table !== k.RT_TABLE_MAIN) return [];
+  const link = route.RTA_OIF ?? route.RTA_MULTIPATH?.[0]?.rtnh_ifindex;
+  return link === undefined ? [] : [{ family, link }];
+}

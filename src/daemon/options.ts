@@ -1,0 +1,161 @@
+import { type Address, familyOf, type Family, parseAddress } from '../net/address.ts';
+import { goBoolean, goInteger, UsageError } from './go-flags.ts';
+
+/** One option: what the command line, the environment, the help and the reference page need to know of it. */
+export interface Option<T> {
+  readonly initial: T;
+  /** A boolean stands alone on the command line. */
+  readonly takes: 'boolean' | 'value';
+  /** For the help: what stands for the value. Empty for booleans. */
+  readonly placeholder: string;
+  readonly help: string;
+  /** The environment variable that is looked at after FLANNELD_<FLAG>. */
+  readonly fallback?: string;
+  /** The value after `text` was given on top of `before`; a string says what `text` should have been. */
+  take(text: string, before: T): { value: T } | string;
+}
+
+function text(placeholder: string, initial: string, help: string, fallback?: string): Option<string> {
+  const option = {
+    initial,
+    takes: 'value',
+    placeholder,
+    help,
+    take: (value: string) => ({ value }),
+  } as const;
+  return fallback === undefined ? option : { ...option, fallback };
+}
+
+function repeated(placeholder: string, help: string): Option<readonly string[]> {
+  const take = (value: string, before: readonly string[]) => ({ value: [...before, value] });
+  return { initial: [], takes: 'value', placeholder, help, take };
+}
+
+function integer(initial: number, [min, max]: readonly [number, number], help: string): Option<number> {
+  const take = (given: string) => {
+    const value = goInteger(given);
+    return value === undefined || value < min || value > max
+      ? `not a whole number from ${min} to ${max}`
+      : { value };
+  };
+  return { initial, takes: 'value', placeholder: 'N', help, take };
+}
+
+function boolean(help: string): Option<boolean> {
+  const take = (given: string) => {
+    const value = goBoolean(given);
+    return value === undefined ? 'neither true nor false' : { value };
+  };
+  return { initial: false, takes: 'boolean', placeholder: '', help, take };
+}
+
+function ip(family: Family, help: string): Option<Address | undefined> {
+  const take = (given: string) => {
+    if (given === '') return { value: undefined };
+    const value = parseAddress(given);
+    return value !== undefined && familyOf(value) === family ? { value } : `not an IPv${family} address`;
+  };
+  return { initial: undefined, takes: 'value', placeholder: 'ADDRESS', help, take };
+}
+
+/** All of them, in the order in which they are shown. */
+export const options = {
+  'net-config-path': text('FILE', '/etc/kube-flannel/net-conf.json', 'The network configuration.'),
+  'lease-dir': text(
+    'DIRECTORY',
+    '',
+    'Where the nodes keep their leases, one JSON file a node: a directory that all of them share.',
+  ),
+  'node-name': text('NAME', '', "This node's name in the cluster; without it, the host name.", 'NODE_NAME'),
+  iface: repeated(
+    'NAME|ADDRESS',
+    'The interface for traffic between nodes, by name or by one of its addresses. May be given several times: the first that exists is taken. Without it, the interface of the default route.',
+  ),
+  'public-ip': ip(
+    4,
+    'The IPv4 address at which the other nodes reach this one, if not the address of the interface.',
+  ),
+  'public-ipv6': ip(6, 'The same for IPv6.'),
+  'subnet-file': text('FILE', '/run/flannel/subnet.env', 'Where to write what CNI plugins need to know.'),
+  'state-dir': text(
+    'DIRECTORY',
+    '/var/lib/flannelette',
+    'Where the last known leases are kept for a start without the registry.',
+  ),
+  socket: text('FILE', '/run/flannel/flanneld.sock', 'The socket on which the CNI plugin finds this daemon.'),
+  'healthz-ip': text('ADDRESS', '0.0.0.0', 'The address for /healthz and /readyz.'),
+  'healthz-port': integer(0, [0, 65_535], 'The TCP port for /healthz and /readyz; 0: none.'),
+  v: integer(0, [-(2 ** 31), 2 ** 31 - 1], 'How much to log: 0 what matters, 1 and more everything.'),
+  version: boolean('Print the version and exit.'),
+};
+
+export type OptionName = keyof typeof options;
+export type Options = {
+  readonly [Name in OptionName]: (typeof options)[Name] extends Option<infer T> ? T : never;
+};
+
+/** Go flannel's flags that this version refuses, because it could not do what they ask for. */
+export const flagsToCome: readonly string[] = [
+  'etcd-endpoints',
+  'etcd-prefix',
+  'etcd-keyfile',
+  'etcd-certfile',
+  'etcd-cafile',
+  'etcd-username',
+  'etcd-password',
+  'iface-regex',
+  'iface-can-reach',
+  'subnet-lease-renew-margin',
+  'ip-masq',
+  'ip-masq-fully-random-disable',
+  'kube-subnet-mgr',
+  'kube-api-url',
+  'kube-annotation-prefix',
+  'kubeconfig-file',
+  'iptables-resync',
+  'iptables-forward-rules',
+  'ip-blackhole-route',
+  'set-node-network-unavailable',
+  'vmodule',
+  'log_backtrace_at',
+];
+
+/** The environment variable of a flag. */
+export const variableOf = (flag: string): string =>
+  `FLANNELD_${flag.toUpperCase().replaceAll('-', '_').replaceAll('.', '_')}`;
+
+/** What an unknown flag gets to hear. */
+export function unknownFlag(name: string): UsageError {
+  if (flagsToCome.includes(name)) {
+    return new UsageError(
+      `--${name} is a flag of Go flannel's that this version of Flannelette does not have yet`,
+    );
+  }
+  const near = nearest(name, Object.keys(options));
+  const hint = near === undefined ? 'see flanneld --help' : `did you mean --${near}? See flanneld --help`;
+  return new UsageError(`there is no flag --${name}; ${hint}`);
+}
+
+/** The candidate with the fewest letters to change, undefined when none is near. */
+function nearest(name: string, candidates: readonly string[]): string | undefined {
+  const ranked = candidates
+    .map((candidate) => ({ candidate, distance: distance(name, candidate) }))
+    .toSorted((a, b) => a.distance - b.distance)[0];
+  return ranked !== undefined && ranked.distance <= Math.max(1, Math.floor(name.length / 3))
+    ? ranked.candidate
+    : undefined;
+}
+
+/** Levenshtein's. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + Number(a[i - 1] !== b[j - 1]);
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, replaced));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

@@ -1,0 +1,113 @@
+import type { Family } from '../net/address.ts';
+import type { Prefix } from '../net/prefix.ts';
+import type { MasqueradeBackend, PodMasquerade } from './pod-masquerade.ts';
+import { addressesOfFamily } from './pod-masquerade.ts';
+import { iptablesContainers, iptablesSetUp, iptablesTearDown } from './pod-masquerade-iptables.ts';
+import {
+  type NftablesRule,
+  nftablesChain,
+  nftablesCollect,
+  nftablesRules,
+  nftablesSetUp,
+  nftablesTable,
+  nftablesTearDown,
+} from './pod-masquerade-nftables.ts';
+import type { Run } from './process.ts';
+
+const families: readonly Family[] = [4, 6];
+const iptables = (family: Family, tool: 'save' | 'restore'): string =>
+  `ip${family === 4 ? '' : '6'}tables-${tool}`;
+
+/** Longer than any healthy holder keeps the xtables lock, shorter than a container runtime waits. */
+const lockSeconds = 30;
+
+/**
+ * The backend for a configuration that names none: iptables, unless only nft works here. Throws when
+ * neither does.
+ */
+export async function chooseBackend(run: Run): Promise<MasqueradeBackend> {
+  const probe = await run('iptables', ['--wait', String(lockSeconds), '-t', 'nat', '-S', 'POSTROUTING']);
+  if (probe.code === 0) return 'iptables';
+  const nft = await run('nft', ['--check', '-f', '-'], `add table ${nftablesTable}\n`);
+  if (nft.code === 0) return 'nftables';
+  throw new Error(
+    `ipMasq needs iptables or nft, and neither works here: iptables: ${reason(probe)}; nft: ${reason(nft)}`,
+  );
+}
+
+/** Puts an attachment's rules in place: one process a family with iptables, one with nft. Throws an Error. */
+export async function setUpMasquerade(
+  run: Run,
+  backend: MasqueradeBackend,
+  masquerade: PodMasquerade,
+  others: readonly Prefix[],
+): Promise<void> {
+  if (backend === 'nftables') return must(run, 'nft', ['-f', '-'], nftablesSetUp(masquerade));
+  for (const family of families) {
+    const input = iptablesSetUp(masquerade, family, others);
+    if (input !== undefined) await restore(run, family, input);
+  }
+}
+
+/** Takes them away, whatever is left of them. `others` as in iptablesSetUp. Throws an Error. */
+export async function tearDownMasquerade(
+  run: Run,
+  backend: MasqueradeBackend,
+  masquerade: PodMasquerade,
+  others: readonly Prefix[],
+): Promise<void> {
+  if (backend === 'nftables') {
+    return deleteRules(run, nftablesTearDown(masquerade, await listRules(run)));
+  }
+  for (const family of familiesOf(masquerade)) {
+    const input = iptablesTearDown(masquerade, family, await save(run, family), others);
+    if (input !== undefined) await restore(run, family, input);
+  }
+}
+
+/** Takes away the rules of every container of `network` that has no attachment among the `valid` ones. */
+export async function collectMasquerade(
+  run: Run,
+  backend: MasqueradeBackend,
+  network: string,
+  valid: readonly { ifname: string; containerID: string }[],
+): Promise<void> {
+  if (backend === 'nftables') return deleteRules(run, nftablesCollect(network, valid, await listRules(run)));
+  for (const family of families) {
+    for (const containerID of iptablesContainers(await save(run, family), network)) {
+      if (valid.some((attachment) => attachment.containerID === containerID)) continue;
+      const stale = { network, containerID, ifname: '', addresses: [] };
+      const input = iptablesTearDown(stale, family, await save(run, family));
+      if (input !== undefined) await restore(run, family, input);
+    }
+  }
+}
+
+/** Rules of unknown addresses may be of either family. */
+function familiesOf({ addresses }: PodMasquerade): readonly Family[] {
+  if (addresses.length === 0) return families;
+  return families.filter((family) => addressesOfFamily(addresses, family).length > 0);
+}
+
+const save = (run: Run, family: Family): Promise<string> =>
+  run(iptables(family, 'save'), ['-t', 'nat']).then(({ code, stdout }) => (code === 0 ? stdout : ''));
+
+const restore = (run: Run, family: Family, input: string): Promise<void> =>
+  must(run, iptables(family, 'restore'), ['--noflush', '--wait', String(lockSeconds)], input);
+
+async function listRules(run: Run): Promise<NftablesRule[]> {
+  const listed = await run('nft', ['-j', 'list', 'chain', ...nftablesTable.split(' '), nftablesChain]);
+  return listed.code === 0 ? nftablesRules(listed.stdout) : [];
+}
+
+async function deleteRules(run: Run, script: string | undefined): Promise<void> {
+  if (script !== undefined) await must(run, 'nft', ['-f', '-'], script);
+}
+
+async function must(run: Run, program: string, args: readonly string[], stdin: string): Promise<void> {
+  const outcome = await run(program, args, stdin);
+  if (outcome.code !== 0) throw new Error(`${program} refused the masquerade rules: ${reason(outcome)}`);
+}
+
+const reason = ({ code, stderr }: { code: number; stderr: string }): string =>
+  stderr.trim() || `exit status ${code}`;

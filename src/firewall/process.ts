@@ -1,0 +1,27 @@
+import { spawn } from 'node:child_process';
+
+/** What a process left behind; `code` is -1 when it could not be started or was killed. */
+export interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a program to its end, with `stdin` as its input. Never rejects. Passed in, so that tests need none. */
+export type Run = (program: string, args: readonly string[], stdin?: string) => Promise<Outcome>;
+
+/** Real processes. `env` is the program's whole environment. */
+export const runProcess =
+  (env: NodeJS.ProcessEnv = process.env): Run =>
+  (program, args, stdin = '') =>
+    new Promise((resolve) => {
+      const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
+      const output = { stdout: '', stderr: '' };
+      child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
+      child.on('error', (error) => resolve({ ...output, code: -1, stderr: error.message }));
+      child.on('close', (code) => resolve({ ...output, code: code ?? -1 }));
+      // A program that ends without reading its input is judged by its exit code.
+      child.stdin.on('error', () => {});
+      child.stdin.end(stdin);
+    });

@@ -1,0 +1,70 @@
+import { CodecError } from './codec-error.ts';
+import { type Frame, frames } from './message.ts';
+import { decodeRouteMessage, type RouteNotification } from './route/notification.ts';
+import { isOverrun, type NetlinkSocket } from './socket.ts';
+
+/** Datagrams handled in one go before the event loop has its turn. */
+const readBudget = 64;
+
+export interface Subscription {
+  /** Ends it and closes the socket. */
+  close(): void;
+}
+
+/**
+ * What the kernel announces on a NETLINK_ROUTE socket that joined multicast groups (and serves nothing
+ * else): links, addresses, routes, neighbours, rules and next hops, told apart by `type`. `onLost` says
+ * that something was missed, because the receive buffer was full or a message could not be read: compare
+ * everything again.
+ */
+export function subscribe(
+  socket: NetlinkSocket,
+  onMessage: (message: RouteNotification) => void,
+  onLost: (why: Error) => void,
+): Subscription {
+  return listen(socket, decodeRouteMessage, onMessage, onLost);
+}
+
+/** The same with another reading of messages; what `read` has no answer for is passed over. */
+export function listen<T>(
+  socket: NetlinkSocket,
+  read: (frame: Frame) => T | undefined,
+  onMessage: (message: T) => void,
+  onLost: (why: Error) => void,
+): Subscription {
+  const state = { open: true };
+  socket.onReadable(() => {
+    for (let i = 0; state.open && i < readBudget; i++) {
+      const messages = receive(socket, read, onLost);
+      if (messages === undefined) return;
+      for (const message of messages) if (state.open) onMessage(message);
+    }
+  });
+  return {
+    close() {
+      state.open = false;
+      socket.close();
+    },
+  };
+}
+
+/** One datagram's messages, undefined when there is none. */
+function receive<T>(
+  socket: NetlinkSocket,
+  read: (frame: Frame) => T | undefined,
+  onLost: (why: Error) => void,
+): T[] | undefined {
+  const messages: T[] = [];
+  try {
+    const datagram = socket.receive();
+    if (datagram === undefined) return undefined;
+    for (const frame of frames(datagram)) {
+      const message = read(frame);
+      if (message !== undefined) messages.push(message);
+    }
+  } catch (error) {
+    if (!(error instanceof CodecError || isOverrun(error))) throw error;
+    onLost(error);
+  }
+  return messages;
+}

@@ -1,0 +1,35 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { answer, serveHealth } from '../../src/daemon/health.ts';
+
+const well = { broken: () => [], waitingFor: () => [] };
+const starting = { ...well, waitingFor: () => ['the registry', 'subnet.env'] };
+const broken = { ...well, broken: () => ['the kernel does not answer'] };
+
+test.each([
+  ['/healthz', well, 200, 'flanneld is running'],
+  ['/healthz', starting, 200, 'flanneld is running'],
+  ['/healthz?verbose', broken, 500, 'flanneld is broken: the kernel does not answer\n'],
+  ['/readyz', well, 200, 'flanneld is ready'],
+  ['/readyz', starting, 503, 'flanneld is not ready yet: the registry; subnet.env\n'],
+  ['/metrics', well, 404, 'there are /healthz and /readyz'],
+])('%s %#', (url, health, status, body) => {
+  expect(answer(url, health)).toEqual({ status, body });
+});
+
+test('a port that is in use is named', async () => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+  const { port } = other.address() as AddressInfo;
+  await expect(serveHealth('127.0.0.1', port, well)).rejects.toThrow(
+    `cannot serve /healthz at 127.0.0.1 port ${port}: another program listens there already`,
+  );
+  other.close();
+});
+
+test('an address that this machine does not have is named', async () => {
+  await expect(serveHealth('192.0.2.1', 1, well)).rejects.toThrow(
+    'does not have that address; see --healthz-ip',
+  );
+});

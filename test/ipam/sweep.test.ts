@@ -1,0 +1,57 @@
+import { describe, expect, test } from 'vitest';
+import { ownerKey } from '../../src/ipam/entry.ts';
+import { grace, leftovers } from '../../src/ipam/sweep.ts';
+import { address } from '../../src/net/address.ts';
+import { owner } from './scratch.ts';
+
+const now = 1_800_000_000_000;
+const bootTime = now - 3_600_000;
+const old = now - grace - 1;
+const entry = (modified: number, ifname = 'eth0') => ({
+  address: address('10.0.0.2'),
+  ...owner('a', ifname),
+  modified,
+});
+const record = new Map([[ownerKey(owner('a')), 'vetha']]);
+const none: ReadonlyMap<string, string> = new Map();
+const reasons = (modified: number, records: ReadonlyMap<string, string>, links: string[], ifname?: string) =>
+  leftovers([entry(modified, ifname)], { bootTime, now, records, links: new Set(links) }).map(
+    ({ reason }) => reason,
+  );
+
+describe('the sweep', () => {
+  test('releases what is from before this boot, with and without a record', () => {
+    expect(reasons(bootTime - 1, none, [])).toEqual(['from before this boot']);
+    expect(reasons(bootTime - 1, record, ['cni0'])).toEqual(['from before this boot']);
+  });
+
+  test('releases what has a record and no veth', () => {
+    expect(reasons(old, record, ['cni0'])).toEqual(['its host veth is gone']);
+  });
+
+  test('keeps what has a record and its veth, even when a wrong clock says that it is older than the boot', () => {
+    expect(reasons(old, record, ['vetha'])).toEqual([]);
+    expect(reasons(bootTime - 1, record, ['vetha'])).toEqual([]);
+  });
+
+  test('keeps what another program made in this boot', () => {
+    expect(reasons(old, none, [])).toEqual([]);
+    expect(reasons(bootTime, none, [])).toEqual([]);
+  });
+
+  test('leaves an ADD alone that has written its record and not made the veth yet', () => {
+    expect(reasons(now - grace, record, [])).toEqual([]);
+    expect(reasons(now + 5_000, record, [])).toEqual([]);
+  });
+
+  test('a file that names the container alone goes by any record of the container', () => {
+    expect(reasons(old, record, ['vetha'], '')).toEqual([]);
+    expect(reasons(bootTime - 1, record, ['vetha'], '')).toEqual([]);
+    expect(reasons(old, record, [], '')).toEqual(['its host veth is gone']);
+    expect(reasons(old, new Map([['ab/eth0', 'vethb']]), [], '')).toEqual([]);
+  });
+
+  test('another interface of the container has a record of its own', () => {
+    expect(reasons(old, record, [], 'eth1')).toEqual([]);
+  });
+});

@@ -1,0 +1,515 @@
+import { spawn } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadBinding } from '../../native/binding.ts';
+import { withNetns } from '../kit/netns.ts';
+import {
+  ACCEPTED,
+  type Conversation,
+  FakeDaemon,
+  type Frame,
+  GO,
+  NOT_MINE,
+  REPLY,
+  REQUEST,
+  reply,
+  SYSCTLS,
+  SYSCTLS_DONE,
+  sysctls,
+} from './fake-daemon.ts';
+
+const binding = loadBinding();
+const directory = mkdtempSync(path.join(tmpdir(), 'fl-launcher-'));
+const launcher = path.join(directory, 'bin', 'flannel');
+const socket = path.join(directory, 'flanneld.sock');
+
+/** A runtime that tells how it was started, in place of node. */
+const runtime = `#!/bin/sh
+echo "stand-alone $(basename "$1") $# $(wc -c | tr -d ' ') $CNI_COMMAND $FLANNELD_SOCKET"
+exit 7
+`;
+
+beforeAll(() => {
+  mkdirSync(path.join(directory, 'bin', 'flannelette'), { recursive: true });
+  for (const program of ['flannel', 'flanneld', 'cni-tool'])
+    copyFileSync(`build/bin/${program}`, path.join(directory, 'bin', program));
+  writeFileSync(path.join(directory, 'bin', 'flannelette', 'node'), runtime, { mode: 0o755 });
+  writeFileSync(path.join(directory, 'bin', 'flannelette', 'flannel.cjs'), '');
+  writeFileSync(path.join(directory, 'bin', 'flannelette', 'cni-tool.cjs'), '');
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+interface Outcome {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program to its end. `stdin` undefined: an input that stays open. */
+function execute(program: string[], env: Record<string, string>, stdin?: string | Buffer): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const [file = '', ...args] = program;
+    const child = spawn(file, args, { env, stdio: 'pipe' });
+    const output = { stdout: '', stderr: '' };
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
+    child.stdin.on('error', () => undefined); // the launcher may stop reading
+    if (stdin !== undefined) child.stdin.end(stdin);
+    child.on('error', reject).on('close', (status) => {
+      child.stdin.destroy();
+      resolve({ status, ...output });
+    });
+  });
+}
+
+/** Runs the launcher against the fake daemon. */
+function launch(env: Record<string, string>, stdin: string | Buffer | undefined = '{}'): Promise<Outcome> {
+  return execute([launcher], { PATH: '/usr/bin:/bin', FLANNELD_SOCKET: socket, ...env }, stdin);
+}
+
+async function withDaemon<T>(
+  talk: (conversation: Conversation) => Promise<void>,
+  use: () => Promise<T>,
+): Promise<T> {
+  const daemon = new FakeDaemon(socket, talk);
+  try {
+    return await use();
+  } finally {
+    daemon.close();
+    rmSync(socket);
+  }
+}
+
+/** A daemon that takes the request, gives the word and hears GO before it does `work`. */
+function accepting(work: (conversation: Conversation) => Promise<void>): (c: Conversation) => Promise<void> {
+  return async (conversation) => {
+    await conversation.next();
+    await conversation.send(ACCEPTED);
+    expect(await conversation.next()).toEqual({ type: GO, payload: Buffer.alloc(0) });
+    await work(conversation);
+  };
+}
+
+function variablesOf(frame: Frame | undefined): { variables: Record<string, string>; stdin: Buffer } {
+  if (frame?.type !== REQUEST) throw new Error('no REQUEST');
+  const end = frame.payload.indexOf('\0\0');
+  const lines = frame.payload.toString('utf8', 0, end).split('\0');
+  const variables = Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  );
+  return { variables, stdin: frame.payload.subarray(end + 2) };
+}
+
+/** What the daemon gets from a launcher with this environment. */
+async function requestOf(
+  env: Record<string, string>,
+  stdin?: string | Buffer,
+): Promise<ReturnType<typeof variablesOf>> {
+  let request: ReturnType<typeof variablesOf> | undefined;
+  const talk = async (conversation: Conversation) => {
+    request = variablesOf(await conversation.next());
+    await conversation.send(REPLY, reply(0, ''));
+  };
+  const outcome = await withDaemon(talk, () => launch(env, stdin));
+  expect(outcome).toEqual({ status: 0, stdout: '', stderr: '' });
+  if (request === undefined) throw new Error('no request');
+  return request;
+}
+
+const alone = (command: string, length = 2) => ({
+  status: 7,
+  stdout: `stand-alone flannel.cjs 1 ${length} ${command} ${socket}\n`,
+  stderr: '',
+});
+
+const tryAgain = (details: string) => ({
+  status: 1,
+  stdout: `{"cniVersion":"1.1.0","code":11,"msg":"flanneld took the request and did not finish it: try again","details":"flanneld at ${socket}: ${details}"}\n`,
+  stderr: '',
+});
+
+describe('the request', () => {
+  test('carries the CNI variables that are set and standard input as it was', async () => {
+    const stdin = Buffer.from('{"name":"cbr0\0\xff"}\n\0', 'latin1');
+    const cni = {
+      CNI_COMMAND: 'ADD',
+      CNI_CONTAINERID: 'c0ffee',
+      CNI_NETNS: '',
+      CNI_IFNAME: 'eth0',
+      CNI_ARGS: 'IgnoreUnknown=1;K8S_POD_NAME=a=b',
+      CNI_PATH: '/opt/cni/bin',
+      CNI_NETNS_OVERRIDE: '1',
+    };
+    const request = await requestOf({ ...cni, SECRET: 'not sent' }, stdin);
+    const own = statSync('/proc/self/ns/net');
+    expect(request.variables).toEqual({
+      ...cni,
+      FLANNEL_NETNS: 'absent',
+      FLANNEL_OWN_NETNS: `${own.dev}:${own.ino}`,
+    });
+    expect(request.stdin).toEqual(stdin);
+  });
+
+  test('of one megabyte arrives whole', async () => {
+    const stdin = Buffer.alloc(1 << 20, 'flannel ');
+    expect((await requestOf({ CNI_COMMAND: 'DEL' }, stdin)).stdin.equals(stdin)).toBe(true);
+  });
+
+  test('of more than 16 MiB is refused with an error', async () => {
+    const outcome = await launch({ CNI_COMMAND: 'ADD' }, Buffer.alloc((16 << 20) + 1, ' '));
+    expect(outcome.status).toBe(1);
+    expect(JSON.parse(outcome.stdout)).toMatchObject({ code: 5, msg: expect.stringContaining('16 MiB') });
+  });
+
+  test('without a verb does not wait for input', async () => {
+    const request = await withDaemon(
+      async (conversation) => {
+        const { variables, stdin } = variablesOf(await conversation.next());
+        await conversation.send(REPLY, reply(0, '', `${stdin.length} ${variables['CNI_COMMAND']}`));
+      },
+      () => launch({}, undefined),
+    );
+    expect(request.stderr).toBe('0 undefined');
+  });
+
+  test('brings the pod namespace and a netlink socket that lives inside it', async () => {
+    await withNetns(async (netns) => {
+      await netns.exec('ip', 'link', 'add', 'fl-inside', 'type', 'veth', 'peer', 'fl-peer');
+      const seen: unknown[] = [];
+      const talk = async (conversation: Conversation) => {
+        const { variables } = variablesOf(await conversation.next());
+        const [pod = -1, door = -1] = conversation.descriptors;
+        seen.push(variables['FLANNEL_NETNS'], conversation.descriptors.length);
+        seen.push(readlinkSync(`/proc/self/fd/${pod}`) === readlinkSync(`/proc/self/fd/${netns.fd}`));
+        // RTM_GETLINK for fl-inside: struct nlmsghdr, struct ifinfomsg, IFLA_IFNAME
+        const request = Buffer.alloc(48);
+        request.writeUInt32LE(48, 0);
+        request.writeUInt16LE(18, 4);
+        request.writeUInt16LE(1, 6);
+        request.writeUInt16LE(14, 32);
+        request.writeUInt16LE(3, 34);
+        request.write('fl-inside\0', 36);
+        seen.push(binding.send(door, request), binding.poll(door, 5000));
+        const answer = Buffer.alloc(32768);
+        binding.receive(door, answer);
+        seen.push(answer.readUInt16LE(4), binding.receive(door, answer));
+        await conversation.send(REPLY, reply(0, ''));
+      };
+      await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD', CNI_NETNS: netns.path }));
+      expect(seen).toEqual(['ok', 2, true, 48, 1, 16, -11]); // RTM_NEWLINK, then EAGAIN: the socket does not block
+    });
+  });
+
+  test.each([
+    ['/run/netns/there-is-none', 'missing'],
+    ['/etc/hostname/x', 'missing'],
+    ['/etc/hostname', 'foreign'],
+    ['/proc/uptime', 'foreign'],
+    ['/proc/self/ns/mnt', 'foreign'],
+    ['fifo', 'foreign'],
+    ['loop', 'error:40'],
+  ])('says of the namespace path %s: %s', async (name, state) => {
+    await execute(['/usr/bin/mkfifo', path.join(directory, 'fifo')], {}, '');
+    rmSync(path.join(directory, 'loop'), { force: true });
+    symlinkSync('loop', path.join(directory, 'loop'));
+    const netns = name.startsWith('/') ? name : path.join(directory, name);
+    const { variables } = await requestOf({ CNI_COMMAND: 'DEL', CNI_NETNS: netns });
+    expect(variables['FLANNEL_NETNS']).toBe(state);
+  });
+});
+
+describe('the reply', () => {
+  test('is printed and ends the launcher with its status', async () => {
+    const talk = async (conversation: Conversation) => {
+      await conversation.next();
+      await conversation.send(REPLY, reply(3, '{"ips":[]}', 'a warning\n'));
+    };
+    const outcome = await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD' }));
+    expect(outcome).toEqual({ status: 3, stdout: '{"ips":[]}', stderr: 'a warning\n' });
+  });
+
+  test('comes after ACCEPTED and GO as well, and may be long', async () => {
+    const long = 'x'.repeat(5 << 20);
+    const talk = accepting((conversation) => conversation.send(REPLY, reply(0, long, 'end')));
+    const outcome = await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD' }));
+    expect(outcome.stdout === long).toBe(true);
+    expect(outcome).toMatchObject({ status: 0, stderr: 'end' });
+  });
+
+  test('with a status that is none is a failure', async () => {
+    const talk = accepting((conversation) => conversation.send(REPLY, reply(256, '')));
+    expect(await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD' }))).toMatchObject({ status: 1 });
+  });
+});
+
+describe('the stand-alone program takes over', () => {
+  test('when no daemon listens, with all of standard input', async () => {
+    expect(await launch({ CNI_COMMAND: 'ADD' }, Buffer.alloc(1 << 20))).toEqual(alone('ADD', 1 << 20));
+  });
+
+  test('when the socket was left behind', async () => {
+    binding.close(binding.listenUnix(socket, 0o600));
+    expect(await launch({ CNI_COMMAND: 'ADD' })).toEqual(alone('ADD'));
+    rmSync(socket);
+  });
+
+  const before: [string, (conversation: Conversation) => Promise<void>][] = [
+    ['the daemon answers "not mine"', (c) => c.send(NOT_MINE, Buffer.from('I cannot see /srv/cni'))],
+    ['the daemon goes away', async (c) => c.close()],
+    ['the daemon sends a frame of no known type', (c) => c.send(99)],
+    ['the daemon wants sysctls written before GO', (c) => c.send(SYSCTLS, sysctls(['h', 'net/x', '1']))],
+    ['the daemon sends a frame that is too long', (c) => c.send(REPLY, Buffer.alloc(8), (16 << 20) + 1)],
+    ['the reply is too short', (c) => c.send(REPLY, Buffer.alloc(7))],
+    ['the reply tells of more than it has', (c) => c.send(REPLY, Buffer.from([0, 0, 0, 0, 1, 0, 0, 0]))],
+  ];
+  test.each(before)('when %s', async (_, act) => {
+    const talk = async (conversation: Conversation) => {
+      await conversation.next();
+      await act(conversation);
+    };
+    expect(await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD' }))).toEqual(alone('ADD'));
+  });
+
+  test('when the daemon does not accept in time, and the connection is closed by then', async () => {
+    let after: Promise<Frame | undefined> | undefined;
+    const talk = async (conversation: Conversation) => {
+      await conversation.next();
+      after = conversation.next();
+      await after;
+    };
+    const outcome = await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD', FLANNELD_TIMEOUT_MS: '200' }));
+    expect(outcome).toMatchObject({ status: 7, stdout: expect.stringContaining('stand-alone') });
+    expect(after).toBeDefined();
+    expect(await after).toBeUndefined();
+  });
+
+  test('when the socket is served by somebody who is not root', async () => {
+    const open = path.join(directory, 'open');
+    mkdirSync(open, { recursive: true });
+    chmodSync(directory, 0o755);
+    chmodSync(open, 0o777);
+    const theirs = path.join(open, 'theirs.sock');
+    const script = path.join(open, 'serve.mts');
+    writeFileSync(
+      script,
+      `import { loadBinding } from ${JSON.stringify(path.resolve('native/binding.ts'))};
+const binding = loadBinding();
+process.setuid(65534);
+const fd = binding.listenUnix(${JSON.stringify(theirs)}, 0o666);
+binding.watch(fd, () => {
+  const connection = binding.acceptUnix(fd);
+  setTimeout(() => console.log('heard', binding.receive(connection, Buffer.alloc(100))), 200);
+});
+console.log('ready');`,
+    );
+    const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const said = child.stdout.setEncoding('utf8')[Symbol.asyncIterator]();
+    try {
+      expect(await said.next()).toMatchObject({ value: 'ready\n' });
+      const outcome = await launch({ CNI_COMMAND: 'ADD', FLANNELD_SOCKET: theirs });
+      expect(outcome).toMatchObject({ status: 7, stdout: expect.stringContaining('stand-alone') });
+      expect(await said.next()).toMatchObject({ value: 'heard 0\n' }); // not a byte of the request
+    } finally {
+      child.kill();
+    }
+  });
+});
+
+describe('after GO', () => {
+  const ends: [string, string, (conversation: Conversation) => Promise<void>][] = [
+    ['dies', 'it closed the connection', async (c) => c.close()],
+    ['falls silent', 'it did not answer within 300 ms', async (c) => void (await c.next())],
+    ['talks nonsense', 'it sent a frame that makes no sense here', (c) => c.send(ACCEPTED)],
+    ['says "not mine" too late', 'it sent a frame that makes no sense here', (c) => c.send(NOT_MINE)],
+    [
+      'lists sysctls nobody can read',
+      'it sent a list of sysctls that makes no sense',
+      (c) => c.send(SYSCTLS, Buffer.from('x')),
+    ],
+  ];
+  for (const [title, details, act] of ends) {
+    const env = { FLANNELD_TIMEOUT_MS: '300' };
+    test.each(['ADD', 'CHECK', 'GC', 'STATUS'])(
+      `%s is told to try again when the daemon ${title}`,
+      async (verb) => {
+        const outcome = await withDaemon(accepting(act), () => launch({ ...env, CNI_COMMAND: verb }));
+        expect(outcome).toEqual(tryAgain(details));
+      },
+    );
+    test(`DEL runs stand-alone when the daemon ${title}`, async () => {
+      const outcome = await withDaemon(accepting(act), () => launch({ ...env, CNI_COMMAND: 'DEL' }));
+      expect(outcome).toMatchObject({
+        status: 7,
+        stdout: expect.stringContaining('stand-alone flannel.cjs 1 2 DEL'),
+      });
+    });
+  }
+});
+
+describe('sysctls', () => {
+  /** Has the launcher write `entries` and answers the errno of each. */
+  async function written(entries: Buffer, env: Record<string, string>): Promise<number[]> {
+    let outcomes: number[] = [];
+    const talk = accepting(async (conversation) => {
+      await conversation.send(SYSCTLS, entries);
+      const done = await conversation.next();
+      if (done?.type !== SYSCTLS_DONE) throw new Error('no SYSCTLS_DONE');
+      const { payload } = done;
+      outcomes = Array.from({ length: payload.length / 4 }, (_, index) => payload.readInt32LE(4 * index));
+      await conversation.send(REPLY, reply(0, 'done'));
+    });
+    const outcome = await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD', ...env }));
+    expect(outcome).toEqual({ status: 0, stdout: 'done', stderr: '' });
+    return outcomes;
+  }
+
+  test('are written in the pod, and on the host, each in its own namespace', async () => {
+    const file = '/proc/sys/net/ipv4/conf/lo/arp_filter';
+    const before = readFileSync(file, 'utf8');
+    await withNetns(async (host) => {
+      await withNetns(async (pod) => {
+        const entries = sysctls(
+          ['p', 'net/ipv4/conf/lo/arp_filter', '1'],
+          ['h', 'net/ipv4/conf/lo/arp_notify', '1'],
+          ['p', 'net/ipv4/conf/absent/arp_filter', '1'],
+          ['p', 'net/ipv4/conf/lo/arp_filter', 'word'],
+        );
+        const inside = path.join(directory, 'bin', 'inside');
+        writeFileSync(inside, `#!/bin/sh\nexec ip netns exec ${host.name} ${launcher}\n`, { mode: 0o755 });
+        const talk = accepting(async (conversation) => {
+          await conversation.send(SYSCTLS, entries);
+          const done = await conversation.next();
+          await conversation.send(REPLY, reply(0, done?.payload.toString('hex') ?? ''));
+        });
+        const env = {
+          PATH: process.env['PATH'] ?? '',
+          FLANNELD_SOCKET: socket,
+          CNI_COMMAND: 'ADD',
+          CNI_NETNS: pod.path,
+        };
+        const outcome = await withDaemon(talk, () => execute([inside], env, '{}'));
+        expect(outcome).toEqual({ status: 0, stdout: '00000000000000000200000016000000', stderr: '' });
+        expect(await pod.exec('cat', file, file.replace('filter', 'notify'))).toBe('1\n0\n');
+        expect(await host.exec('cat', file, file.replace('filter', 'notify'))).toBe('0\n1\n');
+      });
+    });
+    expect(readFileSync(file, 'utf8')).toBe(before);
+  });
+
+  test('outside net/ are refused, by whatever way they get there', async () => {
+    const bad = [
+      'kernel/hostname',
+      '/proc/sys/net/ipv4/ip_forward',
+      'net/../kernel/hostname',
+      'net/ipv4/../../kernel/hostname',
+      'net/./ipv4/ip_forward',
+      'net//ipv4/ip_forward',
+      'net/ipv4/..',
+      'net/',
+      'net',
+      'network/x',
+      '',
+    ];
+    const entries = sysctls(...bad.map((name): [string, string, string] => ['h', name, '1']));
+    expect(await written(entries, {})).toEqual(bad.map(() => 13)); // EACCES
+  });
+
+  test('of a pod whose namespace did not open are EBADF', async () => {
+    const entry = sysctls(['p', 'net/ipv4/conf/lo/arp_filter', '1']);
+    expect(await written(entry, { CNI_NETNS: '' })).toEqual([9]);
+    expect(await written(entry, { CNI_NETNS: '/etc/hostname' })).toEqual([9]);
+  });
+
+  test('an empty list is answered by an empty list', async () => {
+    expect(await written(Buffer.alloc(0), {})).toEqual([]);
+  });
+});
+
+describe('the runtime', () => {
+  const hidden = (command: string) => [
+    '/usr/bin/unshare',
+    '-m',
+    '/bin/sh',
+    '-c',
+    `mount -t tmpfs none /opt && ${command}`,
+  ];
+  const env = { PATH: '/usr/bin:/bin', FLANNELD_SOCKET: '/nowhere/"quoted"\n.sock', CNI_COMMAND: 'ADD' };
+
+  test('that is missing is an error which names both places', async () => {
+    const lonely = path.join(directory, 'lonely');
+    mkdirSync(lonely, { recursive: true });
+    copyFileSync('build/bin/flannel', path.join(lonely, 'flannel'));
+    const outcome = await execute(hidden(`exec ${lonely}/flannel`), env, '{}');
+    expect(outcome).toMatchObject({ status: 1, stderr: '' });
+    const error = JSON.parse(outcome.stdout) as { details: string };
+    expect(error).toMatchObject({ cniVersion: '1.1.0', code: 100 });
+    expect(error.details).toContain(`${env.FLANNELD_SOCKET}: No such file or directory`);
+    expect(error.details).toContain(`${lonely}/flannelette and /opt/flannelette`);
+  });
+
+  test('that cannot be run is an error which says why', async () => {
+    const broken = path.join(directory, 'broken');
+    mkdirSync(path.join(broken, 'flannelette'), { recursive: true });
+    copyFileSync('build/bin/flannel', path.join(broken, 'flannel'));
+    writeFileSync(path.join(broken, 'flannelette', 'flannel.cjs'), '');
+    writeFileSync(path.join(broken, 'flannelette', 'node'), 'no program', { mode: 0o755 });
+    const outcome = await execute([`${broken}/flannel`], env, '{}');
+    expect(outcome.status).toBe(1);
+    expect(JSON.parse(outcome.stdout)).toMatchObject({
+      code: 100,
+      details: expect.stringContaining(
+        `${broken}/flannelette/node without the daemon failed: Exec format error`,
+      ),
+    });
+  });
+
+  test('in /opt/flannelette serves a launcher that has none beside it', async () => {
+    const lonely = path.join(directory, 'lonely');
+    const install = `cp -r ${directory}/bin/flannelette /opt/ && exec ${lonely}/flannel`;
+    const outcome = await execute(hidden(install), { ...env, FLANNELD_SOCKET: 'none' }, '{}');
+    expect(outcome).toEqual({ status: 7, stdout: 'stand-alone flannel.cjs 1 2 ADD none\n', stderr: '' });
+  });
+
+  test('is started by flanneld and cni-tool under their own names, wherever they are called from', async () => {
+    const link = path.join(directory, 'some-link');
+    symlinkSync(path.join(directory, 'bin', 'cni-tool'), link);
+    const started = await execute([link, 'lab', '--nodes', '3'], { PATH: '/usr/bin:/bin' }, 'four');
+    expect(started).toEqual({ status: 7, stdout: 'stand-alone cni-tool.cjs 4 4  \n', stderr: '' });
+    const missing = await execute(hidden(`exec ${directory}/bin/flanneld`), { PATH: '/usr/bin:/bin' }, '');
+    expect(missing).toMatchObject({ status: 127, stdout: '' });
+    expect(missing.stderr).toContain(`${directory}/bin/flannelette and /opt/flannelette`);
+  });
+
+  test('that is built runs with nothing in its environment, and loads the addon beside it', async () => {
+    const real = path.join(directory, 'real', 'flannelette');
+    mkdirSync(real, { recursive: true });
+    copyFileSync('build/bin/flannel', path.join(directory, 'real', 'flannel'));
+    for (const file of ['node', 'libatomic.so.1', 'binding.node'])
+      symlinkSync(path.resolve('build/bin/flannelette', file), path.join(real, file));
+    writeFileSync(
+      path.join(real, 'flannel.cjs'),
+      `const addon = { exports: {} };
+process.dlopen(addon, __dirname + '/binding.node');
+console.log(process.version, addon.exports.openNetlink(0, -1) > 2, require('node:fs').readFileSync(0, 'utf8'));`,
+    );
+    const outcome = await execute(
+      [path.join(directory, 'real', 'flannel')],
+      { FLANNELD_SOCKET: socket, CNI_COMMAND: 'ADD' },
+      '{"a":1}',
+    );
+    expect(outcome).toEqual({ status: 0, stdout: 'v26.10.0 true {"a":1}\n', stderr: '' });
+  });
+});

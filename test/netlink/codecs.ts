@@ -1,0 +1,24 @@
+import { family } from '../../src/netlink/generic/family.ts';
+import type { MessageCodec } from '../../src/netlink/message.ts';
+import { addressMessage } from '../../src/netlink/route/address.ts';
+import { link } from '../../src/netlink/route/link.ts';
+import { neighbour } from '../../src/netlink/route/neighbour.ts';
+import { nexthop } from '../../src/netlink/route/nexthop.ts';
+import { nsid } from '../../src/netlink/route/nsid.ts';
+import { route } from '../../src/netlink/route/route.ts';
+import { rule } from '../../src/netlink/route/rule.ts';
+
+/** A codec whose types a loop over all of them does not know. */
+export type AnyCodec = MessageCodec<object, object>;
+
+/** Every message codec there is. */
+export const codecs: Readonly<Record<string, AnyCodec>> = {
+  link: link as AnyCodec,
+  address: addressMessage as AnyCodec,
+  route: route as AnyCodec,
+  neighbour: neighbour as AnyCodec,
+  rule: rule as AnyCodec,
+  nexthop: nexthop as AnyCodec,
+  nsid: nsid as AnyCodec,
+  family: family as AnyCodec,
+};
