@@ -1,0 +1,60 @@
+import type { KernelObject } from '../kernel/object.ts';
+import type { Lease } from '../lease/lease.ts';
+import type { Address } from '../net/address.ts';
+import type { Mac } from '../net/mac.ts';
+
+/** The interface for the traffic between nodes. */
+export interface External {
+  readonly name: string;
+  /** Bytes. */
+  readonly mtu: number;
+  /** Its own addresses. */
+  readonly address?: Address;
+  readonly ipv6Address?: Address;
+  /** At which peers reach this node; may be another's, behind NAT. */
+  readonly publicIP?: Address;
+  readonly publicIPv6?: Address;
+}
+
+/** What a backend remembers of this node from one start to the next: the MAC addresses of its devices, by name. */
+export type Identity = Readonly<Record<string, Mac>>;
+
+/** This node, as a backend's plan needs to know it. */
+export interface Self {
+  readonly lease: Lease;
+  readonly external: External;
+  readonly identity: Identity;
+}
+
+/** Another node, with what the kernel says about the way to it. */
+export interface Peer {
+  readonly lease: Lease;
+  /** Its public addresses are on a link of ours: no router between. */
+  readonly onLink: { readonly ipv4: boolean; readonly ipv6: boolean };
+}
+
+/** A peer that a backend cannot connect to, with the reason in one line for people. */
+export class PeerRefusal extends Error {
+  override readonly name = 'PeerRefusal';
+}
+
+/**
+ * How nodes are joined. A backend is made from net-conf.json's Backend object, and is pure: the same input gives the
+ * same plan, and it knows no kernel.
+ */
+export interface Backend {
+  /** As in leases. */
+  readonly type: string;
+  /** The devices that it makes, by name; every other name among {@link allLinks} is a leftover. */
+  readonly links: readonly string[];
+  /** FLANNEL_MTU for pods, in bytes. */
+  mtu(external: External): number;
+  /** The MTU that IPv6 traffic between nodes really has where it is smaller than {@link mtu}; undefined: the same. */
+  ipv6Mtu(external: External): number | undefined;
+  /** What peers are told: goes into the lease. */
+  attributes(external: External, identity: Identity): { backendData?: unknown; backendV6Data?: unknown };
+  /** Devices, addresses. */
+  planNode(self: Self): readonly KernelObject[];
+  /** Routes, neighbours, FDB entries for one peer. Throws a {@link PeerRefusal}. */
+  planPeer(self: Self, peer: Peer): readonly KernelObject[];
+}

@@ -1,0 +1,100 @@
+import type { Address } from '../net/address.ts';
+import type { Mac } from '../net/mac.ts';
+import type { Prefix } from '../net/prefix.ts';
+
+/**
+ * What the node's network is made of, as plain values. Links go by their names: an index means something to one
+ * boot of one kernel only. Desired and actual state are both made of these, and an object is found by its key.
+ */
+export type KernelObject = Link | LinkAddress | Route | Neighbour | FdbEntry;
+
+/** A device of ours. It is up, always: what is desired down is not desired. */
+export interface Link {
+  readonly kind: 'link';
+  readonly name: string;
+  readonly mtu: number;
+  /** Left out: whatever it has. */
+  readonly mac?: Mac;
+  readonly info: LinkInfo;
+}
+
+/** IFLA_INFO_KIND with what makes one device of the kind different from another. */
+export type LinkInfo = VxlanInfo;
+
+/** A property that is left out is the kernel's default when the link is made, and not compared afterwards. */
+export interface VxlanInfo {
+  readonly kind: 'vxlan';
+  readonly vni: number;
+  /** The lower device. */
+  readonly lower: string;
+  /** The tunnel's source; its family is the tunnel's. */
+  readonly local: Address;
+  readonly port: number;
+  readonly learning: boolean;
+  readonly gbp: boolean;
+}
+
+export interface LinkAddress {
+  readonly kind: 'address';
+  readonly link: string;
+  readonly address: Prefix;
+}
+
+/** A unicast route of the main table. */
+export interface Route {
+  readonly kind: 'route';
+  readonly destination: Prefix;
+  /** RTA_PRIORITY; IPv6's default is 1024, IPv4's 0. */
+  readonly metric: number;
+  readonly gateway?: Address;
+  /** The device; without it, the one through which the gateway is reached. */
+  readonly link?: string;
+  /** RTNH_F_ONLINK: the gateway counts as a neighbour whatever the addresses say. */
+  readonly onlink: boolean;
+  /** RTPROT_*: 241 is ours, 3 (boot) Go flannel's. */
+  readonly protocol: number;
+  /** RTAX_MTU. */
+  readonly mtu?: number;
+}
+
+/** NUD_PERMANENT. */
+export interface Neighbour {
+  readonly kind: 'neighbour';
+  readonly link: string;
+  readonly address: Address;
+  readonly mac: Mac;
+}
+
+/** A vxlan device's own entry (NTF_SELF, NUD_PERMANENT): frames to `mac` go to the tunnel end `remote`. */
+export interface FdbEntry {
+  readonly kind: 'fdb';
+  readonly link: string;
+  readonly mac: Mac;
+  readonly remote: Address;
+}
+
+/** Two objects with one key cannot be in the kernel at once; readable, because it shows in logs and in plans. */
+export type ObjectKey = string & { readonly objectKey: unique symbol };
+
+export function keyOf(object: KernelObject): ObjectKey {
+  return textOf(object) as ObjectKey;
+}
+
+function textOf(object: KernelObject): string {
+  switch (object.kind) {
+    case 'link':
+      return `link ${object.name}`;
+    case 'address':
+      return `address ${object.address} dev ${object.link}`;
+    case 'route':
+      return `route ${object.destination} metric ${object.metric}`;
+    case 'neighbour':
+      return `neighbour ${object.address} dev ${object.link}`;
+    case 'fdb':
+      return `fdb ${object.mac} dev ${object.link}`;
+  }
+}
+
+/** Routing protocol number of our routes, and the one that Go flannel's carry (linux/rtnetlink.h: RTPROT_BOOT). */
+export const ourProtocol = 241;
+export const bootProtocol = 3;
