@@ -9,6 +9,7 @@ interface Version {
   readonly dev: bigint;
   readonly ino: bigint;
   readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
 }
 
 /**
@@ -22,6 +23,8 @@ export class Directory {
   readonly #buffer = Buffer.alloc(4096);
   /** As we left it; undefined when we cannot tell our own writing from another's. */
   #sealed: Version | undefined;
+  /** The latest time of change that was seen: that of another process's seal, before we wrote. */
+  #latest = 0n;
 
   constructor(directory: string, world: { files: Files; clock: Clock }) {
     this.path = directory;
@@ -33,20 +36,29 @@ export class Directory {
   isAsSealed(): boolean {
     const now = this.#version();
     const then = this.#sealed;
-    return then !== undefined && now.mtimeNs === then.mtimeNs && now.ino === then.ino && now.dev === then.dev;
+    if (now.mtimeNs > this.#latest) this.#latest = now.mtimeNs;
+    return (
+      then !== undefined &&
+      now.mtimeNs === then.mtimeNs &&
+      now.ctimeNs === then.ctimeNs &&
+      now.ino === then.ino &&
+      now.dev === then.dev
+    );
   }
 
   /**
    * Remembers the directory as it is now. Its time of change is set to a moment that no other writer
    * leaves: the kernel stamps with the tick of a coarse clock (4 ms before Linux 6.13), so that another's
-   * write right after ours would not show; and each seal is later than the one before it. A file system
-   * that does not keep the moment is read anew every time.
+   * write right after ours would not show; and each seal is later than the one before it, also than another
+   * process's, which {@link isAsSealed} saw before we wrote. A file system that does not keep the moment is read
+   * anew every time.
    */
   seal(): void {
     this.unseal();
     try {
       const { mtimeNs } = this.#version();
-      const stamp = Math.max((this.#clock.now() + 0.5) / 1e3, (Number(mtimeNs) + 1000) / 1e9);
+      const latest = mtimeNs > this.#latest ? mtimeNs : this.#latest;
+      const stamp = Math.max((this.#clock.now() + 0.5) / 1e3, (Number(latest) + 1000) / 1e9);
       this.#files.utimesSync(this.path, stamp, stamp);
       const sealed = this.#version();
       if (Math.abs(Number(sealed.mtimeNs) - stamp * 1e9) < 2000) this.#sealed = sealed;

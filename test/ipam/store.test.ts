@@ -260,6 +260,16 @@ describe('what others write', () => {
     expect(await release(one, 'd')).toEqual(['10.1.2.2']);
   });
 
+  test('is seen when another process of ours seals within the same millisecond', async () => {
+    const directory = scratchDirectory();
+    const now = Date.now() + 60_000;
+    const world = { flock: memoryFlock(), clock: { ...systemClock, now: () => now } };
+    const [one, other] = [scratchStore(directory, world), scratchStore(directory, world)];
+    await add(one, slash24, 'a');
+    await add(other, slash24, 'b');
+    expect(await release(one, 'b')).toEqual(['10.1.2.3']);
+  });
+
   test('is seen also right after our own write, when the kernel’s clock has not ticked', async () => {
     const directory = scratchDirectory();
     const store = scratchStore(directory);
@@ -494,7 +504,7 @@ describe('I20 the number of reserved addresses', () => {
             ? (...args: never[]) => (count++, (value as (...args: never[]) => unknown)(...args))
             : value,
         ]),
-      ) as typeof fs;
+      ) as unknown as typeof fs;
       const store = scratchStore(directory, { files: counted });
       const sets = setsOf(['10.4.0.0/16']);
       await add(store, sets, 'first');

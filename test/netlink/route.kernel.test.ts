@@ -231,10 +231,11 @@ test('addresses: without DAD, replaced, filtered, taken away', async () => {
   expect(info).toMatchObject({ prefixlen: 64 });
   expect(info).not.toHaveProperty('tentative');
   expect(() => session.request(newAddress(v4))).toThrow('RTM_NEWADDR: EEXIST');
+  const find = () => session.dump(getAddresses({ ifa_family: k.AF_INET, ifa_index }));
+  expect(find()).toMatchObject([{ IFA_LOCAL: '10.244.1.1', IFA_PROTO: 9 }]);
   const replaced = { ...v4, IFA_CACHEINFO: { ifa_prefered: 50, ifa_valid: 100, cstamp: 0, tstamp: 0 } };
   session.request(newAddress(replaced, k.NLM_F_CREATE | k.NLM_F_REPLACE));
-  const mine = session.dump(getAddresses({ ifa_family: k.AF_INET, ifa_index }));
-  expect(mine).toMatchObject([{ IFA_LOCAL: '10.244.1.1', IFA_PROTO: 9, IFA_CACHEINFO: { ifa_valid: 100 } }]);
+  expect(find()).toMatchObject([{ IFA_LOCAL: '10.244.1.1', IFA_CACHEINFO: { ifa_valid: 100 } }]);
   session.request(delAddress(v6));
   const left = session.dump(getAddresses({ ifa_family: k.AF_INET6, ifa_index }));
   expect(left.some((entry) => entry.IFA_ADDRESS === v6.IFA_LOCAL)).toBe(false);
