@@ -5,6 +5,7 @@ import { staleEntries } from '../../src/ipam/gc.ts';
 import type { RangeSet } from '../../src/ipam/range-set.ts';
 import type { Store } from '../../src/ipam/store.ts';
 import { address } from '../../src/net/address.ts';
+import { systemClock } from '../../src/world/clock.ts';
 import { memoryFlock, owner, scratchDirectory, scratchStore, setsOf } from './scratch.ts';
 
 const add = (store: Store, sets: readonly RangeSet[], id: string, ifname?: string, ...requested: string[]) =>
