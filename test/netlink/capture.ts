@@ -16,6 +16,7 @@ import { getNeighbours } from '../../src/netlink/route/neighbour.ts';
 import { getNexthops } from '../../src/netlink/route/nexthop.ts';
 import { getNsid } from '../../src/netlink/route/nsid.ts';
 import { getRoutes } from '../../src/netlink/route/route.ts';
+import { getNftGeneration, getNftRules } from '../../src/netlink/netfilter/nftables.ts';
 import { getRules } from '../../src/netlink/route/rule.ts';
 import { type NetlinkSocket, openSocket } from '../../src/netlink/socket.ts';
 import { Dump, Single } from '../../src/netlink/transaction.ts';
@@ -205,6 +206,35 @@ function captureKernel(netns: Netns, peer: Netns): void {
   generic.close();
 }
 
+/** Rules as iptables and nft put them in place, with what the kernel adds. */
+async function captureNetfilter(netns: Netns): Promise<void> {
+  const commands = [
+    'iptables -t nat -N FLANNEL-POSTRTG',
+    'iptables -t nat -A FLANNEL-POSTRTG -s 10.244.0.0/16 ! -d 224.0.0.0/4 -m comment --comment masq -j MASQUERADE --random-fully',
+    'iptables -t nat -A POSTROUTING -m mark --mark 0x4000/0x4000 -j FLANNEL-POSTRTG',
+    'nft add table ip flannel-ipv4',
+    'nft add chain ip flannel-ipv4 postrtg',
+    'nft add rule ip flannel-ipv4 postrtg ip saddr 10.244.0.0/16 ip daddr != 224.0.0.0/4 masquerade fully-random',
+  ];
+  for (const command of commands) {
+    const [program = '', ...rest] = command.split(' ');
+    await netns.exec(program, ...rest);
+  }
+  const socket = openSocket(loadBinding(), { protocol: k.NETLINK_NETFILTER, netnsFd: netns.fd });
+  const rule = (name: string, table: string, chain: string) => {
+    for (const body of answers(socket, getNftRules(k.AF_INET, table, chain), true)) {
+      record('nft-rule', name, `nft list chain ip ${table} ${chain}`, body);
+    }
+  };
+  rule('masquerade of iptables-nft', 'nat', 'FLANNEL-POSTRTG');
+  rule('jump of iptables-nft', 'nat', 'POSTROUTING');
+  rule('masquerade of nft', 'flannel-ipv4', 'postrtg');
+  for (const body of answers(socket, getNftGeneration(), false)) {
+    record('nft-generation', 'present', 'nft list ruleset', body);
+  }
+  socket.close();
+}
+
 /** Requests as iproute2 writes them; this kernel need not support what they ask for. */
 function captureIproute2(netns: Netns, peer: Netns): void {
   const requests: [codec: string, name: string, command: string][] = [
@@ -257,6 +287,7 @@ await withNetns((netns) =>
     await setUp(netns, peer);
     captureKernel(netns, peer);
     captureIproute2(netns, peer);
+    await captureNetfilter(netns);
   }),
 );
 for (const [codec, found] of rows) {

@@ -1,5 +1,6 @@
 import { family } from '../../src/netlink/generic/family.ts';
 import type { MessageCodec } from '../../src/netlink/message.ts';
+import { nftGeneration, nftRule } from '../../src/netlink/netfilter/nftables.ts';
 import { addressMessage } from '../../src/netlink/route/address.ts';
 import { link } from '../../src/netlink/route/link.ts';
 import { neighbour } from '../../src/netlink/route/neighbour.ts';
@@ -21,4 +22,6 @@ export const codecs: Readonly<Record<string, AnyCodec>> = {
   nexthop: nexthop as AnyCodec,
   nsid: nsid as AnyCodec,
   family: family as AnyCodec,
+  'nft-rule': nftRule as AnyCodec,
+  'nft-generation': nftGeneration as AnyCodec,
 };
