@@ -14,14 +14,14 @@ export type AnyCodec = MessageCodec<object, object>;
 
 /** Every message codec there is. */
 export const codecs: Readonly<Record<string, AnyCodec>> = {
-  link: link as AnyCodec,
-  address: addressMessage as AnyCodec,
-  route: route as AnyCodec,
-  neighbour: neighbour as AnyCodec,
-  rule: rule as AnyCodec,
-  nexthop: nexthop as AnyCodec,
-  nsid: nsid as AnyCodec,
-  family: family as AnyCodec,
-  'nft-rule': nftRule as AnyCodec,
-  'nft-generation': nftGeneration as AnyCodec,
+  link: link,
+  address: addressMessage,
+  route: route,
+  neighbour: neighbour,
+  rule: rule,
+  nexthop: nexthop,
+  nsid: nsid,
+  family: family,
+  'nft-rule': nftRule,
+  'nft-generation': nftGeneration,
 };

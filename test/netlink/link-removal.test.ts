@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/world/clock.ts';
 import * as k from '../../src/netlink/constants.ts';
 import { LinkRemover } from '../../src/netlink/link-removal.ts';
-import { getLink, type LinkMessage, newLink } from '../../src/netlink/route/link.ts';
+import { getLink, newLink } from '../../src/netlink/route/link.ts';
 import { AsyncSession } from '../../src/netlink/session.ts';
 import { FakeKernel } from './fake-kernel.ts';
 
@@ -25,7 +25,7 @@ async function withLinks(count: number) {
 
 const deletions = (kernel: FakeKernel) =>
   kernel.requests.flatMap((request) =>
-    request.name === 'RTM_DELLINK' ? [request.value as LinkMessage] : [],
+    request.name === 'RTM_DELLINK' ? [request.value] : [],
   );
 
 describe('LinkRemover', () => {
