@@ -1,6 +1,7 @@
 /**
- * Records golden/*.json: `node test/netlink/capture.ts` as root, with iproute2 and strace. It needs a look
- * at the difference afterwards: what it writes is what the codecs made of the bytes.
+ * Records golden/*.json: `node test/netlink/capture.ts` as root, with iproute2, iptables, nft and strace. It needs a
+ * look at the difference afterwards: what it writes is what the codecs made of the bytes. With `wireguard DIRECTORY`
+ * only wireguard.json, into that directory: in the emulated machine (scripts/vm) when this kernel has no WireGuard.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -8,6 +9,7 @@ import path from 'node:path';
 import { loadBinding } from '../../native/binding.ts';
 import * as k from '../../src/netlink/constants.ts';
 import { getFamily } from '../../src/netlink/generic/family.ts';
+import { getWireguardDevice } from '../../src/netlink/generic/wireguard.ts';
 import { frames, type Request } from '../../src/netlink/message.ts';
 import { viewOf } from '../../src/netlink/payload.ts';
 import { getAddresses } from '../../src/netlink/route/address.ts';
@@ -282,8 +284,42 @@ function captureIproute2(netns: Netns, peer: Netns): void {
   }
 }
 
+/** With the keys that RFC 7748 prints: nobody's. */
+async function captureWireguard(netns: Netns, scratch: string): Promise<void> {
+  const keys = [
+    'dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=',
+    '3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=',
+  ];
+  const file = path.join(scratch, 'private');
+  writeFileSync(file, keys[0] ?? '', { mode: 0o600 });
+  const peer = `peer ${keys[1]} preshared-key ${file} persistent-keepalive 25`;
+  const commands = [
+    'ip link add flannel-wg type wireguard',
+    `wg set flannel-wg private-key ${file} listen-port 51820 fwmark 7`,
+    `wg set flannel-wg ${peer} endpoint 192.0.2.1:51820 allowed-ips 10.244.1.0/24,fd00:1::/64`,
+    'wg set flannel-wg peer CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= endpoint [2001:db8::1]:51821',
+  ];
+  for (const command of commands) {
+    const [program = '', ...rest] = command.split(' ');
+    await netns.exec(program, ...rest);
+  }
+  const socket = openSocket(loadBinding(), { protocol: k.NETLINK_GENERIC, netnsFd: netns.fd });
+  const transaction = new Single(getFamily('wireguard'), 1);
+  socket.send(transaction.bytes);
+  for (let datagram = socket.receive(); datagram !== undefined; datagram = socket.receive()) {
+    transaction.accept(datagram);
+  }
+  const family = transaction.result()[0]?.CTRL_ATTR_FAMILY_ID ?? 0;
+  for (const body of answers(socket, getWireguardDevice(family, 'flannel-wg'), true)) {
+    record('wireguard', 'device with peers', 'wg show flannel-wg', body);
+  }
+  socket.close();
+}
+
+const [only, directory = path.join(import.meta.dirname, 'golden')] = process.argv.slice(2);
 await withNetns((netns) =>
   withNetns(async (peer) => {
+    if (only === 'wireguard') return captureWireguard(netns, directory);
     await setUp(netns, peer);
     captureKernel(netns, peer);
     captureIproute2(netns, peer);
@@ -292,6 +328,6 @@ await withNetns((netns) =>
 );
 for (const [codec, found] of rows) {
   const lines = found.map((row) => JSON.stringify(row, replace));
-  const file = path.join(import.meta.dirname, 'golden', `${codec}.json`);
+  const file = path.join(directory, `${codec}.json`);
   writeFileSync(file, `[\n${lines.join(',\n')}\n]\n`);
 }

@@ -1,4 +1,5 @@
 import { family } from '../../src/netlink/generic/family.ts';
+import { wireguardDevice } from '../../src/netlink/generic/wireguard.ts';
 import type { MessageCodec } from '../../src/netlink/message.ts';
 import { nftGeneration, nftRule } from '../../src/netlink/netfilter/nftables.ts';
 import { addressMessage } from '../../src/netlink/route/address.ts';
@@ -22,6 +23,7 @@ export const codecs: Readonly<Record<string, AnyCodec>> = {
   nexthop: nexthop,
   nsid: nsid,
   family: family,
+  wireguard: wireguardDevice,
   'nft-rule': nftRule,
   'nft-generation': nftGeneration,
 };

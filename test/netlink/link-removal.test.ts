@@ -24,9 +24,7 @@ async function withLinks(count: number) {
 }
 
 const deletions = (kernel: FakeKernel) =>
-  kernel.requests.flatMap((request) =>
-    request.name === 'RTM_DELLINK' ? [request.value] : [],
-  );
+  kernel.requests.flatMap((request) => (request.name === 'RTM_DELLINK' ? [request.value] : []));
 
 describe('LinkRemover', () => {
   test('removes one link by its index', async () => {
