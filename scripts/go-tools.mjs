@@ -1,5 +1,6 @@
 // The reference programs of today (containerd 2, the CNI plugins), built by Go from the pins in e2e/go.mod and kept
-// in .cache/e2e/<hash of the pins>, the plugins in cni/ below it: `bridge` is also a program of iproute2. They serve tests and benchmarks alone; without Go, Debian's older ones do.
+// in .cache/e2e/<hash of the pins>, the plugins in cni/ below it: `bridge` is also a program of iproute2. They serve
+// tests and benchmarks alone; without Go, Debian's older ones do.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -53,14 +54,15 @@ async function build(to) {
     `-X github.com/containerd/containerd/v2/version.Version=${containerd}`,
     `-X github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion=${cni}`,
   ];
-  const args = ['build', ...flags, `-ldflags=-s -w ${symbols.join(' ')}`, '-o', `${partial}/`, 'tool'];
-  const heartbeat = setInterval(() => console.log(`  ... still compiling, ${seconds(since)}`), 20_000);
+  const args = ['build', '-v', ...flags, `-ldflags=-s -w ${symbols.join(' ')}`, '-o', `${partial}/`, 'tool'];
+  const progress = new Progress(since);
   const { code, output } = await run('go', args, {
     cwd: path.join(root, 'e2e'),
     env: goEnvironment(),
     limit: 480,
+    watch: (text) => progress.take(text),
   });
-  clearInterval(heartbeat);
+  progress.end();
   if (code !== 0) return `go build failed (exit ${code}): ${output.trim().split('\n').slice(-3).join(' ')}`;
   mkdirSync(path.join(partial, 'cni'));
   for (const name of plugins) renameSync(path.join(partial, name), path.join(partial, 'cni', name));
@@ -69,6 +71,35 @@ async function build(to) {
   renameSync(partial, to);
   console.log(`built in ${seconds(since)}`);
   return undefined;
+}
+
+/** What `go build -v` prints is a line for each module it fetches and each package it compiles: too many to show all. */
+class Progress {
+  #fetched = 0;
+  #compiled = 0;
+  #last = '';
+  #timer;
+
+  constructor(since) {
+    this.#timer = setInterval(() => console.log(`  ${seconds(since).padStart(8)}  ${this.#line()}`), 5000);
+  }
+
+  take(text) {
+    for (const line of text.split('\n').filter((part) => part.trim() !== '')) {
+      if (line.startsWith('go: ')) this.#fetched += 1;
+      else this.#compiled += 1;
+      this.#last = line.replace('go: ', '');
+    }
+  }
+
+  end() {
+    clearInterval(this.#timer);
+  }
+
+  #line() {
+    const fetched = this.#fetched > 0 ? `${this.#fetched} modules fetched, ` : '';
+    return `${fetched}${this.#compiled} packages compiled, now ${this.#last}`;
+  }
 }
 
 function goEnvironment() {

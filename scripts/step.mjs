@@ -56,9 +56,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 
 /**
  * Runs a program to its end. `show` lets its output through to the terminal, otherwise it is collected.
- * `limit` is in seconds: whoever is still running then is ended, with its children.
+ * `limit` is in seconds: whoever is still running then is ended, with its children. `watch` gets the output as it comes.
  */
-export function run(command, args, { show = false, limit, cwd = root, env = environment() } = {}) {
+export function run(command, args, { show = false, limit, cwd = root, env = environment(), watch } = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     const chunks = [];
@@ -67,6 +67,7 @@ export function run(command, args, { show = false, limit, cwd = root, env = envi
       stream.on('data', (data) => {
         if (show) to.write(data);
         else chunks.push(data);
+        watch?.(data.toString());
       });
     take(child.stdout, process.stdout);
     take(child.stderr, process.stderr);

@@ -1,0 +1,27 @@
+import type { Family } from './host.ts';
+
+export type Verb = 'ADD' | 'DEL';
+
+/** One line of the measurement: who, doing what, under which load. */
+export interface Cell {
+  readonly family: Family;
+  readonly pods: number;
+  readonly atOnce: number;
+  readonly verb: Verb;
+}
+
+/** How many times faster than the reference the median has to be, with flanneld. */
+export function wantedRatio({ pods, atOnce, verb }: Cell): number {
+  if (pods >= 250) return verb === 'ADD' ? 6 : 7;
+  const [one, eight, many] = verb === 'ADD' ? [4.5, 6, 9] : [10, 8, 6];
+  return atOnce >= 32 ? many : atOnce >= 8 ? eight : one;
+}
+
+/** CPU time of an ADD, launcher and daemon together: at most this share of the reference's. */
+export const wantedCpuShare = 1 / 5;
+/** p90 of a dual-stack ADD: at most this many times its median. */
+export const wantedTail = 2;
+/** The median of flannel alone, one at a time: at most this many times the reference's. */
+export const wantedAlone = 4;
+/** p99 of a repair, in milliseconds. */
+export const wantedRepairMs = 100;
