@@ -5,10 +5,14 @@
  *     npm run bench -- cni --quick    one section, with fewer samples
  */
 import { benchCni } from './cni.ts';
+import { benchRepair } from './repair.ts';
+import { benchScale } from './scale.ts';
 import { heading, missedTargets } from './report.ts';
 
 const sections: Readonly<Record<string, (quick: boolean) => Promise<void>>> = {
   cni: benchCni,
+  repair: benchRepair,
+  scale: benchScale,
 };
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -25,3 +25,15 @@ export const wantedTail = 2;
 export const wantedAlone = 4;
 /** p99 of a repair, in milliseconds. */
 export const wantedRepairMs = 100;
+
+/** flanneld's start until all routes are there, and its CPU time until then, in milliseconds. */
+export const wantedScale: ReadonlyMap<number, { readonly startMs?: number; readonly cpuMs?: number }> =
+  new Map([
+    [1, { startMs: 161 }],
+    [1000, { startMs: 200 }],
+    [5000, { startMs: 600, cpuMs: 700 }],
+  ]);
+/** Resident memory once it idles. */
+export const wantedIdleRssMB = (peers: number): number => (peers > 1000 ? 75 : 65);
+/** CPU time of a change of one peer, in milliseconds. */
+export const wantedUpdateCpuMs = 5;

@@ -27,7 +27,7 @@ export async function runInMachine(script, { results, limit = 300, memory = 1536
     writeFileSync(image, initrd(kernel));
     writeFileSync(path.join(shared, 'command'), script);
     rmSync(path.join(shared, 'status'), { force: true });
-    const { code } = await run(emulator, arguments_(kernel, image, shared, memory), { show: true, limit });
+    const { code } = await run(emulator, commandLine(kernel, image, shared, memory), { show: true, limit });
     rmSync(image, { force: true });
     return statusOf(shared) ?? (code === 0 ? 125 : 124);
   } finally {
@@ -35,15 +35,14 @@ export async function runInMachine(script, { results, limit = 300, memory = 1536
   }
 }
 
-function arguments_({ vmlinux }, image, shared, memory) {
+function commandLine({ vmlinux }, image, shared, memory) {
   const disk = (tag, where, options) =>
     `local,path=${where},mount_tag=${tag},security_model=none${options === '' ? '' : `,${options}`}`;
-  return [
-    ...'-nodefaults -no-user-config -display none -no-reboot -M pc -cpu qemu64 -smp 2'.split(' '),
-    ...['-accel', 'tcg,thread=multi', '-m', String(memory), '-serial', 'stdio'],
-    ...['-kernel', vmlinux, '-initrd', image, '-append', 'console=ttyS0 quiet panic=-1'],
-    ...['-virtfs', disk('host', '/', 'readonly=on,multidevs=remap'), '-virtfs', disk('results', shared, '')],
-  ];
+  const plain = '-nodefaults -no-user-config -display none -no-reboot -M pc -cpu qemu64 -smp 2';
+  const words = `${plain} -accel tcg,thread=multi -serial stdio -m ${memory}`.split(' ');
+  const kernelLine = ['-kernel', vmlinux, '-initrd', image, '-append', 'console=ttyS0 quiet panic=-1'];
+  const host = disk('host', '/', 'readonly=on,multidevs=remap');
+  return [...words, ...kernelLine, '-virtfs', host, '-virtfs', disk('results', shared, '')];
 }
 
 function statusOf(shared) {
