@@ -1,5 +1,5 @@
 // `npm run build`: the programs in build/bin, for hosts that have no Node. With `-- --arm64`, or with
-// FLANNELETTE_BUILD_ARM64=1, the same for arm64 in build/arm64/bin. Runs on Node 18.
+// FLANNELETTE_BUILD_ARM64=1, the same for arm64 in build/arm64/bin. Installs what it lacks; runs on Node 18.
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +7,9 @@ import { bundleAll } from './building/bundle.mjs';
 import { compileAll } from './building/compile.mjs';
 import { placeRuntime } from './building/runtime.mjs';
 import { targets } from './building/target.mjs';
+import { installDebianPackages } from './debian-packages.mjs';
+import { installPackages } from './npm-packages.mjs';
+import { main } from './step.mjs';
 
 process.chdir(path.join(path.dirname(fileURLToPath(import.meta.url)), '..'));
 
@@ -33,11 +36,16 @@ async function build(target) {
   return missing;
 }
 
-const begin = performance.now();
-const wantsArm64 = process.argv.includes('--arm64') || process.env.FLANNELETTE_BUILD_ARM64 === '1';
-const missing = await build(targets.x64);
-if (wantsArm64) missing.push(...(await build(targets.arm64)));
-const took = `${((performance.now() - begin) / 1000).toFixed(1)} s`;
-if (missing.length === 0) console.log(`Built in ${took}.`);
-else console.error(`Built in ${took}, but not all of it:\n${missing.map((line) => `  ${line}`).join('\n')}`);
-process.exitCode = missing.length === 0 ? 0 : 1;
+await main(async () => {
+  const wantsArm64 = process.argv.includes('--arm64') || process.env.FLANNELETTE_BUILD_ARM64 === '1';
+  await installDebianPackages(['runtime', 'build', ...(wantsArm64 ? ['arm64'] : [])]);
+  await installPackages();
+  const begin = performance.now();
+  const missing = await build(targets.x64);
+  if (wantsArm64) missing.push(...(await build(targets.arm64)));
+  const took = `${((performance.now() - begin) / 1000).toFixed(1)} s`;
+  if (missing.length === 0) console.log(`Built in ${took}.`);
+  else
+    console.error(`Built in ${took}, but not all of it:\n${missing.map((line) => `  ${line}`).join('\n')}`);
+  return missing.length === 0 ? 0 : 1;
+});

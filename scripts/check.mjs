@@ -1,5 +1,5 @@
 // npm run check: what can be said about the code without root, in under ten seconds.
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bootstrap, node } from './bootstrap.mjs';
@@ -30,10 +30,12 @@ export async function check({ vitest = [] } = {}) {
 /** Only compiled, never linked: the build has its own place for the results. */
 function cSources() {
   const gcc = ['/usr/bin/gcc', '/usr/local/bin/gcc'].find((file) => existsSync(file));
-  const sources = ['native/binding.c', 'native/launcher.c'].filter((file) =>
-    existsSync(path.join(root, file)),
+  const sources = ['native', 'e2e/lab', 'bench'].flatMap((directory) =>
+    readdirSync(path.join(root, directory))
+      .filter((name) => name.endsWith('.c'))
+      .map((name) => path.join(directory, name)),
   );
-  if (gcc === undefined || sources.length === 0) return undefined;
+  if (gcc === undefined) return undefined;
   const headers = `node_modules/node-linux-${process.arch}/include/node`;
   const strict = ['-std=gnu17', '-Wall', '-Wextra', '-Werror', '-O1'];
   return [gcc, [...strict, `-I${headers}`, '-fsyntax-only', ...sources]];

@@ -21,6 +21,10 @@ export const groups = {
     gcc: programs('gcc'),
     'libc6-dev': files('/usr/include/stdio.h'),
   },
+  arm64: {
+    'gcc-aarch64-linux-gnu': programs('aarch64-linux-gnu-gcc'),
+    'libc6-dev-arm64-cross': files('/usr/aarch64-linux-gnu/include/stdio.h'),
+  },
   tests: {
     iproute2: programs('ip', 'bridge'),
     iptables: programs('iptables', 'ip6tables', 'iptables-save'),
@@ -40,6 +44,7 @@ export const groups = {
 const why = {
   runtime: 'the pinned Node needs it',
   build: 'compiles the native addon and the launcher',
+  arm64: 'compiles the same for arm64',
   tests: 'network namespaces, and a second opinion on what the kernel holds',
   containers: 'nodes with a real container runtime, and the reference plugins to compare with',
 };
