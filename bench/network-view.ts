@@ -17,8 +17,6 @@ export interface Found {
   readonly removal: Request;
 }
 
-const families = [k.AF_INET, k.AF_INET6];
-
 /** What hangs on flannel's devices in a namespace, read by netlink and without flanneld's own code for it. */
 export class NetworkView {
   readonly #session: SyncSession;
@@ -33,15 +31,16 @@ export class NetworkView {
   read(): Map<string, Found> {
     const links = this.#session.dump(getLink()).filter((link) => link.IFLA_IFNAME?.startsWith('flannel'));
     const names = new Map(links.map((link) => [link.ifi_index, link.IFLA_IFNAME ?? '']));
+    const addresses = this.#dumps((ifa_family) => getAddresses({ ifa_family }));
+    const routes = this.#dumps((rtm_family) => getRoutes({ rtm_family }));
+    const neighbours = this.#dumps((ndm_family) => getNeighbours({ ndm_family }));
     return new Map([
       ...links.map(linkEntry),
-      ...this.#of(names, getAddresses, ({ ifa_index }) => ifa_index).map((a) => addressEntry(a, names)),
-      ...this.#of(names, getRoutes, ({ RTA_OIF }) => RTA_OIF ?? 0)
-        .filter(isAdded)
-        .map((route) => routeEntry(route, names)),
-      ...this.#of(names, getNeighbours, ({ ndm_ifindex }) => ndm_ifindex)
-        .filter(isPermanent)
-        .map((neighbour) => neighbourEntry(neighbour, names)),
+      ...addresses.filter(({ ifa_index }) => names.has(ifa_index)).map((a) => addressEntry(a, names)),
+      ...routes.filter((r) => names.has(r.RTA_OIF ?? 0) && isAdded(r)).map((r) => routeEntry(r, names)),
+      ...neighbours
+        .filter((n) => names.has(n.ndm_ifindex) && isPermanent(n))
+        .map((n) => neighbourEntry(n, names)),
       ...this.#fdb(names),
     ]);
   }
@@ -76,12 +75,8 @@ export class NetworkView {
     this.#session.close();
   }
 
-  #of<T>(names: Names, ask: (value: object) => Request<T>, linkOf: (message: T) => number): T[] {
-    const keys = ['rtm_family', 'ifa_family', 'ndm_family'];
-    const all = families.flatMap((family) =>
-      this.#session.dump(ask(Object.fromEntries(keys.map((key) => [key, family])))),
-    );
-    return all.filter((message) => names.has(linkOf(message)));
+  #dumps<T>(ask: (family: number) => Request<T>): T[] {
+    return [k.AF_INET, k.AF_INET6].flatMap((family) => this.#session.dump(ask(family)));
   }
 
   #fdb(names: Names): [string, Found][] {
