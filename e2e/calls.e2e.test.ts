@@ -101,6 +101,25 @@ describeOnEachRuntime('the calls of containerd', (runtime) => {
     await expectNothingLeft();
   });
 
+  test('no DEL at all for us when a later plugin fails ADD and DEL: flanneld gives the addresses back', async () => {
+    await installFailingPlugin(node, cluster);
+    node.installConfiguration('10-flannel.conflist', chainedWith('fails-both'));
+    await expect(Pod.run(node, { name: 'forgotten' })).rejects.toThrow('fails-both was asked to fail');
+    node.installConfiguration('10-flannel.conflist', shippedConfiguration());
+    expect(newCalls().map(({ CNI_COMMAND: verb }) => verb)).toEqual(['ADD']);
+    expect(node.reservations()).toHaveLength(2);
+    // containerd 1.6 still knows the pod, 2.4 does not; kubelet would take away what it finds
+    const { items } = await node.cri.call('ListPodSandbox', {});
+    for (const { id } of items) {
+      await node.cri.call('StopPodSandbox', { pod_sandbox_id: id });
+      await node.cri.call('RemovePodSandbox', { pod_sandbox_id: id });
+    }
+    await cluster.killDaemon(node);
+    await cluster.startDaemon(node);
+    await until('the release', 10, async () => node.reservations().length === 0);
+    await expectNothingLeft();
+  });
+
   test('12 pods at once', async () => {
     const names = Array.from({ length: 12 }, (_, i) => `many-${i}`);
     const pods = await Promise.all(names.map((name) => Pod.run(node, { name })));
@@ -123,6 +142,16 @@ describeOnEachRuntime('the calls of containerd', (runtime) => {
       expect(calls.filter(({ exit }) => exit !== 0)).toEqual([]);
     },
   );
+
+  test('STATUS, and its sentence reaches kubelet when there is no subnet yet', async ({ skip }) => {
+    if (!modern) skip('containerd 1.6 never asks for STATUS');
+    await node.shell('mv /run/flannel/subnet.env /run/flannel/away');
+    const condition = await node.cri.network();
+    await node.shell('mv /run/flannel/away /run/flannel/subnet.env');
+    expect(condition).toMatchObject({ status: false, reason: 'NetworkPluginNotReady' });
+    expect(condition.message).toContain('subnet.env');
+    expect((await node.cri.network()).status).toBe(true);
+  });
 
   test('nothing when containerd restarts, and the pods go on', async () => {
     const pod = await Pod.run(node, { name: 'stays' });
@@ -198,17 +227,18 @@ function chainedWith(type: string): string {
   return JSON.stringify({ ...list, plugins: [...list.plugins, { type }] });
 }
 
+/** `fails-add` fails its ADD, `fails-both` its DEL as well. */
 async function installFailingPlugin(node: LabNode, cluster: Cluster): Promise<void> {
-  const file = sharedFile(
-    cluster.lab,
-    'fails-add',
-    `#!/bin/sh
+  const script = `#!/bin/sh
 cat > /dev/null
-[ "$CNI_COMMAND" = ADD ] || exit 0
-echo '{"cniVersion":"1.0.0","code":100,"msg":"fails-add was asked to fail"}'
+name=$(basename "$0")
+[ "$CNI_COMMAND" = ADD ] || [ "$CNI_COMMAND-$name" = DEL-fails-both ] || exit 0
+printf '{"cniVersion":"1.0.0","code":100,"msg":"%s was asked to fail"}' "$name"
 exit 1
-`,
-  );
-  chmodSync(file, 0o755);
-  await node.installPlugin(file);
+`;
+  for (const name of ['fails-add', 'fails-both']) {
+    const file = sharedFile(cluster.lab, name, script);
+    chmodSync(file, 0o755);
+    await node.installPlugin(file);
+  }
 }
