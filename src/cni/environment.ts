@@ -1,0 +1,64 @@
+import { CniError, cniCodes } from './error.ts';
+
+export const verbs = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS', 'VERSION'] as const;
+export type Verb = (typeof verbs)[number];
+
+/** What a container runtime says in the environment; empty where the verb does not ask for it. */
+export interface CniEnvironment {
+  command: Verb;
+  containerID: string;
+  netns: string;
+  ifname: string;
+  args: string;
+  /** CNI_PATH's directories. */
+  path: readonly string[];
+}
+
+/** Which variables each verb cannot do without, in the order in which missing ones are named. */
+const required: Readonly<Record<Verb, readonly string[]>> = {
+  ADD: ['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME', 'CNI_PATH'],
+  DEL: ['CNI_CONTAINERID', 'CNI_IFNAME', 'CNI_PATH'],
+  CHECK: ['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME', 'CNI_PATH'],
+  GC: ['CNI_PATH'],
+  STATUS: ['CNI_PATH'],
+  VERSION: [],
+};
+
+/** Reads and checks the environment as the reference skeleton does, with its words. Throws a {@link CniError}. */
+export function readEnvironment(env: Readonly<Record<string, string | undefined>>): CniEnvironment {
+  const get = (name: string): string => env[name] ?? '';
+  const command = get('CNI_COMMAND');
+  if (!isVerb(command)) throw bad(`unknown CNI_COMMAND: ${command}`);
+  const needs = required[command];
+  if (needs.includes('CNI_CONTAINERID')) checkContainerID(get('CNI_CONTAINERID'));
+  if (needs.includes('CNI_IFNAME')) checkIfname(get('CNI_IFNAME'));
+  const missing = needs.filter((name) => get(name) === '');
+  if (missing.length > 0) throw bad(`required env variables [${missing.join(',')}] missing`);
+  return {
+    command,
+    containerID: get('CNI_CONTAINERID'),
+    netns: get('CNI_NETNS'),
+    ifname: get('CNI_IFNAME'),
+    args: get('CNI_ARGS'),
+    path: get('CNI_PATH').split(':').filter(Boolean),
+  };
+}
+
+/** What container IDs and network names are made of (the specification, sections 1 and 2). */
+export const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+const isVerb = (command: string): command is Verb => verbs.some((verb) => verb === command);
+
+function checkContainerID(id: string): void {
+  if (id !== '' && !namePattern.test(id)) throw bad('invalid characters in containerID', id);
+}
+
+function checkIfname(ifname: string): void {
+  if (Buffer.byteLength(ifname) > 15) {
+    throw bad('interface name is too long', 'interface name should be less than 16 characters');
+  }
+  if (ifname === '.' || ifname === '..') throw bad('interface name is . or ..');
+  if (/[/:\s]/u.test(ifname)) throw bad('interface name contains / or : or whitespace characters');
+}
+
+const bad = (msg: string, details = ''): CniError => new CniError(cniCodes.badEnvironment, msg, details);

@@ -1,0 +1,124 @@
+import fs from 'node:fs';
+import type { Binding } from '../../native/binding.ts';
+import { chooseBackend } from '../firewall/masquerade.ts';
+import type { MasqueradeBackend } from '../firewall/pod-masquerade.ts';
+import type { Run } from '../firewall/process.ts';
+import type { Usage } from '../ipam/usage.ts';
+import type { Prefix } from '../net/prefix.ts';
+import { openLinkRemover } from '../netlink/link-removal.ts';
+import { AsyncSession, SyncSession } from '../netlink/session.ts';
+import { openSocket } from '../netlink/socket.ts';
+import type { Clock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+import type { Random } from '../world/random.ts';
+import { defaultDataDir } from './configuration.ts';
+import { machineFiles } from './files.ts';
+import { ownNetwork } from './own-network.ts';
+import { serve } from './serve.ts';
+import { CniServer } from './server.ts';
+import { Stores } from './stores.ts';
+import { type Swept, sweep } from './sweep.ts';
+import { NotMine, type World } from './world.ts';
+
+export interface CniServiceOptions {
+  readonly binding: Binding;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: Random;
+  /** Starts iptables and nft, for networks with `ipMasq`. */
+  readonly run: Run;
+  /** `/run/flannel/flanneld.sock`; its directory must exist. */
+  readonly socketPath: string;
+  /** The MTU of what carries IPv6 to other nodes, where it is smaller than the pods' (vxlan: theirs less 20). */
+  ipv6RouteMtu(): number | undefined;
+  /** When this boot began, in milliseconds since the epoch: see Sighting in src/ipam/sweep.ts. */
+  readonly bootTime: number;
+  /** Answers frames of types from 32 on, for cni-tool. */
+  readonly handlers?: ReadonlyMap<number, (payload: Buffer) => Promise<Uint8Array>>;
+}
+
+/** How full one network is on this node. */
+export interface NetworkUsage {
+  readonly network: string;
+  /** One for each subnet, in their order. */
+  readonly usage: readonly Usage[];
+}
+
+/** The CNI verbs, warm: what flanneld keeps for the life of the node. */
+export interface CniService {
+  /** Takes requests from now on. Throws an Error when the socket cannot be had. */
+  listen(): void;
+  /** Takes no more requests, removes the socket, and changes nothing in the kernel. */
+  close(): void;
+  /**
+   * Releases what nobody uses any more: addresses from before this boot, attachments whose veth pair is gone.
+   * To be called at the start and every minute. Never rejects: what goes wrong is logged, and tried again next time.
+   */
+  sweep(): Promise<Swept>;
+  /** How full the networks that were used since the start are, in the node's own `subnets`. Waits for nothing. */
+  usage(subnets: readonly Prefix[]): NetworkUsage[];
+}
+
+/** Opens the netlink sockets. Throws a NetlinkError when they cannot be had. */
+export function createCniService(options: CniServiceOptions): CniService {
+  const { binding, clock, log, socketPath, handlers } = options;
+  const stores = new Stores({ files: fs, flock: binding.flock, clock });
+  const host = new SyncSession(openSocket(binding));
+  const session = new AsyncSession(openSocket(binding), clock);
+  const remover = openLinkRemover(binding, session);
+  const world = warmWorld(options, stores, host, (ifindex) => remover.remove(ifindex));
+  const server = new CniServer({
+    binding,
+    clock,
+    log,
+    path: socketPath,
+    ownNetns: ownNetwork(),
+    serve: (request, caller) => serve(world, request, caller),
+    ...(handlers && { handlers }),
+  });
+  return {
+    listen: () => server.listen(),
+    close() {
+      server.close();
+      remover.close();
+      session.close();
+      host.close();
+      stores.close();
+    },
+    sweep: () => sweep(world, defaultDataDir),
+    usage: (subnets) => stores.usage(subnets),
+  };
+}
+
+function warmWorld(
+  options: CniServiceOptions,
+  stores: Stores,
+  host: SyncSession,
+  removeLink: World['removeLink'],
+): World {
+  const { clock, log, random, run, bootTime } = options;
+  let backend: Promise<MasqueradeBackend> | undefined;
+  return {
+    host,
+    removeLink,
+    store: (directory) => stores.open(directory),
+    files: machineFiles,
+    clock,
+    random,
+    log,
+    run,
+    bootTime,
+    adoptedBridges: new Set(),
+    masqueradeBackend() {
+      // The launcher's side may have the programs and the rights that the daemon lacks.
+      backend ??= chooseBackend(run).catch((error: unknown) => {
+        backend = undefined;
+        throw new NotMine((error as Error).message);
+      });
+      return backend;
+    },
+    get ipv6RouteMtu() {
+      return options.ipv6RouteMtu();
+    },
+  };
+}
