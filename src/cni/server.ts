@@ -1,4 +1,4 @@
-import { existsSync, fstatSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import type { Binding } from '../../native/binding.ts';
 import { SyncSession } from '../netlink/session.ts';
@@ -15,6 +15,7 @@ import {
   type Reply,
 } from './frame.ts';
 import { LauncherConnection } from './launcher-connection.ts';
+import { identityOf } from './own-network.ts';
 import { closeDescriptors, podNamespace, WarmCaller } from './warm-caller.ts';
 import { Aborted, type Caller, NotMine } from './world.ts';
 
@@ -191,12 +192,6 @@ export class CniServer {
     }
     connection.finish();
   }
-}
-
-/** A namespace by what its descriptor refers to, as the launcher names its own. */
-export function identityOf(fd: number): string {
-  const { dev, ino } = fstatSync(fd, { bigint: true });
-  return `${dev}:${ino}`;
 }
 
 const errorText = (result: number): string => getSystemErrorMap().get(result)?.[1] ?? `errno ${-result}`;

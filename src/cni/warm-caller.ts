@@ -47,8 +47,12 @@ export class WarmCaller implements Caller {
     return outcomes;
   }
 
-  delegate(type: string): Promise<Reply> {
-    return Promise.reject(new NotMine(`flanneld does not run other plugins, and the delegate is "${type}"`));
+  expectDelegate(type: string): void {
+    throw new NotMine(`flanneld does not run other plugins, and "${type}" is one`);
+  }
+
+  async delegate(type: string): Promise<Reply> {
+    return this.expectDelegate(type) as never;
   }
 
   /** What came after the request. Anything that was not asked for ends the connection. */

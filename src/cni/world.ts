@@ -57,8 +57,10 @@ export interface Caller {
   expect(files: readonly string[]): void;
   /** Outcomes in order: 0 or a positive errno. */
   writeSysctls(sysctls: readonly Sysctl[]): Promise<readonly number[]>;
-  /** Runs another CNI plugin out of CNI_PATH. Rejects with {@link NotMine} where there are none. */
-  delegate(type: string, configuration: string): Promise<Reply>;
+  /** Throws {@link NotMine} where no other plugin can be run. */
+  expectDelegate(type: string): void;
+  /** Runs another CNI plugin out of CNI_PATH, with this request's verb or another. Rejects as {@link expectDelegate} throws. */
+  delegate(type: string, configuration: string, verb?: string): Promise<Reply>;
 }
 
 /** The caller is gone. Nobody will read this. */

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { AttachmentRequest } from '../delegated.ts';
 import { FlannelState } from '../flannel-state.ts';
 import { refuseOwnNamespace } from '../pod.ts';
@@ -23,7 +24,7 @@ export async function del(
 ): Promise<void> {
   const { key, dataDir } = request;
   refuseOwnNamespace(caller);
-  caller.expect([dataDir]);
+  caller.expect([path.dirname(dataDir)]);
   const records = new Records(world.files, dataDir);
   const state = new FlannelState(world.files, dataDir);
   const record = records.read(key);

@@ -1,0 +1,130 @@
+import type { Dns } from '../ipam/resolv-conf.ts';
+import type { JsonObject } from '../json/go-json.ts';
+import { type Mac, parseMac } from '../net/mac.ts';
+import type { BridgeOptions } from './attachment.ts';
+import { type CniArgs, parseCniArgs } from './cni-args.ts';
+import { delegateText } from './delegate.ts';
+import type { Delegated } from './delegated.ts';
+import { CniError, cniCodes } from './error.ts';
+import { badField, Fields } from './fields.ts';
+import { readHostLocal } from './host-local-configuration.ts';
+import { readVlans } from './vlan-configuration.ts';
+
+/** The reference bridge's, and those that flannel adds. */
+const keys = [
+  'bridge',
+  'isGateway',
+  'isDefaultGateway',
+  'forceAddress',
+  'ipMasq',
+  'ipMasqBackend',
+  'mtu',
+  'hairpinMode',
+  'promiscMode',
+  'vlan',
+  'vlanTrunk',
+  'preserveDefaultVlan',
+  'macspoofchk',
+  'enabledad',
+  'disableContainerInterface',
+  'portIsolation',
+  'dns',
+  'ipam',
+  'runtimeConfig',
+  'args',
+];
+
+/** The longest name that a link can have. */
+const maxNameBytes = 15;
+
+/**
+ * Understands the configuration of a bridge delegate with host-local as the reference plugins do, and CNI_ARGS
+ * with it. Throws a CniError, or an IpamError in host-local's words.
+ */
+export function readBridge(delegate: JsonObject, cniArgs: string, cniVersion: string): Delegated {
+  const fields = new Fields(delegate, 'delegate', keys);
+  const args = readArgs(cniArgs);
+  const options = readOptions(fields);
+  return {
+    text: delegateText(delegate),
+    options,
+    ipMasq: fields.boolean('ipMasq') ?? false,
+    ipMasqBackend: readBackend(fields),
+    mac: readMac(fields, args),
+    ipam: readHostLocal(fields, args, cniVersion),
+    dns: readDns(fields),
+  };
+}
+
+function readOptions(fields: Fields): BridgeOptions {
+  const flag = (key: string) => fields.boolean(key) ?? false;
+  const options = {
+    bridge: readName(fields),
+    isGateway: flag('isGateway'),
+    isDefaultGateway: flag('isDefaultGateway'),
+    forceAddress: flag('forceAddress'),
+    mtu: fields.unsigned('mtu') ?? 0,
+    hairpinMode: flag('hairpinMode'),
+    promiscMode: flag('promiscMode'),
+    portIsolation: flag('portIsolation'),
+    enabledad: flag('enabledad'),
+    ...readVlans(fields),
+  };
+  if (options.hairpinMode && options.promiscMode) {
+    throw refused('cannot set hairpin mode and promiscuous mode at the same time');
+  }
+  if (flag('disableContainerInterface')) {
+    throw refused('cannot use IPAM when DisableContainerInterface flag is set');
+  }
+  if (flag('macspoofchk')) {
+    throw new CniError(
+      cniCodes.unsupportedField,
+      'delegate.macspoofchk is true, and this plugin cannot do that',
+      'leave it out, or set it to false',
+    );
+  }
+  return options;
+}
+
+function readName(fields: Fields): string {
+  const name = fields.string('bridge') || 'cni0';
+  if (Buffer.byteLength(name) <= maxNameBytes && !/[/:\s]/u.test(name) && name !== '.' && name !== '..') return name;
+  throw badField(`${fields.path('bridge')} must be the name of a link, at most ${maxNameBytes} bytes, and is "${name}"`);
+}
+
+function readBackend(fields: Fields): Delegated['ipMasqBackend'] {
+  const backend = fields.string('ipMasqBackend') || undefined;
+  if (backend === undefined || backend === 'iptables' || backend === 'nftables') return backend;
+  throw refused(`unknown ipmasq backend "${backend}"`, 'it is "iptables" or "nftables"');
+}
+
+/** What the container runtime asks for goes before `args`, and that before CNI_ARGS. */
+function readMac(fields: Fields, args: CniArgs): Mac | undefined {
+  const runtime = fields.below('runtimeConfig', ['mac']).string('mac');
+  const cni = fields.below('args', ['cni']).below('cni', ['mac']).string('mac');
+  const text = runtime || cni || args.mac;
+  if (text === undefined || text === '') return undefined;
+  const mac = parseMac(text);
+  if (mac !== undefined) return mac;
+  throw refused(`the MAC address that is asked for, "${text}", is none`, 'write six bytes: 02:00:00:00:00:01');
+}
+
+function readArgs(text: string): CniArgs {
+  try {
+    return parseCniArgs(text);
+  } catch (error) {
+    throw new CniError(cniCodes.badEnvironment, (error as Error).message, 'CNI_ARGS is KEY=VALUE;KEY=VALUE');
+  }
+}
+
+/** In place of IPAM's as soon as one of its keys is there. */
+function readDns(fields: Fields): Dns | undefined {
+  const dns = fields.below('dns', ['nameservers', 'domain', 'search', 'options']);
+  const domain = dns.string('domain') || undefined;
+  const [nameservers, search, options] = ['nameservers', 'search', 'options'].map((key) => dns.strings(key));
+  if ([domain, nameservers, search, options].every((value) => value === undefined)) return undefined;
+  const list = (name: string, values?: readonly string[]) => values?.length && { [name]: values };
+  return { ...list('nameservers', nameservers), ...(domain && { domain }), ...list('search', search), ...list('options', options) };
+}
+
+const refused = (msg: string, details = ''): CniError => new CniError(cniCodes.badConfiguration, msg, details);

@@ -1,0 +1,103 @@
+import { spawn } from 'node:child_process';
+import { closeSync, constants, openSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { Binding } from '../../native/binding.ts';
+import * as k from '../netlink/constants.ts';
+import { SyncSession } from '../netlink/session.ts';
+import { adoptSocket } from '../netlink/socket.ts';
+import type { Sysctl } from './attachment-sysctls.ts';
+import { CniError, cniCodes } from './error.ts';
+import type { Reply } from './frame.ts';
+import { identityOf, ownNetwork } from './own-network.ts';
+import type { Caller, PodNamespace } from './world.ts';
+
+const { ENOENT, ENOTDIR, EINVAL } = { ENOENT: 2, ENOTDIR: 20, EINVAL: 22 };
+/** f_type of fstatfs(2) on a namespace, as <linux/magic.h> has it. */
+const NSFS_MAGIC = 0x6e736673;
+const PROC_SUPER_MAGIC = 0x9fa0;
+
+/** The stand-alone program as the verbs see it: it is root on the host, and does all by itself. */
+export class LoneCaller implements Caller {
+  readonly pod: PodNamespace;
+  readonly podIsOwn: boolean;
+  readonly #binding: Binding;
+  readonly #environment: Readonly<NodeJS.ProcessEnv>;
+
+  constructor(binding: Binding, environment: Readonly<NodeJS.ProcessEnv>) {
+    this.#binding = binding;
+    this.#environment = environment;
+    this.pod = openNamespace(binding, environment['CNI_NETNS'] ?? '');
+    this.podIsOwn = this.pod.state === 'open' && identityOf(this.pod.fd) === ownNetwork();
+  }
+
+  async begin(): Promise<void> {}
+
+  aborted(): boolean {
+    return false;
+  }
+
+  expect(): void {}
+
+  async writeSysctls(sysctls: readonly Sysctl[]): Promise<readonly number[]> {
+    const podFd = this.pod.state === 'open' ? this.pod.fd : -1;
+    return sysctls.map(({ where, path: name, value }) => {
+      const fd = where === 'pod' ? podFd : -1;
+      return -this.#binding.writeInNetns(fd, `/proc/sys/${name}`, value);
+    });
+  }
+
+  expectDelegate(): void {}
+
+  async delegate(type: string, configuration: string, verb?: string): Promise<Reply> {
+    const program = findPlugin(type, this.#environment['CNI_PATH'] ?? '');
+    const env = { ...this.#environment, ...(verb !== undefined && { CNI_COMMAND: verb }) };
+    return new Promise((resolve, reject) => {
+      const child = spawn(program, [], { env, stdio: ['pipe', 'pipe', 'inherit'] });
+      let stdout = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+      child.on('error', (error) => reject(new CniError(cniCodes.internal, `cannot run ${program}: ${error.message}`)));
+      child.on('close', (code) => resolve({ status: code ?? 1, stdout, stderr: '' }));
+      // A plugin may end without reading its input.
+      child.stdin.on('error', () => {});
+      child.stdin.end(configuration);
+    });
+  }
+
+  close(): void {
+    if (this.pod.state !== 'open') return;
+    this.pod.session.close();
+    closeSync(this.pod.fd);
+  }
+}
+
+/** As the launcher does it for the daemon. O_NONBLOCK because a FIFO under that name must not hold us. */
+function openNamespace(binding: Binding, netns: string): PodNamespace {
+  if (netns === '') return { state: 'absent' };
+  let fd: number;
+  try {
+    fd = openSync(netns, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } catch (error) {
+    const errno = -((error as NodeJS.ErrnoException).errno ?? -EINVAL);
+    return errno === ENOENT || errno === ENOTDIR ? { state: 'missing' } : { state: 'error', errno };
+  }
+  const isNamespace = [NSFS_MAGIC, PROC_SUPER_MAGIC].includes(binding.filesystemType(fd));
+  const socket = isNamespace ? binding.openNetlink(k.NETLINK_ROUTE, fd) : -EINVAL;
+  if (socket >= 0) return { state: 'open', fd, session: new SyncSession(adoptSocket(binding, socket)) };
+  closeSync(fd);
+  return socket === -EINVAL ? { state: 'foreign' } : { state: 'error', errno: -socket };
+}
+
+/** The first regular file of that name in CNI_PATH. Throws a CniError. */
+function findPlugin(type: string, cniPath: string): string {
+  if (type.includes('/')) throw new CniError(cniCodes.badConfiguration, `invalid plugin name: ${type}`);
+  const directories = cniPath.split(':').filter(Boolean);
+  const found = directories
+    .map((directory) => path.join(directory, type))
+    .find((file) => statSync(file, { throwIfNoEntry: false })?.isFile() === true);
+  if (found !== undefined) return found;
+  throw new CniError(
+    cniCodes.badConfiguration,
+    `failed to find plugin "${type}" in path [${directories.join(' ')}]`,
+    'install it in one of these directories, or correct the "type" in the network configuration',
+  );
+}

@@ -1,0 +1,46 @@
+import { readFileSync, writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import { loadBinding } from '../../native/binding.ts';
+import { asCniError, CniError, cniCodes, errorDocument } from './error.ts';
+import type { Reply } from './frame.ts';
+import { serveAlone } from './stand-alone.ts';
+import { currentVersion } from './version.ts';
+
+/** The launcher's own codes begin here. */
+const runtimeIncomplete = 100;
+
+/** Someone who tries the program by hand gets an answer and no waiting for input. */
+function readInput(command: string): Buffer {
+  if (command === '' || command === 'VERSION' || isatty(0)) return Buffer.alloc(0);
+  try {
+    return readFileSync(0);
+  } catch (error) {
+    throw new CniError(cniCodes.ioFailure, `error reading from stdin: ${(error as Error).message}`);
+  }
+}
+
+function load() {
+  try {
+    return loadBinding();
+  } catch (error) {
+    throw new CniError(runtimeIncomplete, (error as Error).message, 'the directory of the runtime is not complete: install it anew');
+  }
+}
+
+async function run(): Promise<Reply> {
+  try {
+    return await serveAlone(load(), process.env, readInput(process.env['CNI_COMMAND'] ?? ''));
+  } catch (error) {
+    return { status: 1, stdout: errorDocument(asCniError(error), currentVersion), stderr: '' };
+  }
+}
+
+function write(fd: number, text: string): void {
+  for (let rest = Buffer.from(text); rest.length > 0; ) rest = rest.subarray(writeSync(fd, rest));
+}
+
+void run().then(({ status, stdout, stderr }) => {
+  write(2, stderr);
+  write(1, stdout);
+  process.exitCode = status;
+});

@@ -1,0 +1,63 @@
+import fs from 'node:fs';
+import { uptime } from 'node:os';
+import type { Binding } from '../../native/binding.ts';
+import { chooseBackend } from '../firewall/masquerade.ts';
+import { runProcess } from '../firewall/process.ts';
+import { isNetlinkError } from '../netlink/error.ts';
+import { delLink } from '../netlink/route/link.ts';
+import { SyncSession } from '../netlink/session.ts';
+import { openSocket } from '../netlink/socket.ts';
+import { systemClock } from '../world/clock.ts';
+import { silentLog } from '../world/log.ts';
+import { systemRandom } from '../world/random.ts';
+import { machineFiles } from './files.ts';
+import type { LauncherRequest, Reply } from './frame.ts';
+import { LoneCaller } from './lone-caller.ts';
+import { serve } from './serve.ts';
+import { Stores } from './stores.ts';
+import type { World } from './world.ts';
+
+/** One request in a process of its own, for when no daemon can do it. `environment` is the whole one. */
+export async function serveAlone(
+  binding: Binding,
+  environment: Readonly<NodeJS.ProcessEnv>,
+  stdin: Buffer,
+): Promise<Reply> {
+  const stores = new Stores({ files: fs, flock: binding.flock, clock: systemClock });
+  const host = new SyncSession(openSocket(binding));
+  const caller = new LoneCaller(binding, environment);
+  try {
+    const request: LauncherRequest = { environment: environment as Record<string, string>, stdin };
+    return await serve(loneWorld(host, stores), request, caller);
+  } finally {
+    caller.close();
+    host.close();
+    stores.close();
+  }
+}
+
+function loneWorld(host: SyncSession, stores: Stores): World {
+  const run = runProcess();
+  return {
+    host,
+    removeLink: async (ifindex) => removeLink(host, ifindex),
+    store: (directory) => stores.open(directory),
+    files: machineFiles,
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+    run,
+    bootTime: systemClock.now() - uptime() * 1000,
+    adoptedBridges: new Set(),
+    masqueradeBackend: () => chooseBackend(run),
+  };
+}
+
+/** Waits for RCU in the kernel, as the end of this process would if a thread of it did. */
+function removeLink(host: SyncSession, ifi_index: number): void {
+  try {
+    host.request(delLink({ ifi_index }));
+  } catch (error) {
+    if (!isNetlinkError(error, 'ENODEV')) throw error;
+  }
+}
