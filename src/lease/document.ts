@@ -1,0 +1,87 @@
+import { asObject, foldKeys, JsonError, type JsonObject, kindOf, parseJson } from '../json/go-json.ts';
+import { type Address, type Family, familyOf, parseAddress } from '../net/address.ts';
+import { networkOf, type Prefix, parsePrefix, prefixFamily } from '../net/prefix.ts';
+import type { Entry } from './registry.ts';
+import type { Lease } from './lease.ts';
+
+const keys = [
+  'Subnet',
+  'IPv6Subnet',
+  'PublicIP',
+  'PublicIPv6',
+  'BackendType',
+  'BackendData',
+  'BackendV6Data',
+] as const;
+
+/** A node's lease as the directory registry keeps it. The names are those of Go flannel's leases in etcd. */
+export function leaseDocument({ subnet, ipv6Subnet, attributes }: Lease): string {
+  const document = {
+    Subnet: subnet,
+    IPv6Subnet: ipv6Subnet,
+    PublicIP: attributes.publicIP,
+    PublicIPv6: attributes.publicIPv6,
+    BackendType: attributes.backendType,
+    BackendData: attributes.backendData,
+    BackendV6Data: attributes.backendV6Data,
+  };
+  return `${JSON.stringify(document, undefined, 2)}\n`;
+}
+
+/** Reads what a node has written: a lease, or why it is none. `id` is the node's name. */
+export function parseLeaseDocument(id: string, bytes: string | Uint8Array): Entry {
+  try {
+    const fields = foldKeys(asObject(parseJson(bytes, 'the document'), 'the document'), keys);
+    return { lease: leaseOf(id, fields) };
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    return { unreadable: error.message };
+  }
+}
+
+function leaseOf(id: string, fields: JsonObject): Lease {
+  const subnet = subnetField(fields, 'Subnet', 4);
+  const ipv6Subnet = subnetField(fields, 'IPv6Subnet', 6);
+  if (subnet === undefined && ipv6Subnet === undefined) {
+    throw new JsonError('it has neither Subnet nor IPv6Subnet');
+  }
+  const publicIP = addressField(fields, 'PublicIP', 4);
+  const publicIPv6 = addressField(fields, 'PublicIPv6', 6);
+  return {
+    id,
+    ...(subnet !== undefined && { subnet }),
+    ...(ipv6Subnet !== undefined && { ipv6Subnet }),
+    attributes: {
+      ...(publicIP !== undefined && { publicIP }),
+      ...(publicIPv6 !== undefined && { publicIPv6 }),
+      backendType: textField(fields, 'BackendType') ?? '',
+      ...('BackendData' in fields && { backendData: fields['BackendData'] }),
+      ...('BackendV6Data' in fields && { backendV6Data: fields['BackendV6Data'] }),
+    },
+  };
+}
+
+function textField(fields: JsonObject, key: string): string | undefined {
+  const value = fields[key];
+  if (value === undefined || typeof value === 'string') return value;
+  throw new JsonError(`${key} must be a string, and is ${kindOf(value)}`);
+}
+
+function subnetField(fields: JsonObject, key: string, family: Family): Prefix | undefined {
+  const text = textField(fields, key);
+  if (text === undefined) return undefined;
+  const prefix = parsePrefix(text);
+  if (prefix === undefined || prefixFamily(prefix) !== family) {
+    throw new JsonError(`${key} ${JSON.stringify(text)} is no IPv${family} address with a prefix length`);
+  }
+  if (networkOf(prefix) !== prefix) throw new JsonError(`${key} ${text} has host bits set`);
+  return prefix;
+}
+
+function addressField(fields: JsonObject, key: string, family: Family): Address | undefined {
+  const text = textField(fields, key);
+  if (text === undefined) return undefined;
+  const address = parseAddress(text);
+  if (address !== undefined && familyOf(address) === family) return address;
+  throw new JsonError(`${key} ${JSON.stringify(text)} is no IPv${family} address`);
+}
