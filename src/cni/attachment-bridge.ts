@@ -12,9 +12,12 @@ import * as k from '../netlink/constants.ts';
 import type { AddressWrite } from '../netlink/route/address.ts';
 import type { AttachmentInput, BridgeOptions, PlannedAddress } from './attachment.ts';
 import type { Step } from './attachment-step.ts';
+import { hasVlans } from './attachment-vlan.ts';
 
 /** Makes the bridge, with a MAC of its own: one that it borrows from a port would change with the ports. */
-export function bridgeStep({ bridge, mtu }: BridgeOptions, mac: Mac): Step {
+export function bridgeStep(options: BridgeOptions, mac: Mac): Step {
+  const { bridge, mtu } = options;
+  const IFLA_INFO_DATA = hasVlans(options) ? { IFLA_BR_VLAN_FILTERING: 1 } : undefined;
   return {
     message: 'newLink',
     flags: k.NLM_F_CREATE | k.NLM_F_EXCL,
@@ -25,7 +28,7 @@ export function bridgeStep({ bridge, mtu }: BridgeOptions, mac: Mac): Step {
       IFLA_IFNAME: bridge,
       IFLA_ADDRESS: mac,
       ...(mtu > 0 && { IFLA_MTU: mtu }),
-      IFLA_LINKINFO: { IFLA_INFO_KIND: 'bridge' },
+      IFLA_LINKINFO: { IFLA_INFO_KIND: 'bridge', IFLA_INFO_DATA },
     },
   };
 }
@@ -46,22 +49,22 @@ export function readySteps({ bridge, options }: AttachmentInput): Step[] {
 }
 
 /**
- * Puts the gateways on the bridge. Another IPv4 address there, or an IPv6 address of an overlapping subnet,
+ * Puts the gateways on the bridge, or on the VLAN's own link. Another IPv4 address there, or an IPv6 address of an overlapping subnet,
  * is replaced when `forceAddress` says so, and an Error otherwise.
  */
 export function gatewaySteps(
-  { bridge, options }: Pick<AttachmentInput, 'bridge' | 'options'>,
+  { gateway: link, options }: Pick<AttachmentInput, 'gateway' | 'options'>,
   ips: readonly PlannedAddress[],
 ): Step[] {
   if (!options.isGateway && !options.isDefaultGateway) return [];
   return ips.flatMap(({ address, gateway }) => {
     if (gateway === undefined) return [];
     const wanted = prefixOf(gateway, prefixLength(address));
-    if (bridge.addresses.includes(wanted)) return [];
-    const inTheWay = bridge.addresses.filter((other) => conflicts(other, wanted));
+    if (link.addresses.includes(wanted)) return [];
+    const inTheWay = link.addresses.filter((other) => conflicts(other, wanted));
     if (inTheWay.length > 0 && !options.forceAddress) {
       throw new Error(
-        `"${options.bridge}" already has an IP address different from ${wanted}: it has ${inTheWay.join(', ')}; ` +
+        `"${link.name}" already has an IP address different from ${wanted}: it has ${inTheWay.join(', ')}; ` +
           'remove that address, or set "forceAddress": true in the delegate',
       );
     }
@@ -69,10 +72,10 @@ export function gatewaySteps(
       (other): Step => ({
         message: 'delAddress',
         tolerate: ['EADDRNOTAVAIL'],
-        value: addressWrite(other, bridge.ifindex),
+        value: addressWrite(other, link.ifindex),
       }),
     );
-    return [...removals, addressStep(wanted, bridge.ifindex, options.enabledad, ['EEXIST'])];
+    return [...removals, addressStep(wanted, link.ifindex, options.enabledad, ['EEXIST'])];
   });
 }
 

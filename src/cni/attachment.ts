@@ -7,9 +7,11 @@ import { type Addressing, completeAddressing } from './attachment-routes.ts';
 import type { Step } from './attachment-step.ts';
 import { type Sysctl, sysctlsOf } from './attachment-sysctls.ts';
 import { vethSteps } from './attachment-veth.ts';
+import { vlanSteps } from './attachment-vlan.ts';
+import type { VlanOptions } from './vlan-configuration.ts';
 
 /** The reference bridge's configuration, after its own names and defaults. */
-export interface BridgeOptions {
+export interface BridgeOptions extends VlanOptions {
   bridge: string;
   isGateway: boolean;
   isDefaultGateway: boolean;
@@ -44,16 +46,28 @@ export interface PlannedAddress {
 export interface BridgeState {
   ifindex: number;
   mac: Mac;
+  mtu: number;
   up: boolean;
   promisc: boolean;
+  /** The VLAN that new ports are in, 0: none. Undefined: the kernel's bridges know no VLANs. */
+  defaultPvid: number | undefined;
   addresses: readonly Prefix[];
   /** Its MAC is pinned and it ignores router advertisements: done by us before, in this process. */
   adopted: boolean;
 }
 
+/** The link that has the pods' gateways. */
+export interface GatewayLink {
+  name: string;
+  ifindex: number;
+  addresses: readonly Prefix[];
+}
+
 export interface AttachmentInput {
   options: BridgeOptions;
   bridge: BridgeState;
+  /** Where the gateways are: the bridge itself, except with a VLAN. */
+  gateway: GatewayLink;
   ips: readonly PlannedAddress[];
   routes: readonly PlannedRoute[];
   /** The pod's end: name, MAC, and the namespace by descriptor. */
@@ -70,6 +84,8 @@ export interface AttachmentInput {
 export interface AttachmentPlan extends Addressing {
   /** For a socket in the node's namespace: the bridge's state, then the veth pair, born in place. */
   host: readonly Step[];
+  /** For the same socket, when the node's end has got its index: the port's VLANs. */
+  port(ifindex: number): readonly Step[];
   sysctls: readonly Sysctl[];
   /** For a socket in the pod's namespace, where the link has got the index that is given. */
   pod(ifindex: number): readonly Step[];
@@ -84,6 +100,7 @@ export function planAttachment(input: AttachmentInput): AttachmentPlan {
   return {
     ...addressing,
     host: [...readySteps(input), ...gatewaySteps(input, addressing.ips), ...vethSteps(input, addressing.ips)],
+    port: (ifindex) => vlanSteps(input.options, input.bridge, ifindex),
     sysctls: sysctlsOf(input, addressing.ips),
     pod: (ifindex) => podSteps(input, addressing, ifindex),
   };

@@ -88,8 +88,11 @@ function readOptions(fields: Fields): BridgeOptions {
 
 function readName(fields: Fields): string {
   const name = fields.string('bridge') || 'cni0';
-  if (Buffer.byteLength(name) <= maxNameBytes && !/[/:\s]/u.test(name) && name !== '.' && name !== '..') return name;
-  throw badField(`${fields.path('bridge')} must be the name of a link, at most ${maxNameBytes} bytes, and is "${name}"`);
+  if (Buffer.byteLength(name) <= maxNameBytes && !/[/:\s]/u.test(name) && name !== '.' && name !== '..')
+    return name;
+  throw badField(
+    `${fields.path('bridge')} must be the name of a link, at most ${maxNameBytes} bytes, and is "${name}"`,
+  );
 }
 
 function readBackend(fields: Fields): Delegated['ipMasqBackend'] {
@@ -106,7 +109,10 @@ function readMac(fields: Fields, args: CniArgs): Mac | undefined {
   if (text === undefined || text === '') return undefined;
   const mac = parseMac(text);
   if (mac !== undefined) return mac;
-  throw refused(`the MAC address that is asked for, "${text}", is none`, 'write six bytes: 02:00:00:00:00:01');
+  throw refused(
+    `the MAC address that is asked for, "${text}", is none`,
+    'write six bytes: 02:00:00:00:00:01',
+  );
 }
 
 function readArgs(text: string): CniArgs {
@@ -124,7 +130,13 @@ function readDns(fields: Fields): Dns | undefined {
   const [nameservers, search, options] = ['nameservers', 'search', 'options'].map((key) => dns.strings(key));
   if ([domain, nameservers, search, options].every((value) => value === undefined)) return undefined;
   const list = (name: string, values?: readonly string[]) => values?.length && { [name]: values };
-  return { ...list('nameservers', nameservers), ...(domain && { domain }), ...list('search', search), ...list('options', options) };
+  return {
+    ...list('nameservers', nameservers),
+    ...(domain && { domain }),
+    ...list('search', search),
+    ...list('options', options),
+  };
 }
 
-const refused = (msg: string, details = ''): CniError => new CniError(cniCodes.badConfiguration, msg, details);
+const refused = (msg: string, details = ''): CniError =>
+  new CniError(cniCodes.badConfiguration, msg, details);

@@ -35,6 +35,8 @@ function ignoresUnknown(value: string | undefined): boolean {
     case 'false':
       return false;
     default:
-      throw new Error(`ARGS: error parsing value of pair "IgnoreUnknown=${value}": boolean unmarshal error: invalid input ${value}`);
+      throw new Error(
+        `ARGS: error parsing value of pair "IgnoreUnknown=${value}": boolean unmarshal error: invalid input ${value}`,
+      );
   }
 }

@@ -32,7 +32,7 @@ export function readNetConf(document: JsonObject, name: string, cniVersion: stri
     cniVersion,
     ...placesOf(document),
     delegate: fields.below('delegate', delegateKeys).all,
-    ipam: fields.below('ipam', ['type', 'ranges', 'routes']).all,
+    ipam: fields.below('ipam', ['type', 'dataDir', 'ranges', 'routes']).all,
     runtimeConfig: optional('runtimeConfig'),
     args: optional('args'),
   };
@@ -48,4 +48,15 @@ export function placesOf(document: JsonObject): Pick<NetConf, 'subnetFile' | 'da
 }
 
 /** The keys of `delegate` that flannel itself looks at. */
-const delegateKeys = ['type', 'name', 'ipam', 'ipMasq', 'mtu', 'isGateway', 'cniVersion', 'runtimeConfig', 'args'];
+const delegateKeys = [
+  'type',
+  'name',
+  'ipam',
+  'ipMasq',
+  'ipMasqBackend',
+  'mtu',
+  'isGateway',
+  'cniVersion',
+  'runtimeConfig',
+  'args',
+];

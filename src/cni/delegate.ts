@@ -12,9 +12,11 @@ import type { SubnetEnv } from './subnet-env.ts';
  */
 export function delegateOf(conf: NetConf, env: SubnetEnv): JsonObject {
   const { delegate } = conf;
-  if ('type' in delegate && typeof delegate['type'] !== 'string') throw badField('delegate.type must be a string');
+  if ('type' in delegate && typeof delegate['type'] !== 'string')
+    throw badField('delegate.type must be a string');
   for (const key of ['name', 'ipam']) {
-    if (key in delegate) throw badField(`delegate.${key} must not be there: flannel sets it; ${instead(key)}`);
+    if (key in delegate)
+      throw badField(`delegate.${key} must not be there: flannel sets it; ${instead(key)}`);
   }
   const type = delegate['type'] ?? 'bridge';
   return {
@@ -40,7 +42,11 @@ function ipamOf({ ipam }: NetConf, env: SubnetEnv): JsonObject {
     type: 'host-local',
     ...ipam,
     ranges: subnets.map((subnet) => [{ subnet: networkOf(subnet) }]),
-    routes: [...readRoutes(ipam['routes'], 'ipam.routes'), ...env.networks.map(to), ...env.ipv6Networks.map(to)],
+    routes: [
+      ...readRoutes(ipam['routes'], 'ipam.routes'),
+      ...env.networks.map(to),
+      ...env.ipv6Networks.map(to),
+    ],
   };
 }
 
@@ -56,5 +62,7 @@ export function delegateText(delegate: JsonObject): string {
 /** Go sorts the keys of a map by their bytes. */
 function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
+  return Object.fromEntries(
+    Object.entries(value).toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+  );
 }

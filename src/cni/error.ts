@@ -10,6 +10,8 @@ export const cniCodes = {
   badNetns: 8,
   tryAgainLater: 11,
   notAvailable: 50,
+  /** CHECK found something missing or changed. 100 and above are this plugin's own; 100 is the launcher's. */
+  brokenAttachment: 101,
   internal: 999,
 } as const;
 

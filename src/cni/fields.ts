@@ -25,29 +25,31 @@ export class Fields {
   }
 
   boolean(key: string): boolean | undefined {
-    return this.#take(key, 'true or false', (value) => typeof value === 'boolean');
+    return this.#take(key, 'true or false', (value): value is boolean => typeof value === 'boolean');
   }
 
   string(key: string): string | undefined {
-    return this.#take(key, 'a string', (value) => typeof value === 'string');
+    return this.#take(key, 'a string', (value): value is string => typeof value === 'string');
   }
 
   integer(key: string): number | undefined {
-    return this.#take(key, 'a whole number', (value) => Number.isSafeInteger(value));
+    return this.#take(key, 'a whole number', (value): value is number => Number.isSafeInteger(value));
   }
 
   /** From 0 to 2^32-1, which is what the kernel has room for. */
   unsigned(key: string): number | undefined {
-    const fits = (value: unknown) => Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 32;
+    const fits = (value: unknown): value is number =>
+      Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 32;
     return this.#take(key, 'a whole number from 0 to 4294967295', fits);
   }
 
   list(key: string): readonly unknown[] | undefined {
-    return this.#take(key, 'a list', Array.isArray);
+    return this.#take(key, 'a list', (value): value is unknown[] => Array.isArray(value));
   }
 
   strings(key: string): readonly string[] | undefined {
-    const isStrings = (value: unknown) => Array.isArray(value) && value.every((one) => typeof one === 'string');
+    const isStrings = (value: unknown): value is string[] =>
+      Array.isArray(value) && value.every((one) => typeof one === 'string');
     return this.#take(key, 'a list of strings', isStrings);
   }
 
@@ -65,10 +67,10 @@ export class Fields {
     return this.#where === '' ? key : `${this.#where}.${key}`;
   }
 
-  #take<T>(key: string, wanted: string, fits: (value: unknown) => boolean): T | undefined {
+  #take<T>(key: string, wanted: string, fits: (value: unknown) => value is T): T | undefined {
     const value = this.#object[key];
     if (value === undefined) return undefined;
-    if (fits(value)) return value as T;
+    if (fits(value)) return value;
     const given = typeof value === 'object' ? kindOf(value) : JSON.stringify(value);
     throw badField(`${this.path(key)} must be ${wanted}, and is ${given}`);
   }

@@ -44,4 +44,3 @@ function readRange(fields: Fields): RangeConfiguration {
     gateway: fields.string('gateway'),
   };
 }
-

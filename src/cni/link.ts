@@ -1,7 +1,7 @@
 import type { Mac } from '../net/mac.ts';
 import { type Prefix, prefixOf } from '../net/prefix.ts';
 import * as k from '../netlink/constants.ts';
-import { isNetlinkError, NetlinkError } from '../netlink/error.ts';
+import { isNetlinkError, type NetlinkError } from '../netlink/error.ts';
 import type { Request } from '../netlink/message.ts';
 import { getAddresses } from '../netlink/route/address.ts';
 import { getLink, type LinkMessage, type LinkWrite } from '../netlink/route/link.ts';
@@ -64,6 +64,8 @@ export function observeBridge(
   return {
     ifindex: link.ifi_index,
     mac: link.IFLA_ADDRESS as Mac,
+    mtu: link.IFLA_MTU ?? 0,
+    defaultPvid: link.IFLA_LINKINFO.IFLA_INFO_DATA?.IFLA_BR_VLAN_DEFAULT_PVID,
     up: (link.ifi_flags & k.IFF_UP) !== 0,
     promisc: (link.ifi_flags & k.IFF_PROMISC) !== 0,
     addresses: addressesOf(session, link.ifi_index),

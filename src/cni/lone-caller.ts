@@ -46,7 +46,9 @@ export class LoneCaller implements Caller {
     });
   }
 
-  expectDelegate(): void {}
+  expectDelegate(type: string): void {
+    findPlugin(type, this.#environment['CNI_PATH'] ?? '');
+  }
 
   async delegate(type: string, configuration: string, verb?: string): Promise<Reply> {
     const program = findPlugin(type, this.#environment['CNI_PATH'] ?? '');
@@ -55,7 +57,9 @@ export class LoneCaller implements Caller {
       const child = spawn(program, [], { env, stdio: ['pipe', 'pipe', 'inherit'] });
       let stdout = '';
       child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-      child.on('error', (error) => reject(new CniError(cniCodes.internal, `cannot run ${program}: ${error.message}`)));
+      child.on('error', (error) =>
+        reject(new CniError(cniCodes.internal, `cannot run ${program}: ${error.message}`)),
+      );
       child.on('close', (code) => resolve({ status: code ?? 1, stdout, stderr: '' }));
       // A plugin may end without reading its input.
       child.stdin.on('error', () => {});

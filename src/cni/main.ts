@@ -23,7 +23,11 @@ function load() {
   try {
     return loadBinding();
   } catch (error) {
-    throw new CniError(runtimeIncomplete, (error as Error).message, 'the directory of the runtime is not complete: install it anew');
+    throw new CniError(
+      runtimeIncomplete,
+      (error as Error).message,
+      'the directory of the runtime is not complete: install it anew',
+    );
   }
 }
 

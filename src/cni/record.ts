@@ -15,7 +15,7 @@ export interface AttachmentKey {
 export interface AttachmentRecord extends AttachmentKey {
   /** CNI_NETNS at ADD. */
   netns: string;
-  /** The node's end of the veth pair. With its MAC, which is random, it is no other pod's link of the same name. */
+  /** The node's end of the veth pair; its name is random. Empty: it was not made. */
   hostLink: string;
   hostMac: Mac;
   addresses: readonly Prefix[];

@@ -1,4 +1,5 @@
 import { getSystemErrorMap } from 'node:util';
+import * as k from '../netlink/constants.ts';
 import type { Step } from './attachment-step.ts';
 import type { Sysctl } from './attachment-sysctls.ts';
 import type { StepError } from './link.ts';
@@ -17,6 +18,10 @@ function purposeOf(step: Step): string {
       return step.flags === 0 ? `set up ${name} as a port of the bridge` : `create the link ${name}`;
     }
     case 'setLink':
+    case 'delLink':
+      if (step.value.ifi_family === k.AF_BRIDGE)
+        return `set the VLANs of port number ${step.value.ifi_index}`;
+      if (step.message === 'delLink') return `remove link number ${step.value.ifi_index}`;
       return `set up link number ${step.value.ifi_index}`;
     case 'newAddress':
       return `add address ${step.value.IFA_LOCAL}/${step.value.ifa_prefixlen}`;
@@ -26,8 +31,6 @@ function purposeOf(step: Step): string {
       return `add route '${routeText(step)}'`;
     case 'delNeighbour':
       return `forget the neighbour ${step.value.NDA_DST}`;
-    case 'delLink':
-      return `remove link number ${step.value.ifi_index}`;
   }
 }
 
@@ -40,9 +43,18 @@ function adviceFor(step: Step, code: string): string | undefined {
   if (code === 'EPERM') return 'CAP_NET_ADMIN is needed';
   const isAddress = step.message === 'newAddress' && step.value.IFA_LOCAL?.includes(':') === true;
   if (isAddress && ['EACCES', 'EOPNOTSUPP'].includes(code)) return ipv6IsOff;
-  if (step.message === 'newLink' && code === 'EOPNOTSUPP') return 'load the kernel modules veth and bridge';
-  return undefined;
+  if (code === 'EOPNOTSUPP' && step.message !== 'newLink' && isBridgeMessage(step)) return vlansAreOff;
+  if (step.message !== 'newLink' || code !== 'EOPNOTSUPP') return undefined;
+  const data = step.value.IFLA_LINKINFO?.IFLA_INFO_DATA;
+  if (data !== undefined && 'IFLA_BR_VLAN_FILTERING' in data) return vlansAreOff;
+  return 'load the kernel modules veth and bridge';
 }
+
+const isBridgeMessage = ({ value }: Step): boolean =>
+  'ifi_family' in value && value.ifi_family === k.AF_BRIDGE;
+
+export const vlansAreOff =
+  'use a kernel with bridge VLAN filtering (CONFIG_BRIDGE_VLAN_FILTERING), or leave vlan and vlanTrunk out';
 
 const ipv6IsOff =
   'IPv6 is off on this host: turn it on (kernel option ipv6.disable, sysctl net.ipv6.conf.all.disable_ipv6), ' +

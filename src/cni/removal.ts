@@ -51,7 +51,8 @@ export function otherAddresses(records: Records, key: AttachmentKey): Prefix[] {
 /** The node's end takes the pod's with it. */
 async function removeLinks(world: World, { key, record, pod }: Removal): Promise<void> {
   const recorded = record?.hostLink ? findLink(world.host, { IFLA_IFNAME: record.hostLink }) : undefined;
-  if (recorded !== undefined && recorded.IFLA_ADDRESS === record?.hostMac) {
+  // Its name is random. Its MAC is too, but an administrator, or udev, may have given it another one.
+  if (recorded?.IFLA_LINKINFO?.IFLA_INFO_KIND === 'veth') {
     return world.removeLink(recorded.ifi_index);
   }
   const podLink = pod && findLink(pod, { IFLA_IFNAME: key.ifname });

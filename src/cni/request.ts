@@ -17,7 +17,10 @@ export interface CniRequest {
  * Reads a request in the reference skeleton's order: environment, JSON, name, version. Throws a CniError.
  * `sawVersion` is told the version as soon as it is known: errors after that are written in it.
  */
-export function readRequest({ environment: env, stdin }: LauncherRequest, sawVersion: (version: string) => void): CniRequest {
+export function readRequest(
+  { environment: env, stdin }: LauncherRequest,
+  sawVersion: (version: string) => void,
+): CniRequest {
   const environment = readEnvironment(env);
   const document = readDocument(stdin);
   const { cniVersion: given = '', name = '' } = foldKeys(document, ['cniVersion', 'name']);

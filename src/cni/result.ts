@@ -1,5 +1,5 @@
 import type { Dns } from '../ipam/resolv-conf.ts';
-import type { Address, Family } from '../net/address.ts';
+import type { Family } from '../net/address.ts';
 import { prefixFamily } from '../net/prefix.ts';
 import type { PlannedAddress, PlannedRoute } from './attachment.ts';
 import { isAtLeast } from './version.ts';
@@ -45,7 +45,7 @@ function oneAddressEach({ ips, routes, dns = {} }: Result, cniVersion: string): 
     const ip = ips.find(({ address }) => prefixFamily(address) === family);
     if (ip === undefined) return undefined;
     const own = routes.filter(({ dst }) => prefixFamily(dst) === family).map(({ dst, gw }) => ({ dst, gw }));
-    return { ip: ip.address, gateway: ip.gateway as Address | undefined, ...listed('routes', own) };
+    return { ip: ip.address, gateway: ip.gateway, ...listed('routes', own) };
   };
   const [ip4, ip6] = [part(4), part(6)];
   if (ip4 === undefined && ip6 === undefined) throw new Error('cannot convert: no valid IP addresses');

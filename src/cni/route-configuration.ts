@@ -14,7 +14,8 @@ export function readRoutes(value: unknown, where: string): PlannedRoute[] {
     if (prefix === undefined) throw badField(`${path}.dst must be a CIDR address, and is "${dst}"`);
     const gw = fields.string('gw') ?? '';
     const gateway = parseAddress(gw);
-    if (gw !== '' && gateway === undefined) throw badField(`${path}.gw must be an IP address, and is "${gw}"`);
+    if (gw !== '' && gateway === undefined)
+      throw badField(`${path}.gw must be an IP address, and is "${gw}"`);
     return {
       dst: networkOf(prefix),
       gw: gateway,

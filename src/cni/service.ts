@@ -62,7 +62,7 @@ export interface CniService {
 /** Opens the netlink sockets. Throws a NetlinkError when they cannot be had. */
 export function createCniService(options: CniServiceOptions): CniService {
   const { binding, clock, log, socketPath, handlers } = options;
-  const stores = new Stores({ files: fs, flock: binding.flock, clock });
+  const stores = new Stores({ files: fs, flock: (fd, operation) => binding.flock(fd, operation), clock });
   const host = new SyncSession(openSocket(binding));
   const session = new AsyncSession(openSocket(binding), clock);
   const remover = openLinkRemover(binding, session);

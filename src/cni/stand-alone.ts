@@ -23,7 +23,11 @@ export async function serveAlone(
   environment: Readonly<NodeJS.ProcessEnv>,
   stdin: Buffer,
 ): Promise<Reply> {
-  const stores = new Stores({ files: fs, flock: binding.flock, clock: systemClock });
+  const stores = new Stores({
+    files: fs,
+    flock: (fd, operation) => binding.flock(fd, operation),
+    clock: systemClock,
+  });
   const host = new SyncSession(openSocket(binding));
   const caller = new LoneCaller(binding, environment);
   try {

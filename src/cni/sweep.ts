@@ -1,12 +1,123 @@
+import path from 'node:path';
+import { type Owner, ownerKey } from '../ipam/entry.ts';
+import { leftovers } from '../ipam/sweep.ts';
+import { getLink } from '../netlink/route/link.ts';
+import { FlannelState } from './flannel-state.ts';
+import { type AttachmentRecord, Records, sameKey } from './record.ts';
+import { isInside, readDelegate } from './recorded-delegate.ts';
+import { forgetAttachment, removeAttachment } from './removal.ts';
 import type { World } from './world.ts';
 
-/** What a sweep has released. */
+/** How much a sweep has released. */
 export interface Swept {
   readonly addresses: number;
   readonly attachments: number;
 }
 
-/** See CniService.sweep. `dataDir` is flannel's. */
-export async function sweep(_world: World, _dataDir: string): Promise<Swept> {
-  return { addresses: 0, attachments: 0 };
+/** A network's directory of addresses, and what our records say of it. */
+interface Place {
+  readonly network: string;
+  readonly directory: string;
+  readonly records: AttachmentRecord[];
+}
+
+/**
+ * Releases what nobody uses any more: addresses from before this boot, and attachments of ours whose veth pair is gone. A
+ * container runtime that died, or gave up on a pod, never sends the DEL. `dataDir` is flannel's. Never rejects.
+ */
+export async function sweep(world: World, dataDir: string): Promise<Swept> {
+  const swept = { addresses: 0, attachments: 0 };
+  try {
+    const records = new Records(world.files, dataDir);
+    const state = new FlannelState(world.files, dataDir);
+    // Before the links: whose link is not there then has lost it, or has an address so young that it stays.
+    const places = placesOf(records, state);
+    const links = new Set(world.host.dump(getLink()).flatMap(({ IFLA_IFNAME = [] }) => IFLA_IFNAME));
+    for (const place of places) {
+      const released = await sweepPlace(world, place, links);
+      swept.addresses += released.length;
+      for (const entry of released) forgetStranger(records, state, place, entry);
+      swept.attachments += await forgetGone(world, records, state, place, links);
+    }
+  } catch (error) {
+    world.log.warn({ err: error }, 'leftovers of pods could not be swept up; the next sweep tries again');
+  }
+  if (swept.addresses + swept.attachments > 0) world.log.info(swept, 'swept up what pods left behind');
+  return swept;
+}
+
+/** Every network that has a record of ours or a state file of flannel's. */
+function placesOf(records: Records, state: FlannelState): Place[] {
+  const places = new Map<string, Place>();
+  const at = (dataDir: string, network: string): Place => {
+    const directory = path.join(dataDir, network);
+    const place = places.get(directory) ?? { network, directory, records: [] };
+    places.set(directory, place);
+    return place;
+  };
+  for (const key of records.keys()) {
+    const record = records.read(key);
+    if (record !== undefined && record.ipamDataDir !== '')
+      at(record.ipamDataDir, key.network).records.push(record);
+  }
+  for (const containerID of state.containers()) {
+    const written = readDelegate(state.read(containerID));
+    if (written !== undefined && isInside(written)) at(written.ipamDataDir, written.network);
+  }
+  return [...places.values()];
+}
+
+/** Under the lock, with what is written there now. */
+async function sweepPlace(world: World, place: Place, links: ReadonlySet<string>): Promise<Owner[]> {
+  const { directory } = place;
+  if (world.files.list(directory).length === 0) return [];
+  const records = new Map(place.records.map((record) => [ownerKey(record), record.hostLink]));
+  const sighting = { bootTime: world.bootTime, now: world.clock.now(), records, links };
+  const released = await world.store(directory).withLock((store) => {
+    const found = leftovers(store.entries(), sighting);
+    const kept = new Set(store.releaseAll(found.map(({ entry }) => entry)));
+    return found.filter(({ entry }) => kept.has(entry));
+  });
+  for (const { entry, reason } of released) world.log.info({ ...entry, reason }, 'released an address');
+  return released.map(({ entry }) => entry);
+}
+
+/** What Go's flannel added has no record, but a state file. */
+function forgetStranger(records: Records, state: FlannelState, { network }: Place, owner: Owner): void {
+  const key = { network, ...owner };
+  if (records.read(key) === undefined) forgetAttachment(records, state, key);
+}
+
+/** Records of attachments that have neither a link nor an address any more: rules and files are what is left of them. */
+async function forgetGone(
+  world: World,
+  records: Records,
+  state: FlannelState,
+  place: Place,
+  links: ReadonlySet<string>,
+): Promise<number> {
+  const gone = place.records.filter(({ hostLink }) => !links.has(hostLink));
+  if (gone.length === 0) return 0;
+  const held = await heldIn(world, place.directory);
+  let forgotten = 0;
+  for (const record of gone.filter((each) => !held.has(ownerKey(each)))) {
+    const now = records.read(record);
+    // The container runtime may have sent a DEL, and even another ADD, while we waited for the lock.
+    if (now === undefined || !sameKey(now, record) || now.hostLink !== record.hostLink) continue;
+    await removeAttachment(world, records, {
+      key: record,
+      record,
+      ipamDataDirs: [],
+      masquerade: record.masquerade === undefined ? [] : [record.masquerade],
+    });
+    forgetAttachment(records, state, record);
+    forgotten++;
+  }
+  return forgotten;
+}
+
+async function heldIn(world: World, directory: string): Promise<ReadonlySet<string>> {
+  if (world.files.list(directory).length === 0) return new Set();
+  const entries = await world.store(directory).withLock((store) => store.entries());
+  return new Set(entries.map(ownerKey));
 }

@@ -5,8 +5,9 @@ export const supportedVersions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '
 export const currentVersion = '1.1.0';
 
 /** Whether `version` is `other` or newer. Both must be supported ones. */
-export const isAtLeast = (version: string, other: string): boolean =>
-  indexOf(version) >= indexOf(other);
+export const isAtLeast = (version: string, other: string): boolean => indexOf(version) >= indexOf(other);
+
+export const isSupported = (version: string): boolean => indexOf(version) !== -1;
 
 const indexOf = (version: string): number => supportedVersions.findIndex((known) => known === version);
 
@@ -15,7 +16,7 @@ const since: Readonly<Record<string, string>> = { CHECK: '0.4.0', GC: '1.1.0', S
 
 /** Throws a {@link CniError} for a version that is none of ours, or too old for the verb. */
 export function requireVersion(version: string, verb: string): void {
-  if (indexOf(version) === -1) {
+  if (!isSupported(version)) {
     const known = supportedVersions.map((each) => JSON.stringify(each)).join(' ');
     const details = `config is ${JSON.stringify(version)}, plugin supports [${known}]`;
     throw new CniError(cniCodes.incompatibleVersion, 'incompatible CNI versions', details);

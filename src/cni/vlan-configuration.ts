@@ -33,7 +33,10 @@ function idsOf(fields: Fields): number[] {
   if (first !== undefined && last !== undefined && first > last) {
     throw bad('minID is greater than maxID in trunk parameter');
   }
-  const range = first === undefined || last === undefined ? [] : Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  const range =
+    first === undefined || last === undefined
+      ? []
+      : Array.from({ length: last - first + 1 }, (_, i) => first + i);
   return id === undefined ? range : [...range, id];
 }
 

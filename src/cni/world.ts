@@ -57,7 +57,7 @@ export interface Caller {
   expect(files: readonly string[]): void;
   /** Outcomes in order: 0 or a positive errno. */
   writeSysctls(sysctls: readonly Sysctl[]): Promise<readonly number[]>;
-  /** Throws {@link NotMine} where no other plugin can be run. */
+  /** Throws {@link NotMine} where no other plugin can be run, and a CniError when this one is not installed. */
   expectDelegate(type: string): void;
   /** Runs another CNI plugin out of CNI_PATH, with this request's verb or another. Rejects as {@link expectDelegate} throws. */
   delegate(type: string, configuration: string, verb?: string): Promise<Reply>;

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { setUpMasquerade } from '../../firewall/masquerade.ts';
 import { type Dns, parseResolvConf } from '../../ipam/resolv-conf.ts';
 import { randomMac } from '../../net/mac.ts';
-import type { AttachmentPlan, PlannedAddress } from '../attachment.ts';
+import type { PlannedAddress } from '../attachment.ts';
 import type { AttachmentRequest, Delegated } from '../delegated.ts';
 import { CniError } from '../error.ts';
 import { FlannelState } from '../flannel-state.ts';
@@ -10,16 +10,9 @@ import { findLink } from '../link.ts';
 import { openPod } from '../pod.ts';
 import { type AttachmentRecord, Records } from '../record.ts';
 import { forgetAttachment, otherAddresses, removeAttachment } from '../removal.ts';
+import type { Result } from '../result.ts';
 import { type Caller, checkCaller, type World } from '../world.ts';
 import { type Attached, attach } from './attach.ts';
-
-/** What an ADD answers: the current CNI version's result, to be put into the one that was asked for. */
-export interface AddResult {
-  interfaces: { name: string; mac: string; sandbox?: string }[];
-  ips: (PlannedAddress & { interface: number })[];
-  routes: AttachmentPlan['routes'];
-  dns?: Dns | undefined;
-}
 
 /** ADD with the delegate done inside. Whatever fails leaves nothing behind but the bridge. */
 export async function add(
@@ -27,7 +20,7 @@ export async function add(
   caller: Caller,
   request: AttachmentRequest,
   delegated: Delegated,
-): Promise<AddResult> {
+): Promise<Result> {
   const { key, netns } = request;
   const pod = openPod(caller, netns);
   if (findLink(pod.session, { IFLA_IFNAME: key.ifname }) !== undefined) {
@@ -108,14 +101,16 @@ async function masqueradeBackend(world: World, { ipMasqBackend }: Delegated) {
 function readDns(world: World, { ipam: { resolvConf } }: Delegated): Dns | undefined {
   if (resolvConf === undefined) return undefined;
   const text = world.files.read(resolvConf);
-  if (text === undefined) throw new CniError(7, `cannot read resolvConf ${resolvConf}: there is no such file`);
+  if (text === undefined)
+    throw new CniError(7, `cannot read resolvConf ${resolvConf}: there is no such file`);
   return parseResolvConf(text);
 }
 
 /** In the reference's order, which other plugins of a chain count on: bridge, node's end, pod's end. */
-function resultOf({ bridge, host, mac, plan }: Attached, request: AttachmentRequest, dns?: Dns): AddResult {
+function resultOf(attached: Attached, request: AttachmentRequest, dns?: Dns): Result {
+  const { bridge, host, vlanGateway = [], mac, plan } = attached;
   return {
-    interfaces: [bridge, host, { name: request.key.ifname, mac, sandbox: request.netns }],
+    interfaces: [bridge, host, { name: request.key.ifname, mac, sandbox: request.netns }, vlanGateway].flat(),
     ips: plan.ips.map(({ address, gateway }) => ({ address, gateway, interface: 2 })),
     routes: plan.routes,
     dns,

@@ -1,12 +1,20 @@
 import { type Mac, randomMac } from '../../net/mac.ts';
-import { type AttachmentPlan, type BridgeState, type PlannedAddress, planAttachment } from '../attachment.ts';
+import {
+  type AttachmentPlan,
+  type BridgeState,
+  type GatewayLink,
+  type PlannedAddress,
+  planAttachment,
+} from '../attachment.ts';
 import { bridgeStep } from '../attachment-bridge.ts';
 import type { Sysctl } from '../attachment-sysctls.ts';
+import { hasVlans } from '../attachment-vlan.ts';
 import type { Delegated } from '../delegated.ts';
 import { settleAddresses } from '../duplicate-address.ts';
 import { apply, findLink, observeBridge, type Session, StepError } from '../link.ts';
 import type { AttachmentRecord, Records } from '../record.ts';
-import { explainStep, explainSysctl } from '../refusal.ts';
+import { explainStep, explainSysctl, vlansAreOff } from '../refusal.ts';
+import { ensureVlanGateway } from '../vlan-gateway.ts';
 import { type Caller, checkCaller, type World } from '../world.ts';
 
 export interface Attaching {
@@ -23,6 +31,8 @@ export interface Attaching {
 export interface Attached {
   bridge: { name: string; mac: Mac };
   host: { name: string; mac: Mac };
+  /** With a VLAN. */
+  vlanGateway?: { name: string; mac: Mac } | undefined;
   mac: Mac;
   plan: AttachmentPlan;
 }
@@ -38,8 +48,10 @@ export async function attach(attaching: Attaching): Promise<Attached> {
   const { world, caller, delegated, pod, record } = attaching;
   const { options } = delegated;
   const bridge = ensureBridge(attaching);
+  const vlanGateway = gatewayOf(attaching, bridge);
   const mac = delegated.mac ?? randomMac(world.random(6));
-  const plan = createLinks(attaching, bridge, mac);
+  const plan = createLinks(attaching, bridge, vlanGateway, mac);
+  joinVlans(attaching, plan);
   await writeSysctls(attaching, plan.sysctls);
   world.adoptedBridges.add(bridge.ifindex);
   checkCaller(caller);
@@ -51,6 +63,7 @@ export async function attach(attaching: Attaching): Promise<Attached> {
   return {
     bridge: { name: options.bridge, mac: bridge.mac },
     host: { name: record.hostLink, mac: record.hostMac },
+    vlanGateway: vlanGateway && { name: vlanGateway.name, mac: vlanGateway.mac },
     mac,
     plan,
   };
@@ -58,22 +71,46 @@ export async function attach(attaching: Attaching): Promise<Attached> {
 
 function ensureBridge({ world, delegated: { options } }: Attaching): BridgeState {
   const observe = () => observeBridge(world.host, options.bridge, world.adoptedBridges);
-  const found = observe();
-  if (found !== undefined) return found;
-  apply(world.host, [bridgeStep(options, randomMac(world.random(6)))]);
-  const made = observe();
-  if (made === undefined) throw new Error(`the bridge ${options.bridge} vanished while it was set up`);
-  return made;
+  let bridge = observe();
+  if (bridge === undefined) {
+    explained(() => apply(world.host, [bridgeStep(options, randomMac(world.random(6)))]));
+    bridge = observe();
+  }
+  if (bridge === undefined) throw new Error(`the bridge ${options.bridge} vanished while it was set up`);
+  if (hasVlans(options) && bridge.defaultPvid === undefined) {
+    throw new Error(`the delegate asks for a VLAN, and bridges of this kernel know none; ${vlansAreOff}`);
+  }
+  return bridge;
+}
+
+function gatewayOf({ world, delegated: { options } }: Attaching, bridge: BridgeState) {
+  if (options.vlan === 0 || !(options.isGateway || options.isDefaultGateway)) return undefined;
+  let gateway: ReturnType<typeof ensureVlanGateway> | undefined;
+  explained(() => (gateway = ensureVlanGateway(world, options, bridge)));
+  return gateway;
+}
+
+function joinVlans({ world, record }: Attaching, plan: AttachmentPlan): void {
+  if (plan.port(0).length === 0) return;
+  const ifindex = findLink(world.host, { IFLA_IFNAME: record.hostLink })?.ifi_index;
+  if (ifindex === undefined) throw new Error(`the link ${record.hostLink} vanished while it was set up`);
+  explained(() => apply(world.host, plan.port(ifindex)));
 }
 
 /** With another name for the node's end when that name is taken. */
-function createLinks(attaching: Attaching, bridge: BridgeState, mac: Mac): AttachmentPlan {
+function createLinks(
+  attaching: Attaching,
+  bridge: BridgeState,
+  vlanGateway: GatewayLink | undefined,
+  mac: Mac,
+): AttachmentPlan {
   const { world, delegated, records, record, pod, ips } = attaching;
   for (let attempt = 1; ; attempt++) {
     record.hostLink = `veth${Buffer.from(world.random(4)).toString('hex')}`;
     const plan = planAttachment({
       options: delegated.options,
       bridge,
+      gateway: vlanGateway ?? { name: delegated.options.bridge, ...bridge },
       ips,
       routes: delegated.ipam.routes,
       pod: { ifname: record.ifname, mac, netnsFd: pod.fd },
@@ -91,12 +128,16 @@ function createLinks(attaching: Attaching, bridge: BridgeState, mac: Mac): Attac
     } catch (error) {
       const taken = findLink(world.host, { IFLA_IFNAME: record.hostLink });
       const clash = taken !== undefined && taken.IFLA_ADDRESS !== record.hostMac;
-      if (!clash || attempt === nameAttempts) throw error;
+      if (clash && attempt < nameAttempts) continue;
+      // What bears that name is another's: the way back must not take it for ours.
+      if (clash) record.hostLink = '';
+      throw error;
     }
   }
 }
 
-const isOn = (world: World, sysctl: string): boolean => world.files.read(`/proc/sys/${sysctl}`)?.trim() === '1';
+const isOn = (world: World, sysctl: string): boolean =>
+  world.files.read(`/proc/sys/${sysctl}`)?.trim() === '1';
 
 async function writeSysctls({ caller }: Attaching, sysctls: readonly Sysctl[]): Promise<void> {
   const outcomes = await caller.writeSysctls(sysctls);

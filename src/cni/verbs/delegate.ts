@@ -20,8 +20,8 @@ export async function addDelegate(
   try {
     return await runDelegate(caller, type, text);
   } catch (error) {
-    const undone = await caller.delegate(type, text, 'DEL');
-    if (undone.status === 0) state.remove(key.containerID);
+    const undone = await caller.delegate(type, text, 'DEL').catch(() => undefined);
+    if (undone?.status === 0) state.remove(key.containerID);
     throw error;
   }
 }
