@@ -12,7 +12,88 @@ export interface Meant {
   readonly onlyOld?: true;
 }
 
-export const meant: readonly Meant[] = [];
+export const meant: readonly Meant[] = [
+  {
+    title: 'IPv6 addresses are usable at once',
+    reason: `The reference waits for duplicate address detection in the pod (50 ms and more), and the bridge's own address stays
+tentative while the bridge has no carrier. Ours sets both with nodad: the addresses come from a store that never hands one
+out twice. With enabledad the pod's addresses are detected as the reference does it.`,
+    lines: /: (pod|host) (address \S+ fd|route local (anycast|local) fd)/,
+  },
+  {
+    title: 'Errors have codes of their own',
+    reason:
+      'Where the specification has a code for an error (4: a bad environment, 7: a bad configuration), it is used; the reference says 999.',
+    lines: /^(ADD|DEL|second DEL) error code$/,
+  },
+  {
+    title: 'What is refused leaves nothing behind',
+    reason: `A configuration that cannot be carried out is refused before anything is touched, and a failure later is undone. The
+reference leaves the bridge, the attachment or files of the address store, and counts on the DEL that follows.`,
+    lines: /^after (ADD|DEL): /,
+    cases: ['promiscMode with hairpinMode', 'ipMasq by an unknown backend', 'a bridge with another address'],
+  },
+  {
+    title: 'The address is taken before the bridge is looked at',
+    reason:
+      'An ADD that fails because the name of the bridge is taken has given its address back, but the store remembers which was the last.',
+    lines: /file cbr0\/(last_reserved_ip\.0|lock)$/,
+    cases: ['a bridge name taken by a veth'],
+  },
+  {
+    title: 'MAC in CNI_ARGS needs no IgnoreUnknown',
+    reason: 'The reference bridge knows MAC, but host-local, which it starts, does not, and fails the ADD.',
+    lines: /./,
+    cases: ['mac by CNI_ARGS'],
+  },
+  {
+    title: 'DEL does not refuse CNI_ARGS that it does not know',
+    reason:
+      'A DEL that fails leaves an address reserved, so it is forgiving about all that it does not need.',
+    lines: /^(DEL|second DEL) (exit|error code)$/,
+    cases: ['unknown CNI_ARGS', 'mac by CNI_ARGS'],
+  },
+  {
+    title: 'DEL without a namespace takes the attachment away all the same',
+    reason: `The reference gives the address back and leaves the links, and the masquerade rules. Ours finds the host's end by
+the result, or by its own record.`,
+    lines: /^after DEL: (host|pod) /,
+    cases: ['DEL without a namespace', 'DEL after the namespace has gone'],
+  },
+  {
+    title: 'A bridge has a MAC of its own, also when it is no gateway',
+    reason:
+      'One that it borrows from a port would change with the ports. The reference pins it only with isGateway.',
+    lines: /^ADD result interfaces\[0\] mac$/,
+    cases: ['isGateway off'],
+  },
+  {
+    title: 'Only the tables of the chosen backend are touched',
+    reason:
+      "The reference's DEL tidies up in iptables as well, which makes empty tables there, and it comments its nftables table and chain.",
+    lines: /^after (ADD|DEL): host (ip6?tables [*:C]|nft comment "Masquerad)/,
+    cases: ['ipMasq by nftables, dual-stack'],
+  },
+  {
+    title: 'CHECK succeeds on a new kernel',
+    reason: 'CHECK of the CNI plugins 1.1.1 fails here for every attachment, also for its own.',
+    lines: /^CHECK (exit|error code)$/,
+    onlyOld: true,
+  },
+  {
+    title: "The pod's IPv6 addresses survive its link going down",
+    reason: 'keep_addr_on_down is set, as the CNI plugins do since 1.4.',
+    lines: /^after ADD: pod sysctl net\.ipv6\.conf\.eth0\.keep_addr_on_down$/,
+    onlyOld: true,
+  },
+  {
+    title: 'resolvConf reaches the result',
+    reason: 'The bridge plugin 1.1.1 drops the DNS part of what host-local answers.',
+    lines: /^ADD result dns /,
+    cases: ['resolvConf'],
+    onlyOld: true,
+  },
+];
 
 /** What no entry of the list explains. */
 export function unexplained(name: string, old: boolean, differences: readonly Difference[]): Difference[] {
