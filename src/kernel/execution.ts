@@ -1,0 +1,88 @@
+import type { AsyncSession } from '../netlink/session.ts';
+import type { ActualObject } from './actual.ts';
+import { apply, type Failure, readLink } from './apply.ts';
+import { linkKey } from './diff.ts';
+import type { Mirror } from './mirror.ts';
+import { type Operation, unmakesLink } from './operation.ts';
+import { keyOfOperation } from './standing.ts';
+
+export interface Outcome {
+  readonly done: readonly Operation[];
+  readonly failures: readonly Failure[];
+}
+
+/**
+ * Carries out operations, and keeps the mirror with them: the kernel's echo then tells nothing new. Links come first
+ * and by themselves: what is on them is named by an index, which a new link gets from the kernel.
+ */
+export class Execution {
+  readonly #session: Pick<AsyncSession, 'batch' | 'request'>;
+  readonly #mirror: Mirror;
+  readonly #ourLinks: ReadonlySet<string>;
+  readonly #done: Operation[] = [];
+  readonly #failures: Failure[] = [];
+
+  constructor(
+    session: Pick<AsyncSession, 'batch' | 'request'>,
+    mirror: Mirror,
+    ourLinks: ReadonlySet<string>,
+  ) {
+    this.#session = session;
+    this.#mirror = mirror;
+    this.#ourLinks = ourLinks;
+  }
+
+  /** Throws a NetlinkError when the socket itself does not work. */
+  async run(operations: readonly Operation[]): Promise<Outcome> {
+    const last = operations.findLastIndex(({ object }) => object.kind === 'link');
+    if (last !== -1) await this.#send(operations.slice(0, last + 1));
+    for (const operation of operations) await this.#lookAtLink(operation);
+    const rest = operations.slice(last + 1);
+    await this.#send(rest.filter((operation) => this.#hasItsLink(operation)));
+    return { done: this.#done, failures: this.#failures };
+  }
+
+  async #send(operations: readonly Operation[]): Promise<void> {
+    if (operations.length === 0) return;
+    const before = operations.map((operation) => this.#expect(operation));
+    const failures = await apply(this.#session, this.#mirror.names, operations);
+    const failed = new Set(failures.map(({ operation }) => operation));
+    for (const [i, operation] of operations.entries()) {
+      if (!failed.has(operation)) this.#done.push(operation);
+      else this.#mirror.put(keyOfOperation(operation), before[i] ?? []);
+    }
+    this.#failures.push(...failures);
+  }
+
+  /** Writes down what will be when it succeeds; answers what was. */
+  #expect(operation: Operation): readonly ActualObject[] {
+    const key = keyOfOperation(operation);
+    const before = this.#mirror.objects.get(key) ?? [];
+    if (operation.object.kind !== 'link') this.#mirror.put(key, after(operation, before));
+    return before;
+  }
+
+  async #lookAtLink(operation: Operation): Promise<void> {
+    const { object } = operation;
+    if (object.kind !== 'link') return;
+    if (unmakesLink(operation)) this.#mirror.forgetOn(object.name);
+    const message = await readLink(this.#session, object.name);
+    if (message === undefined) this.#mirror.put(linkKey(object.name), []);
+    else this.#mirror.addLink(message);
+  }
+
+  #hasItsLink({ object }: Operation): boolean {
+    if (object.kind === 'link' || object.link === undefined || !this.#ourLinks.has(object.link)) return true;
+    return this.#mirror.objects.has(linkKey(object.link));
+  }
+}
+
+function after(operation: Operation, before: readonly ActualObject[]): readonly ActualObject[] {
+  const { object, verb } = operation;
+  if (verb === 'remove') return before.filter((other) => other !== object);
+  if (object.kind === 'link') return before;
+  // The kernel chooses the link, and tells: until then the key is not dirty.
+  if (object.kind === 'route' && object.link === undefined) return [];
+  const kept = verb === 'replace' ? before.filter((other) => other !== operation.was) : before;
+  return [object, ...kept];
+}

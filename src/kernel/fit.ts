@@ -1,0 +1,70 @@
+import type { ActualLink, ActualObject } from './actual.ts';
+import type { KernelObject, Link, Route } from './object.ts';
+
+/** Whether `actual` is what `desired` asks for; both have the same key. */
+export function fits(desired: KernelObject, actual: ActualObject): boolean {
+  switch (desired.kind) {
+    case 'link':
+      return (
+        actual.kind === 'link' &&
+        !mustBeReplaced(desired, actual) &&
+        linkChanges(desired, actual) === undefined
+      );
+    case 'address':
+      return actual.kind === 'address';
+    case 'route':
+      return actual.kind === 'route' && routeFits(desired, actual) && actual.odd === undefined;
+    case 'neighbour':
+      return actual.kind === 'neighbour' && actual.mac === desired.mac;
+    case 'fdb':
+      return actual.kind === 'fdb' && actual.remote === desired.remote && actual.odd === undefined;
+  }
+}
+
+function routeFits(desired: Route, actual: Route): boolean {
+  return (
+    actual.gateway === desired.gateway &&
+    (desired.link === undefined || actual.link === desired.link) &&
+    actual.onlink === desired.onlink &&
+    actual.protocol === desired.protocol &&
+    actual.mtu === desired.mtu
+  );
+}
+
+/** What the kernel sets when a link is made, and never again. */
+export function mustBeReplaced({ info: wanted }: Link, { info }: ActualLink): boolean {
+  return (
+    info.kind !== wanted.kind ||
+    info.vni !== wanted.vni ||
+    info.lower !== wanted.lower ||
+    info.local !== wanted.local ||
+    info.port !== wanted.port ||
+    info.gbp !== wanted.gbp
+  );
+}
+
+export interface LinkChanges {
+  readonly mtu?: number;
+  readonly mac?: Link['mac'];
+  readonly up?: true;
+  readonly learning?: boolean;
+}
+
+/** What is to be changed on a link that stays; undefined when nothing is. */
+export function linkChanges(desired: Link, actual: ActualLink): LinkChanges | undefined {
+  const learning = actual.info.kind === 'vxlan' && actual.info.learning !== desired.info.learning;
+  const changes: LinkChanges = {
+    ...(actual.mtu === desired.mtu ? {} : { mtu: desired.mtu }),
+    ...(desired.mac === undefined || desired.mac === actual.mac ? {} : { mac: desired.mac }),
+    ...(actual.up ? {} : { up: true }),
+    ...(learning ? { learning: desired.info.learning } : {}),
+  };
+  return Object.keys(changes).length === 0 ? undefined : changes;
+}
+
+/** Whether two desired objects, or an actual one and a desired one, are alike to the last field. */
+export function isSame(a: KernelObject, b: ActualObject | KernelObject): boolean {
+  if (a.kind === 'route') return b.kind === 'route' && a.link === b.link && fits(a, b);
+  if (a.kind !== 'link') return fits(a, b as ActualObject);
+  return JSON.stringify(a) === JSON.stringify(b);
+}

@@ -1,0 +1,87 @@
+import type { ObjectKey } from './object.ts';
+
+/** Milliseconds: the first wait, doubled each time up to the longest. */
+const first = 250;
+const longest = 30_000;
+/** One program against another: so many repairs of one object in a row, and one more each second, are made at once. */
+const repairBurst = 150;
+
+const fight =
+  'another program undoes it again and again, so it is repaired once a second from now on: ' +
+  'find that program (network managers, other CNI daemons) with "ip monitor" and tell it to leave flannel\'s devices and routes alone';
+
+interface Hold {
+  /** The operation, for people. */
+  what: string;
+  why: string;
+  until: number;
+  wait: number;
+}
+
+/** Objects that are not to be tried again before a certain time, and why. Times are {@link Clock.monotonic}'s. */
+export class Holds {
+  readonly #holds = new Map<ObjectKey, Hold>();
+  /** Repairs made lately: a bucket that leaks one a second. */
+  readonly #repairs = new Map<ObjectKey, { level: number; at: number }>();
+
+  keys(): ObjectKey[] {
+    return [...this.#holds.keys()];
+  }
+
+  /** Each one waits twice as long as the time before. True when the reason is a new one. */
+  fail(key: ObjectKey, what: string, why: string, now: number): boolean {
+    const before = this.#holds.get(key);
+    const wait = before === undefined ? first : Math.min(before.wait * 2, longest);
+    this.#holds.set(key, { what, why, wait, until: now + wait });
+    return before?.why !== why;
+  }
+
+  isHeld(key: ObjectKey, now: number): boolean {
+    const hold = this.#holds.get(key);
+    return hold !== undefined && hold.until > now;
+  }
+
+  release(key: ObjectKey): void {
+    this.#holds.delete(key);
+  }
+
+  /** All may be tried now: something changed that could have been the cause. They answer their keys. */
+  expire(): ObjectKey[] {
+    for (const hold of this.#holds.values()) hold.until = 0;
+    return [...this.#holds.keys()];
+  }
+
+  due(now: number): ObjectKey[] {
+    return [...this.#holds].filter(([, { until }]) => until <= now).map(([key]) => key);
+  }
+
+  /** When the next one is due, if any waits. */
+  next(now: number): number | undefined {
+    let next: number | undefined;
+    for (const { until } of this.#holds.values()) {
+      if (until > now && (next === undefined || until < next)) next = until;
+    }
+    return next;
+  }
+
+  failed(): { what: string; why: string }[] {
+    return [...this.#holds.values()].map(({ what, why }) => ({ what, why }));
+  }
+
+  /** Counts one more repair, and refuses it when there were too many: somebody else wants the object otherwise. */
+  mayRepair(key: ObjectKey, what: string, now: number): boolean {
+    const { level = 0, at = now } = this.#repairs.get(key) ?? {};
+    const left = Math.max(0, level - (now - at) / 1000);
+    if (left >= repairBurst) {
+      this.#holds.set(key, { what, why: fight, wait: first, until: now + 1000 });
+      return false;
+    }
+    this.#repairs.set(key, { level: left + 1, at: now });
+    if (this.#repairs.size > 1000) this.#forgetQuiet(now);
+    return true;
+  }
+
+  #forgetQuiet(now: number): void {
+    for (const [key, { level, at }] of this.#repairs) if (now - at > level * 1000) this.#repairs.delete(key);
+  }
+}

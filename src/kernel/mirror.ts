@@ -1,0 +1,184 @@
+import * as k from '../netlink/constants.ts';
+import type { LinkMessage } from '../netlink/route/link.ts';
+import type { NeighbourMessage } from '../netlink/route/neighbour.ts';
+import type { RouteNotification } from '../netlink/route/notification.ts';
+import type { ActualLink, ActualObject } from './actual.ts';
+import { linkKey } from './diff.ts';
+import { isSame } from './fit.ts';
+import { LinkNames } from './link-names.ts';
+import { type KernelObject, keyOf, type ObjectKey } from './object.ts';
+import { addressFrom, fdbFrom, linkFrom, neighbourFrom, routeFrom } from './observe.ts';
+
+/** What a notification may have changed: one object, or more than it says. */
+export type Change = ObjectKey | 'everything' | undefined;
+
+/** What is to be known of all that the kernel has. */
+export interface Relevance {
+  wanted(key: ObjectKey): KernelObject | undefined;
+  isOurs(object: ActualObject): boolean;
+  isOurLink(name: string): boolean;
+  /** A link that one of ours stands on. */
+  isLower(name: string): boolean;
+}
+
+/** The node's network as the kernel last described it. */
+export class Mirror {
+  readonly names = new LinkNames();
+  readonly #objects = new Map<ObjectKey, readonly ActualObject[]>();
+  readonly #up = new Set<number>();
+  /** How many of the routes are through a link, by its name: when it goes down they go, without a word. */
+  readonly #routesOn = new Map<string, number>();
+  readonly #relevance: Relevance;
+
+  constructor(relevance: Relevance) {
+    this.#relevance = relevance;
+  }
+
+  get objects(): ReadonlyMap<ObjectKey, readonly ActualObject[]> {
+    return this.#objects;
+  }
+
+  /** As read in a dump. */
+  add(object: ActualObject): void {
+    const key = keyOf(object as KernelObject);
+    const wanted = this.#relevance.wanted(key);
+    if (wanted === undefined && !this.#relevance.isOurs(object)) return;
+    // One object instead of two that are alike: there are thousands.
+    const kept = wanted !== undefined && wanted.kind !== 'link' && isSame(wanted, object) ? wanted : object;
+    const found = this.#objects.get(key);
+    this.put(key, found === undefined ? [kept] : [...found, kept]);
+  }
+
+  addLink(message: LinkMessage): void {
+    this.#noteLink(message);
+    const link = linkFrom(message, this.names);
+    if (this.#relevance.isOurLink(link.name)) this.put(linkKey(link.name), [link]);
+  }
+
+  put(key: ObjectKey, objects: readonly ActualObject[]): void {
+    this.#count(this.#objects.get(key), -1);
+    if (objects.length === 0) this.#objects.delete(key);
+    else this.#objects.set(key, objects);
+    this.#count(objects, 1);
+  }
+
+  /** A link is gone or was made anew, and with it all that was on it. */
+  forgetOn(link: string): void {
+    for (const [key, objects] of this.#objects) {
+      if (objects.some((object) => object.kind !== 'link' && object.link === link)) {
+        this.put(
+          key,
+          objects.filter((object) => object.kind === 'link' || object.link !== link),
+        );
+      }
+    }
+  }
+
+  take(message: RouteNotification): Change {
+    switch (message.type) {
+      case k.RTM_NEWLINK:
+      case k.RTM_DELLINK:
+        return this.#takeLink(message.value, message.type === k.RTM_DELLINK);
+      case k.RTM_NEWADDR:
+      case k.RTM_DELADDR: {
+        const link = this.names.nameOf(message.value.ifa_index);
+        if (link === undefined || !this.#relevance.isOurLink(link)) return undefined;
+        return this.#takeObject(addressFrom(message.value, link), message.type === k.RTM_DELADDR);
+      }
+      case k.RTM_NEWROUTE:
+      case k.RTM_DELROUTE: {
+        const replaces = message.type === k.RTM_NEWROUTE && (message.flags & k.NLM_F_REPLACE) !== 0;
+        const object = routeFrom(message.value, this.names);
+        return this.#takeObject(object, message.type === k.RTM_DELROUTE, replaces);
+      }
+      case k.RTM_NEWNEIGH:
+      case k.RTM_DELNEIGH:
+        return this.#takeNeighbour(message.value, message.type === k.RTM_DELNEIGH);
+      default:
+        return undefined;
+    }
+  }
+
+  #takeObject(object: ActualObject | undefined, gone: boolean, replaces = false): Change {
+    if (object === undefined) return undefined;
+    const key = keyOf(object as KernelObject);
+    const found = this.#objects.get(key) ?? [];
+    const at = found.findIndex((other) => isSame(other as KernelObject, object));
+    if (gone) {
+      // One that we do not know: what is in its place may be another one's.
+      if (at === -1) return found.length === 0 ? undefined : 'everything';
+      this.put(key, found.toSpliced(at, 1));
+      return key;
+    }
+    if (at !== -1 && found.length === 1) return undefined;
+    if (this.#relevance.wanted(key) === undefined && !this.#relevance.isOurs(object)) {
+      // A foreign route took the place of ours.
+      if (found.length === 0 || !replaces) return undefined;
+      this.put(key, []);
+      return key;
+    }
+    if (found.length === 0 || replaces) {
+      this.put(key, [object]);
+      return key;
+    }
+    return at === -1 ? 'everything' : undefined;
+  }
+
+  #takeNeighbour(message: NeighbourMessage, gone: boolean): Change {
+    const link = this.names.nameOf(message.ndm_ifindex);
+    if (link === undefined || !this.#relevance.isOurLink(link)) return undefined;
+    if (message.ndm_family === k.AF_BRIDGE) return this.#takeObject(fdbFrom(message, link), gone);
+    const neighbour = neighbourFrom(message, link);
+    if (neighbour !== undefined && !gone) return this.#takeObject(neighbour, false, true);
+    // Not permanent any more is as good as gone; the message may have no MAC.
+    if (message.NDA_DST === undefined) return undefined;
+    const key = keyOf({ kind: 'neighbour', link, address: message.NDA_DST } as KernelObject);
+    if (!this.#objects.has(key)) return undefined;
+    this.put(key, []);
+    return key;
+  }
+
+  #takeLink(message: LinkMessage, gone: boolean): Change {
+    // With AF_BRIDGE it only speaks of a bridge's port.
+    if (message.ifi_family !== k.AF_UNSPEC) return undefined;
+    const { ifi_index: index, IFLA_IFNAME: name = '' } = message;
+    const before = this.names.nameOf(index);
+    const wasUp = this.#up.has(index);
+    const matters = this.#matters(before) || this.#matters(name);
+    if (gone) {
+      this.names.delete(index);
+      this.#up.delete(index);
+      return matters ? 'everything' : undefined;
+    }
+    const known = this.#objects.get(linkKey(name))?.[0];
+    this.#noteLink(message);
+    if (matters && (before !== name || wasUp !== this.#up.has(index))) return 'everything';
+    if (!this.#relevance.isOurLink(name)) return undefined;
+    const link = linkFrom(message, this.names);
+    if (known !== undefined && isSameLink(known, link)) return undefined;
+    this.put(linkKey(name), [link]);
+    return linkKey(name);
+  }
+
+  #matters(name: string | undefined): boolean {
+    if (name === undefined) return false;
+    return this.#relevance.isOurLink(name) || this.#relevance.isLower(name) || this.#routesOn.has(name);
+  }
+
+  #noteLink(message: LinkMessage): void {
+    this.names.set(message.ifi_index, message.IFLA_IFNAME ?? '');
+    if ((message.ifi_flags & k.IFF_UP) === 0) this.#up.delete(message.ifi_index);
+    else this.#up.add(message.ifi_index);
+  }
+
+  #count(objects: readonly ActualObject[] | undefined, by: 1 | -1): void {
+    for (const object of objects ?? []) {
+      if (object.kind !== 'route' || object.link === undefined) continue;
+      const count = (this.#routesOn.get(object.link) ?? 0) + by;
+      if (count === 0) this.#routesOn.delete(object.link);
+      else this.#routesOn.set(object.link, count);
+    }
+  }
+}
+
+const isSameLink = (a: ActualObject, b: ActualLink): boolean => JSON.stringify(a) === JSON.stringify(b);

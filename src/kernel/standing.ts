@@ -1,0 +1,110 @@
+import type { ActualObject } from './actual.ts';
+import type { Failure } from './apply.ts';
+import type { Difference } from './diff.ts';
+import { Holds } from './holds.ts';
+import { type KernelObject, keyOf, type ObjectKey } from './object.ts';
+import { describe, type Operation, textOf } from './operation.ts';
+import type { Failed } from './report.ts';
+
+/** How each object stands: in place, missing, in somebody's way, or to be left alone for a while. */
+export class Standing {
+  readonly #holds = new Holds();
+  /** Desired anew and not yet in place: to put it there is no repair. */
+  readonly #fresh = new Set<ObjectKey>();
+  readonly #missing = new Set<ObjectKey>();
+  readonly #foreign = new Map<ObjectKey, ActualObject>();
+  #repairs = 0;
+
+  get repairs(): number {
+    return this.#repairs;
+  }
+
+  get missing(): number {
+    return this.#missing.size;
+  }
+
+  foreign(): string[] {
+    return [...this.#foreign.values()].map(textOf);
+  }
+
+  failed(): Failed[] {
+    return this.#holds.failed();
+  }
+
+  /** It is desired otherwise than before: a new start. */
+  renew(key: ObjectKey): void {
+    this.#holds.release(key);
+    this.#fresh.add(key);
+  }
+
+  /** What failed may be tried again at once: something changed that could have been the cause. */
+  retryAll(): ObjectKey[] {
+    return this.#holds.expire();
+  }
+
+  due(now: number): ObjectKey[] {
+    return this.#holds.due(now);
+  }
+
+  nextRetry(now: number): number | undefined {
+    return this.#holds.next(now);
+  }
+
+  /** After a comparison of `scope`, or of everything. */
+  compared(scope: Iterable<ObjectKey> | undefined, { operations, foreign, waiting }: Difference): void {
+    if (scope === undefined) {
+      this.#missing.clear();
+      this.#foreign.clear();
+    } else {
+      for (const key of scope) {
+        this.#missing.delete(key);
+        this.#foreign.delete(key);
+      }
+    }
+    const open = new Set<ObjectKey>();
+    for (const operation of operations) {
+      const key = keyOfOperation(operation);
+      open.add(key);
+      if (operation.verb !== 'remove') this.#missing.add(key);
+    }
+    for (const key of waiting) this.#missing.add(key);
+    for (const [key, object] of foreign) {
+      this.#missing.add(key);
+      this.#foreign.set(key, object);
+    }
+    const inScope = scope === undefined ? undefined : new Set(scope);
+    for (const key of this.#holds.keys()) {
+      if (!open.has(key) && inScope?.has(key) !== false) this.#holds.release(key);
+    }
+    if (scope === undefined)
+      for (const key of this.#fresh) if (!this.#missing.has(key)) this.#fresh.delete(key);
+  }
+
+  /** Those that may be tried now. Before `settled` nothing counts as a repair. */
+  allowed(operations: readonly Operation[], now: number, settled: boolean): Operation[] {
+    return operations.filter((operation) => {
+      const key = keyOfOperation(operation);
+      if (this.#holds.isHeld(key, now)) return false;
+      if (!settled || this.#fresh.has(key)) return true;
+      return this.#holds.mayRepair(key, describe(operation), now);
+    });
+  }
+
+  isRepair(operation: Operation): boolean {
+    return !this.#fresh.has(keyOfOperation(operation));
+  }
+
+  succeeded(operation: Operation, settled: boolean): void {
+    const key = keyOfOperation(operation);
+    if (!this.#fresh.delete(key) && settled) this.#repairs++;
+    this.#missing.delete(key);
+    this.#holds.release(key);
+  }
+
+  /** True the first time. */
+  failedAt({ operation, why }: Failure, now: number): boolean {
+    return this.#holds.fail(keyOfOperation(operation), describe(operation), why, now);
+  }
+}
+
+export const keyOfOperation = ({ object }: Operation): ObjectKey => keyOf(object as KernelObject);

@@ -1,0 +1,54 @@
+import * as k from '../netlink/constants.ts';
+import { getAddresses } from '../netlink/route/address.ts';
+import { getLink } from '../netlink/route/link.ts';
+import { getNeighbours } from '../netlink/route/neighbour.ts';
+import { getRoutes } from '../netlink/route/route.ts';
+import type { AsyncSession } from '../netlink/session.ts';
+import { linkKey } from './diff.ts';
+import type { Mirror } from './mirror.ts';
+import { addressFrom, fdbFrom, neighbourFrom, routeFrom } from './observe.ts';
+
+/** Reads everything that is relevant into an empty mirror. Throws a NetlinkError when the kernel does not tell. */
+export async function survey(
+  session: Pick<AsyncSession, 'dump'>,
+  mirror: Mirror,
+  ourLinks: ReadonlySet<string>,
+): Promise<void> {
+  const links = await session.dump(getLink());
+  // A link names its lower one by index, which may come later in the list.
+  for (const { ifi_index, IFLA_IFNAME } of links) mirror.names.set(ifi_index, IFLA_IFNAME ?? '');
+  for (const link of links) mirror.addLink(link);
+  for (const name of ourLinks) {
+    const index = mirror.names.indexOf(name);
+    if (index !== undefined && mirror.objects.has(linkKey(name)))
+      await surveyLink(session, mirror, name, index);
+  }
+  for (const rtm_family of [k.AF_INET, k.AF_INET6]) {
+    const routes = await session.dump(getRoutes({ rtm_family, rtm_table: k.RT_TABLE_MAIN }));
+    for (const message of routes) {
+      const route = routeFrom(message, mirror.names);
+      if (route !== undefined) mirror.add(route);
+    }
+  }
+}
+
+async function surveyLink(
+  session: Pick<AsyncSession, 'dump'>,
+  mirror: Mirror,
+  name: string,
+  index: number,
+): Promise<void> {
+  for (const message of await session.dump(getAddresses({ ifa_index: index }))) {
+    const address = addressFrom(message, name);
+    if (address !== undefined) mirror.add(address);
+  }
+  for (const message of await session.dump(getNeighbours({ NDA_IFINDEX: index }))) {
+    const neighbour = neighbourFrom(message, name);
+    if (neighbour !== undefined) mirror.add(neighbour);
+  }
+  const fdb = getNeighbours({ ndm_family: k.AF_BRIDGE, ndm_ifindex: index });
+  for (const message of await session.dump(fdb)) {
+    const entry = fdbFrom(message, name);
+    if (entry !== undefined) mirror.add(entry);
+  }
+}
