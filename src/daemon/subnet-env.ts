@@ -1,4 +1,12 @@
-import { type Prefix, parsePrefix, prefixFamily } from '../net/prefix.ts';
+import { addressFromInteger, addressToInteger } from '../net/address.ts';
+import {
+  firstAddress,
+  type Prefix,
+  parsePrefix,
+  prefixFamily,
+  prefixLength,
+  prefixOf,
+} from '../net/prefix.ts';
 import { writeWhole } from './file.ts';
 
 /** What CNI plugins read: this node's pod subnets within the network, and the pods' MTU. */
@@ -12,6 +20,12 @@ export interface SubnetEnv {
   readonly mtu: number;
   /** Whether this daemon masquerades the pods; if not, the CNI plugin does, pod by pod. */
   readonly ipMasq: boolean;
+}
+
+/** The first usable address of a subnet, with its length: 10.244.1.0/24 gives 10.244.1.1/24. */
+export function gatewayOf(subnet: Prefix): Prefix {
+  const first = addressToInteger(firstAddress(subnet)) + 1n;
+  return prefixOf(addressFromInteger(first, prefixFamily(subnet)), prefixLength(subnet));
 }
 
 /** The text, byte for byte as Go flannel writes it. */

@@ -1,0 +1,41 @@
+import { foldKeys } from '../json/go-json.ts';
+import type { Backend } from './backend.ts';
+import { type Families, vxlan } from './vxlan.ts';
+import { BackendError, vxlanKeys, vxlanOptions } from './vxlan-options.ts';
+
+/** What a backend is made from. */
+export interface BackendInput {
+  /** net-conf.json's Backend object as it is written. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Those of the pod network. */
+  readonly families: Families;
+}
+
+const makers: Readonly<Record<string, (input: BackendInput) => Backend>> = {
+  vxlan: ({ options, families }) => vxlan(vxlanOptions(foldKeys(options, vxlanKeys)), families),
+};
+
+/** Go flannel's other backends, and what to do without them. */
+const others: Readonly<Record<string, string>> = {
+  udp: 'it would copy every packet through a user process; use "vxlan", which every Linux kernel has',
+  'tencent-vpc': 'it is for that cloud alone; use "vxlan"',
+};
+const toCome = ['host-gw', 'wireguard', 'ipip', 'ipsec', 'extension', 'alloc'];
+
+/** The backend of that name: net-conf.json's Backend.Type, in lower case. Throws a {@link BackendError}. */
+export function makeBackend(type: string, input: BackendInput): Backend {
+  const make = Object.hasOwn(makers, type) ? makers[type] : undefined;
+  if (make !== undefined) return make(input);
+  const isAbsent = type === 'udp' && Object.keys(input.options).length === 0;
+  const what = isAbsent ? 'Backend is missing, which means "udp"' : `Backend.Type is ${JSON.stringify(type)}`;
+  throw new BackendError(`net-conf.json: ${what}: ${adviceFor(type)}`);
+}
+
+function adviceFor(type: string): string {
+  const advice = Object.hasOwn(others, type) ? others[type] : undefined;
+  if (advice !== undefined) return advice;
+  const known = Object.keys(makers).join(', ');
+  return toCome.includes(type)
+    ? `this version of Flannelette does not have it yet; use one of: ${known}`
+    : `there is no such backend; use one of: ${known}`;
+}

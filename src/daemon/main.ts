@@ -1,0 +1,64 @@
+import { readFileSync, writeSync } from 'node:fs';
+import { requireCapabilities } from './capabilities.ts';
+import { readCommand } from './configuration.ts';
+import { UsageError } from './go-flags.ts';
+import { helpText } from './help.ts';
+import { openLog } from './log.ts';
+import { startProgram } from './program.ts';
+import { version } from './version.ts';
+
+/** flanneld: exits with 2 for a bad command line, with 1 when it cannot start, with 0 after SIGTERM or SIGINT. */
+async function main(args: readonly string[]): Promise<number | undefined> {
+  const command = readCommand(args, process.env);
+  if (command.does === 'help') {
+    process.stdout.write(helpText());
+    return 0;
+  }
+  if (command.does === 'version') {
+    // To stderr, as Go flannel does.
+    process.stderr.write(`${version}\n`);
+    return 0;
+  }
+  if (command.does !== 'run') throw new TypeError(`no such command: ${command.does}`);
+  const { options } = command;
+  const log = openLog({
+    verbosity: options.v,
+    readable: process.stderr.isTTY,
+    write: (text) => writeSync(2, text),
+  });
+  if (command.ignored.length > 0) {
+    log.warn({ ignored: command.ignored }, 'these arguments come after the flags, and nobody looks at them');
+  }
+  requireCapabilities(readFileSync('/proc/self/status', 'utf8'));
+  log.info({ version, options }, 'flanneld starts');
+  const ended = signalled();
+  const program = await Promise.race([startProgram(options, process.env, log), ended]);
+  if (typeof program === 'string') return 0;
+  log.info({ signal: await ended }, 'flanneld stops; the network stays as it is');
+  program.stop();
+  return 0;
+}
+
+function signalled(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+}
+
+/** What an operator can mend gets its sentence; anything else is a defect, and keeps its stack. */
+function fail(error: unknown): number {
+  if (error instanceof UsageError) {
+    writeSync(2, `flanneld: ${error.message}\n`);
+    return 2;
+  }
+  const { name, message, stack } = error as Error;
+  const isDefect = ['TypeError', 'RangeError', 'ReferenceError', 'AssertionError'].includes(name);
+  writeSync(2, `flanneld: ${isDefect ? (stack ?? message) : message}\n`);
+  return 1;
+}
+
+main(process.argv.slice(2)).then(
+  (status) => process.exit(status ?? 0),
+  (error: unknown) => process.exit(fail(error)),
+);

@@ -1,0 +1,364 @@
+import type { Backend, External, Self } from '../backend/backend.ts';
+import type { Report } from '../kernel/report.ts';
+import type { Reconciler } from '../kernel/reconciler.ts';
+import { LeaseBook } from '../lease/judge.ts';
+import type { LastKnown } from '../lease/last-known.ts';
+import type { Lease, LeaseAttributes } from '../lease/lease.ts';
+import { type LeaseSink, type Registry, RegistryError } from '../lease/registry.ts';
+import type { Address } from '../net/address.ts';
+import type { Prefix } from '../net/prefix.ts';
+import type { RouteNotification } from '../netlink/route/notification.ts';
+import type { SyncSession } from '../netlink/session.ts';
+import type { Subscription } from '../netlink/subscription.ts';
+import type { Clock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+import type { Random } from '../world/random.ts';
+import { identityOf } from './identity.ts';
+import type { NetworkConfig } from './network-config.ts';
+import { allRefusals, Peers } from './peers.ts';
+import { retry } from './retry.ts';
+import type { Status } from './status.ts';
+import { gatewayOf, type SubnetEnv } from './subnet-env.ts';
+import { followSurroundings, isOnLink } from './surroundings.ts';
+
+/** Everything outside that a node needs, passed in. */
+export interface NodeWorld {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: Random;
+  /** NETLINK_ROUTE in the node's namespace, for short questions. */
+  readonly session: SyncSession;
+  readonly reconciler: Reconciler;
+  /** Announcements of interfaces, addresses and default routes. */
+  subscribe(onMessage: (message: RouteNotification) => void, onLost: (why: Error) => void): Subscription;
+  readonly registry: Registry;
+  /** The interface for traffic between nodes, as it is now. Throws an InterfaceError. */
+  chooseExternal(): External;
+  /** All names that a backend of ours, or Go flannel, may have given to a device. */
+  readonly links: ReadonlySet<string>;
+  previous(): { readonly subnet?: Prefix; readonly ipv6Subnet?: Prefix };
+  lastKnown(): LastKnown | undefined;
+  saveLastKnown(state: LastKnown): void;
+  writeSubnetEnv(env: SubnetEnv): void;
+  /** Once, when pods can be served. */
+  ready(): void;
+}
+
+/** The state is saved so long after it changed, in milliseconds. */
+const saveDelay = 1000;
+
+/**
+ * A node's life. Its lease makes it known to the others; their leases, judged, are planned by the backend; the reconciler makes
+ * the kernel so and keeps it so. Nothing here touches the kernel.
+ */
+export class FlannelNode {
+  readonly #world: NodeWorld;
+  readonly #config: NetworkConfig;
+  readonly #backend: Backend;
+  readonly #abort = new AbortController();
+  #external: External;
+  #own: Lease | undefined;
+  #book: LeaseBook | undefined;
+  #peers: Peers | undefined;
+  #stale: { since: number; why: string } | undefined;
+  /** Whether the registry has told everything at least once. */
+  #complete = false;
+  #subnetEnv: string | undefined;
+  #ready = false;
+  #cancelSave: (() => void) | undefined;
+  readonly #stops: (() => void)[] = [];
+
+  /** Throws an InterfaceError when there is no way to other nodes yet. */
+  constructor(config: NetworkConfig, backend: Backend, world: NodeWorld) {
+    this.#config = config;
+    this.#backend = backend;
+    this.#world = world;
+    this.#external = world.chooseExternal();
+  }
+
+  /** Joins the network; resolves when the node is ready or {@link stop} was called. Rejects with a permanent RegistryError. */
+  async start(): Promise<void> {
+    const { reconciler, registry, log, clock, subscribe } = this.#world;
+    await reconciler.start();
+    const known = this.#world.lastKnown();
+    const identity = await this.#identity(known);
+    const lease = await this.#acquire(this.#attributes(identity), known);
+    if (lease === undefined) return;
+    this.#settleIn(lease, identity, known);
+    log.info({ lease: describeLease(lease), interface: this.#external.name }, 'this node has a lease');
+    this.#stops.push(registry.watch(this.#sink()));
+    this.#stops.push(followSurroundings(subscribe, clock, () => void this.#lookAround()));
+    await this.#becomeReady();
+  }
+
+  /** Ends it. The kernel, the lease and the subnet file stay as they are: pods go on talking. */
+  stop(): void {
+    this.#abort.abort();
+    for (const stop of this.#stops.splice(0)) stop();
+    if (this.#cancelSave !== undefined) this.#save();
+    this.#world.reconciler.close();
+  }
+
+  get waitingFor(): string[] {
+    if (this.#ready) return [];
+    if (this.#own === undefined) return [`a lease from the ${this.#world.registry.name}`];
+    return ['the network to be in place'];
+  }
+
+  /** The MTU of what carries IPv6 between nodes where it is smaller than the pods'. */
+  get ipv6RouteMtu(): number | undefined {
+    return this.#backend.ipv6Mtu(this.#external);
+  }
+
+  get subnets(): Prefix[] {
+    return [this.#own?.subnet, this.#own?.ipv6Subnet].flatMap((subnet) => subnet ?? []);
+  }
+
+  status(): Omit<Status, 'version' | 'uptime' | 'addresses' | 'node'> {
+    const { registry, reconciler } = this.#world;
+    const stale = this.#stale;
+    return {
+      registry: {
+        name: registry.name,
+        ...(stale && { staleSince: new Date(stale.since).toISOString(), why: stale.why }),
+      },
+      interface: { name: this.#external.name, mtu: this.#external.mtu },
+      backend: this.#backend.type,
+      ...(this.#own && { lease: this.#own }),
+      peers: [...(this.#book?.peers.values() ?? [])],
+      refused: this.#book && this.#peers ? allRefusals(this.#book, this.#peers) : [],
+      kernel: reconciler.report(),
+      waitingFor: this.waitingFor,
+    };
+  }
+
+  async #identity(known: LastKnown | undefined) {
+    const { registry, session, random } = this.#world;
+    const own = await registry.own().catch(() => undefined);
+    return identityOf(this.#backend, session, [own, known?.own], random);
+  }
+
+  #attributes(identity: Self['identity']): LeaseAttributes {
+    const { publicIP, publicIPv6 } = this.#external;
+    return {
+      ...(publicIP && { publicIP }),
+      ...(publicIPv6 && { publicIPv6 }),
+      backendType: this.#backend.type,
+      ...this.#backend.attributes(this.#external, identity),
+    };
+  }
+
+  /**
+   * The lease, however long it takes. While the registry is away, the one last known serves: pods and peers of before a reboot need no
+   * registry.
+   */
+  async #acquire(attributes: LeaseAttributes, known: LastKnown | undefined): Promise<Lease | undefined> {
+    const { registry, clock, log } = this.#world;
+    const wish = { attributes, network: this.#config.network, previous: this.#world.previous() };
+    try {
+      return await registry.acquire(wish);
+    } catch (error) {
+      if (error instanceof RegistryError && error.permanent) throw error;
+      this.#stale = { since: clock.now(), why: messageOf(error) };
+      log.warn({ registry: registry.name }, `no lease yet: ${messageOf(error)}`);
+    }
+    const again = retry(
+      clock,
+      { first: 500, longest: 15_000 },
+      () => registry.acquire(wish),
+      (error, wait) => {
+        if (this.#stale) this.#stale.why = messageOf(error);
+        log.warn({ registry: registry.name, wait }, `no lease yet: ${messageOf(error)}`);
+      },
+      this.#abort.signal,
+    );
+    if (known === undefined || !this.#fits(known.own)) return again;
+    log.warn({ lease: describeLease(known.own) }, 'starting with the lease last known, without the registry');
+    void again.then((lease) => lease && this.#renewed(lease));
+    return { ...known.own, attributes };
+  }
+
+  #fits({ subnet, ipv6Subnet }: Lease): boolean {
+    const { ipv4, ipv6 } = this.#config.network;
+    return (ipv4 === undefined || subnet !== undefined) && (ipv6 === undefined || ipv6Subnet !== undefined);
+  }
+
+  #settleIn(lease: Lease, identity: Self['identity'], known: LastKnown | undefined): void {
+    const { reconciler, session, links } = this.#world;
+    this.#own = lease;
+    this.#book = new LeaseBook(this.#config.network, lease);
+    const peers = new Peers(this.#self(lease, identity), {
+      backend: this.#backend,
+      reconciler,
+      isOnLink: (address: Address) => isOnLink(session, address),
+    });
+    this.#peers = peers;
+    for (const peer of known?.peers ?? []) peers.remember(peer);
+    const { ipv4, ipv6 } = this.#config.network;
+    reconciler.own({
+      links: new Set([...links, ...this.#backend.links]),
+      networks: [ipv4, ipv6].flatMap((network) => network ?? []),
+      isFlannelRoute: (destination, gateway) => peers.isFlannelRoute(destination, gateway),
+    });
+    // The peers of last time, until the registry says who they are now: nothing is removed before.
+    const entries = new Map((known?.peers ?? []).map((peer) => [peer.id, { lease: peer }]));
+    this.#book.all(entries);
+    peers.add(this.#book.peers.values());
+  }
+
+  #self(lease: Lease, identity: Self['identity']): Self {
+    this.#identityNow = identity;
+    return { lease, external: this.#external, identity };
+  }
+  #identityNow: Self['identity'] = {};
+
+  #sink(): LeaseSink {
+    const update = (work: (book: LeaseBook, peers: Peers) => void): void => {
+      if (this.#book === undefined || this.#peers === undefined) return;
+      const before = new Map(allRefusals(this.#book, this.#peers).map(({ id, reason }) => [id, reason]));
+      work(this.#book, this.#peers);
+      this.#tellRefusals(before);
+      this.#saveLater();
+    };
+    return {
+      all: (entries) =>
+        update((book, peers) => {
+          const change = book.all(entries);
+          if (this.#complete) peers.update(change);
+          else peers.replace(book.peers.values());
+          this.#complete = true;
+        }),
+      changed: (id, entry) => update((book, peers) => peers.update(book.changed(id, entry))),
+      gone: (id) => update((book, peers) => peers.update(book.gone(id))),
+      stale: (since, why = '') => this.#registryStale(since, why),
+    };
+  }
+
+  #tellRefusals(before: ReadonlyMap<string, string>): void {
+    if (this.#book === undefined || this.#peers === undefined) return;
+    for (const { id, reason } of allRefusals(this.#book, this.#peers)) {
+      if (before.get(id) !== reason)
+        this.#world.log.warn({ node: id }, `the lease of ${id} is refused: ${reason}`);
+    }
+  }
+
+  #registryStale(since: number | undefined, why: string): void {
+    const { log, registry } = this.#world;
+    if (since === undefined && this.#stale !== undefined) log.info({}, `the ${registry.name} answers again`);
+    if (since !== undefined && this.#stale?.why !== why) {
+      log.warn(
+        { since: new Date(since).toISOString() },
+        `the ${registry.name} is away, peers stay as they are: ${why}`,
+      );
+    }
+    this.#stale = since === undefined ? undefined : { since, why };
+  }
+
+  /** The way out may have changed: another address, another interface, another MTU. */
+  async #lookAround(): Promise<void> {
+    const { log, chooseExternal } = this.#world;
+    let external: External;
+    try {
+      external = chooseExternal();
+    } catch (error) {
+      log.warn({ interface: this.#external.name }, `the way to other nodes is gone: ${messageOf(error)}`);
+      return;
+    }
+    const changed = JSON.stringify(external) !== JSON.stringify(this.#external);
+    if (!changed) return this.#replan();
+    log.info({ before: this.#external, now: external }, 'the way to other nodes has changed');
+    this.#external = external;
+    const { registry, clock } = this.#world;
+    const wish = {
+      attributes: this.#attributes(this.#identityNow),
+      network: this.#config.network,
+      previous: this.#world.previous(),
+    };
+    this.#replan();
+    const lease = await retry(
+      clock,
+      { first: 500, longest: 15_000 },
+      () => registry.acquire(wish),
+      (error, wait) => log.warn({ wait }, `peers cannot be told: ${messageOf(error)}`),
+      this.#abort.signal,
+    );
+    if (lease !== undefined) this.#renewed(lease);
+  }
+
+  #renewed(lease: Lease): void {
+    if (this.#stale !== undefined) this.#registryStale(undefined, '');
+    this.#own = lease;
+    this.#book?.setOwn(lease);
+    this.#replan();
+  }
+
+  #replan(): void {
+    if (this.#own === undefined || this.#book === undefined || this.#peers === undefined) return;
+    const self = this.#self(this.#own, this.#identityNow);
+    if (this.#complete) this.#peers.setSelf(self, this.#book.peers.values());
+    if (this.#ready) this.#writeSubnetEnv();
+  }
+
+  async #becomeReady(): Promise<void> {
+    const { reconciler, registry, clock, log, ready } = this.#world;
+    const report = await reconciler.settled();
+    if (this.#abort.signal.aborted) return;
+    this.#tellFailures(report);
+    await retry(
+      clock,
+      { first: 500, longest: 15_000 },
+      () => Promise.resolve(this.#writeSubnetEnv()),
+      (error, wait) => log.error({ wait }, `cannot write the subnet file: ${messageOf(error)}`),
+      this.#abort.signal,
+    );
+    if (this.#abort.signal.aborted) return;
+    this.#ready = true;
+    this.#saveLater();
+    ready();
+    await registry.complete().catch((error: unknown) => {
+      log.warn({}, `cannot tell the cluster that the network is up: ${messageOf(error)}`);
+    });
+  }
+
+  #tellFailures({ failed }: Report): void {
+    for (const { what, why } of failed) this.#world.log.error({ what }, why);
+  }
+
+  #writeSubnetEnv(): void {
+    if (this.#own === undefined) return;
+    const { ipv4, ipv6 } = this.#config.network;
+    const { subnet, ipv6Subnet } = this.#own;
+    const env: SubnetEnv = {
+      ...(ipv4 && { network: ipv4 }),
+      ...(ipv6 && { ipv6Network: ipv6 }),
+      ...(subnet && { subnet: gatewayOf(subnet) }),
+      ...(ipv6Subnet && { ipv6Subnet: gatewayOf(ipv6Subnet) }),
+      mtu: this.#backend.mtu(this.#external),
+      ipMasq: false,
+    };
+    const text = JSON.stringify(env);
+    if (text === this.#subnetEnv) return;
+    this.#world.writeSubnetEnv(env);
+    this.#subnetEnv = text;
+  }
+
+  #saveLater(): void {
+    this.#cancelSave ??= this.#world.clock.after(saveDelay, () => this.#save());
+  }
+
+  #save(): void {
+    this.#cancelSave?.();
+    this.#cancelSave = undefined;
+    if (this.#own === undefined || this.#book === undefined) return;
+    try {
+      this.#world.saveLastKnown({ own: this.#own, peers: [...this.#book.peers.values()] });
+    } catch (error) {
+      this.#world.log.warn({}, `cannot save the last known state: ${messageOf(error)}`);
+    }
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const describeLease = ({ subnet, ipv6Subnet }: Lease): string =>
+  [subnet, ipv6Subnet].filter((each) => each !== undefined).join(' ');

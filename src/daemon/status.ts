@@ -1,0 +1,24 @@
+import type { NetworkUsage } from '../cni/service.ts';
+import type { Report } from '../kernel/report.ts';
+import type { Lease, Refusal } from '../lease/lease.ts';
+
+/** The frame by which cni-tool asks for the status on the daemon's socket; the answer is {@link Status} as JSON. */
+export const statusFrame = 32;
+
+/** How the node stands, for `cni-tool node status` and for whoever reads JSON. */
+export interface Status {
+  readonly version: string;
+  readonly node: string;
+  /** Milliseconds. */
+  readonly uptime: number;
+  readonly registry: { readonly name: string; readonly staleSince?: string; readonly why?: string };
+  readonly interface?: { readonly name: string; readonly mtu: number };
+  readonly backend: string;
+  readonly lease?: Lease;
+  readonly peers: readonly Lease[];
+  readonly refused: readonly Refusal[];
+  readonly kernel: Report;
+  readonly addresses: readonly NetworkUsage[];
+  /** What it waits for before it is ready; empty when it is. */
+  readonly waitingFor: readonly string[];
+}

@@ -1,0 +1,102 @@
+import type { External } from '../backend/backend.ts';
+import type { Address } from '../net/address.ts';
+import { familyOf } from '../net/address.ts';
+import * as k from '../netlink/constants.ts';
+import { isNetlinkError } from '../netlink/error.ts';
+import type { RouteNotification } from '../netlink/route/notification.ts';
+import { getRoutes } from '../netlink/route/route.ts';
+import type { SyncSession } from '../netlink/session.ts';
+import type { Subscription } from '../netlink/subscription.ts';
+import type { Clock } from '../world/clock.ts';
+import type { ExternalInterface } from './interface.ts';
+
+/** What is announced about the node's own network: its interfaces, their addresses, the default routes. */
+export const surroundingGroups: readonly number[] = [
+  k.RTNLGRP_LINK,
+  k.RTNLGRP_IPV4_IFADDR,
+  k.RTNLGRP_IPV6_IFADDR,
+  k.RTNLGRP_IPV4_ROUTE,
+  k.RTNLGRP_IPV6_ROUTE,
+];
+
+/** So long after a change everything else that belongs to it has happened too, in milliseconds. */
+const settleTime = 200;
+
+/** Calls `onChange` some moments after something changed that the choice of the interface depends on. */
+export function followSurroundings(
+  subscribe: (onMessage: (message: RouteNotification) => void, onLost: (why: Error) => void) => Subscription,
+  clock: Clock,
+  onChange: () => void,
+): () => void {
+  let cancel: (() => void) | undefined;
+  const changed = () => {
+    cancel ??= clock.after(settleTime, () => {
+      cancel = undefined;
+      onChange();
+    });
+  };
+  const subscription = subscribe((message) => {
+    if (matters(message)) changed();
+  }, changed);
+  return () => {
+    cancel?.();
+    subscription.close();
+  };
+}
+
+/** Pods come and go by the hundred: their links and routes are no reason to look. */
+function matters({ type, value }: RouteNotification): boolean {
+  if (type === k.RTM_NEWLINK || type === k.RTM_DELLINK) {
+    const kind = value.IFLA_LINKINFO?.IFLA_INFO_KIND;
+    return kind !== 'veth' && kind !== 'vxlan' && value.ifi_family !== k.AF_BRIDGE;
+  }
+  if (type === k.RTM_NEWROUTE || type === k.RTM_DELROUTE) return value.rtm_dst_len === 0;
+  return type === k.RTM_NEWADDR || type === k.RTM_DELADDR;
+}
+
+/** The chosen interface as backends see it. */
+export function externalOf({
+  link,
+  address,
+  ipv6Address,
+  publicIP,
+  publicIPv6,
+}: ExternalInterface): External {
+  return {
+    name: link.name,
+    mtu: link.mtu,
+    ...(address && { address }),
+    ...(ipv6Address && { ipv6Address }),
+    ...(publicIP && { publicIP }),
+    ...(publicIPv6 && { publicIPv6 }),
+  };
+}
+
+/** Whether the kernel would send to `address` without a gateway. */
+export function isOnLink(session: Pick<SyncSession, 'request'>, address: Address): boolean {
+  const ipv4 = familyOf(address) === 4;
+  try {
+    const routes = session.request(
+      getRoutes({
+        rtm_family: ipv4 ? k.AF_INET : k.AF_INET6,
+        rtm_dst_len: ipv4 ? 32 : 128,
+        RTA_DST: address,
+      }),
+    );
+    return routes.length === 1 && routes.every((route) => isDirect(route));
+  } catch (error) {
+    if (isNetlinkError(error)) return false;
+    throw error;
+  }
+}
+
+const isDirect = (route: {
+  rtm_type: number;
+  RTA_GATEWAY?: unknown;
+  RTA_MULTIPATH?: unknown;
+  RTA_VIA?: unknown;
+}) =>
+  route.rtm_type === k.RTN_UNICAST &&
+  route.RTA_GATEWAY === undefined &&
+  route.RTA_MULTIPATH === undefined &&
+  route.RTA_VIA === undefined;
