@@ -65,14 +65,6 @@ const ipv6IsOff = (link = 'all'): string =>
   `IPv6 may be switched off: see "sysctl net.ipv6.conf.${link}.disable_ipv6"`;
 
 function isIPv6({ object }: Operation): boolean {
-  switch (object.kind) {
-    case 'address':
-      return prefixFamily(object.address) === 6;
-    case 'route':
-      return prefixFamily(object.destination) === 6;
-    case 'neighbour':
-      return familyOf(object.address) === 6;
-    default:
-      return false;
-  }
+  if (object.kind === 'route') return prefixFamily(object.destination) === 6;
+  return object.kind === 'address' && prefixFamily(object.address) === 6;
 }

@@ -94,7 +94,12 @@ export class Mirror {
       case k.RTM_NEWNEIGH:
       case k.RTM_DELNEIGH:
         return this.#takeNeighbour(message.value, message.type === k.RTM_DELNEIGH);
-      default:
+      case k.RTM_NEWRULE:
+      case k.RTM_DELRULE:
+      case k.RTM_NEWNEXTHOP:
+      case k.RTM_DELNEXTHOP:
+      case k.RTM_NEWNSID:
+      case k.RTM_DELNSID:
         return undefined;
     }
   }

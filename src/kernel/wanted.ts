@@ -50,7 +50,7 @@ export class Wanted {
   /** These parts, and no others. */
   replaceAll(parts: ReadonlyMap<Part, readonly KernelObject[]>): ObjectKey[] {
     const changed: ObjectKey[] = [];
-    for (const part of [...this.#parts.keys()]) {
+    for (const part of this.#parts.keys()) {
       if (!parts.has(part)) for (const key of this.remove(part)) changed.push(key);
     }
     for (const [part, objects] of parts) for (const key of this.set(part, objects)) changed.push(key);
