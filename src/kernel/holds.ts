@@ -10,10 +10,16 @@ const fight =
   'another program undoes it again and again, so it is repaired once a second from now on: ' +
   'find that program (network managers, other CNI daemons) with "ip monitor" and tell it to leave flannel\'s devices and routes alone';
 
-interface Hold {
+export interface Fault {
   /** The operation, for people. */
-  what: string;
-  why: string;
+  readonly what: string;
+  readonly why: string;
+  readonly surprising: boolean;
+}
+
+interface Hold {
+  readonly what: string;
+  readonly why: string;
   until: number;
   wait: number;
 }
@@ -28,12 +34,16 @@ export class Holds {
     return [...this.#holds.keys()];
   }
 
-  /** Each one waits twice as long as the time before. True when the reason is a new one. */
-  fail(key: ObjectKey, what: string, why: string, now: number): boolean {
+  /**
+   * Each one waits twice as long as the time before. After a surprise the first one does not wait: the kernel is read
+   * anew before it is tried again. True when people should hear of it.
+   */
+  fail(key: ObjectKey, { what, why, surprising }: Fault, now: number): boolean {
     const before = this.#holds.get(key);
-    const wait = before === undefined ? first : Math.min(before.wait * 2, longest);
+    const wait =
+      before === undefined ? (surprising ? 0 : first) : Math.min(before.wait * 2 || first, longest);
     this.#holds.set(key, { what, why, wait, until: now + wait });
-    return before?.why !== why;
+    return wait > 0 && (before?.why !== why || before.wait === 0);
   }
 
   isHeld(key: ObjectKey, now: number): boolean {

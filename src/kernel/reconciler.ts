@@ -54,6 +54,8 @@ export class Reconciler {
   #mirror: Mirror;
   /** The mirror cannot be trusted: read the kernel anew and compare everything. */
   #stale = true;
+  /** Every key is dirty. */
+  #allDirty = false;
   /** Notifications that come while the kernel is read. */
   #late: RouteNotification[] | undefined;
   /** All parts are there: what is not among them may go. */
@@ -82,7 +84,7 @@ export class Reconciler {
     this.#working = true;
     try {
       await this.#survey();
-      this.#stale = true;
+      this.#allDirty = true;
     } finally {
       this.#working = false;
     }
@@ -105,7 +107,7 @@ export class Reconciler {
 
   /** These parts and no others: from now on what is ours and not among them is removed. */
   replaceParts(parts: ReadonlyMap<Part, readonly KernelObject[]>): void {
-    if (!this.#complete) this.#stale = true;
+    if (!this.#complete) this.#allDirty = true;
     this.#complete = true;
     this.#desire(this.#wanted.replaceAll(parts));
     this.#schedule();
@@ -196,7 +198,7 @@ export class Reconciler {
 
   async #work(): Promise<void> {
     try {
-      while (!this.#closed && (this.#stale || this.#dirty.size > 0)) await this.#step();
+      while (!this.#closed && this.#hasWork()) await this.#step();
     } catch (error) {
       this.#tryAgain(error);
       return;
@@ -208,10 +210,16 @@ export class Reconciler {
     this.#answer();
   }
 
+  #hasWork(): boolean {
+    return this.#stale || this.#allDirty || this.#dirty.size > 0;
+  }
+
   async #step(): Promise<void> {
-    let scope: ReadonlySet<ObjectKey> | undefined;
-    if (this.#stale) await this.#survey();
-    else scope = this.#takeDirty();
+    if (this.#stale) {
+      await this.#survey();
+      this.#allDirty = true;
+    }
+    const scope = this.#takeDirty();
     const difference = this.#compare(scope);
     this.#standing.compared(scope, difference);
     if (this.#world.dryRun === true) return;
@@ -233,7 +241,6 @@ export class Reconciler {
       this.#late = undefined;
     }
     this.#mirror = mirror;
-    this.#dirty.clear();
     // What happened meanwhile is told once more: the order of the kernel's words decides.
     for (const message of late) {
       const change = mirror.take(message);
@@ -247,9 +254,13 @@ export class Reconciler {
     });
   }
 
+  /** Undefined: all. */
   #takeDirty(): ReadonlySet<ObjectKey> | undefined {
     const keys = new Set(this.#dirty);
+    const all = this.#allDirty;
     this.#dirty.clear();
+    this.#allDirty = false;
+    if (all) return undefined;
     const links = [...keys].filter((key) => key.startsWith('link '));
     if (links.length === 0) return keys;
     // What is on a link that comes, goes or is made anew comes and goes with it.

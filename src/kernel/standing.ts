@@ -101,9 +101,9 @@ export class Standing {
     this.#holds.release(key);
   }
 
-  /** True the first time. */
-  failedAt({ operation, why }: Failure, now: number): boolean {
-    return this.#holds.fail(keyOfOperation(operation), describe(operation), why, now);
+  /** True when people should hear of it. */
+  failedAt({ operation, why, surprising }: Failure, now: number): boolean {
+    return this.#holds.fail(keyOfOperation(operation), { what: describe(operation), why, surprising }, now);
   }
 }
 
