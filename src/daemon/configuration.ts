@@ -13,7 +13,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What a start of flanneld is to do. */
 export type Command =
-  | { readonly does: 'help' | 'version' }
+  | { readonly does: 'help' }
+  | { readonly does: 'version' }
   | {
       readonly does: 'run';
       readonly options: Options;

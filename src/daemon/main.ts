@@ -19,15 +19,14 @@ async function main(args: readonly string[]): Promise<number | undefined> {
     process.stderr.write(`${version}\n`);
     return 0;
   }
-  if (command.does !== 'run') throw new TypeError(`no such command: ${command.does}`);
-  const { options } = command;
+  const { options, ignored } = command;
   const log = openLog({
     verbosity: options.v,
     readable: process.stderr.isTTY,
     write: (text) => writeSync(2, text),
   });
-  if (command.ignored.length > 0) {
-    log.warn({ ignored: command.ignored }, 'these arguments come after the flags, and nobody looks at them');
+  if (ignored.length > 0) {
+    log.warn({ ignored }, 'these arguments come after the flags, and nobody looks at them');
   }
   requireCapabilities(readFileSync('/proc/self/status', 'utf8'));
   log.info({ version, options }, 'flanneld starts');

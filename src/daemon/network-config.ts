@@ -6,7 +6,6 @@ import {
   addressBits,
   addressFromInteger,
   addressToInteger,
-  type Family,
   familyOf,
   parseAddress,
 } from '../net/address.ts';
@@ -206,7 +205,7 @@ class Reader {
     const text = this.#text(key);
     if (text === undefined || text === '') return undefined;
     const address = parseAddress(text);
-    if (address === undefined || familyOf(address) !== (family as Family)) {
+    if (address === undefined || familyOf(address) !== family) {
       return this.#find(`${key} ${JSON.stringify(text)} is no IPv${family} address`);
     }
     if (!containsAddress(network, address)) return this.#find(`${key} ${address} is outside of ${network}`);

@@ -49,7 +49,7 @@ export class LeaseBook {
   setOwn(own: Lease): PeerChange {
     this.#own = own;
     return this.#after(() => {
-      for (const lease of [...this.#peers.values()])
+      for (const lease of this.#peers.values())
         if (this.#objection(lease) !== undefined) this.#drop(lease.id);
       this.#judgeRefused();
     });
@@ -58,7 +58,7 @@ export class LeaseBook {
   /** All there is now; what is not among it is gone. Those that are peers already go first: they are the older ones. */
   all(entries: ReadonlyMap<string, Entry>): PeerChange {
     return this.#after(() => {
-      for (const id of [...this.#entries.keys()]) if (!entries.has(id)) this.#forget(id);
+      for (const id of this.#entries.keys()) if (!entries.has(id)) this.#forget(id);
       const older = [...entries].filter(([id]) => this.#peers.has(id));
       const newer = [...entries].filter(([id]) => !this.#peers.has(id));
       for (const [id, entry] of [...older, ...newer]) this.#take(id, entry);
@@ -125,7 +125,7 @@ export class LeaseBook {
 
   /** Whoever gave something up may have made room for others. */
   #judgeRefused(): void {
-    for (const id of [...this.#refusals.keys()]) {
+    for (const id of this.#refusals.keys()) {
       const entry = this.#entries.get(id);
       if (entry !== undefined && 'lease' in entry) this.#judge(id, entry);
     }

@@ -51,7 +51,9 @@ export class AttachmentFiles {
     if (containerId === undefined) {
       const newest = all.at(-1);
       if (newest !== undefined) return newest;
-      throw new Refusal('nothing was added by hand: "cni-tool add --conflist FILE" first, or say --container-id and --netns');
+      throw new Refusal(
+        'nothing was added by hand: "cni-tool add --conflist FILE" first, or say --container-id and --netns',
+      );
     }
     const matching = all.filter((attachment) => attachment.containerId.startsWith(containerId));
     const [only] = matching;

@@ -20,7 +20,9 @@ export function createNamespace(binding: Binding, name: string): string {
   const result = binding.createNetns(file);
   if (result >= 0) return file;
   rmSync(file, { force: true });
-  throw new Refusal(`cannot make the network namespace ${name} (errno ${-result}): cni-tool needs root for that`);
+  throw new Refusal(
+    `cannot make the network namespace ${name} (errno ${-result}): cni-tool needs root for that`,
+  );
 }
 
 /** Removes a named namespace; what lives in it goes when its last process does. No error when it is gone. */

@@ -12,7 +12,8 @@ export interface Print {
 
 /** Colours only on a terminal, and never with NO_COLOR. */
 export function printTo(stream: NodeJS.WriteStream): Print {
-  const style = (format: Parameters<typeof styleText>[0], text: string) => styleText(format, text, { stream });
+  const style = (format: Parameters<typeof styleText>[0], text: string) =>
+    styleText(format, text, { stream });
   const line = (text = '') => void stream.write(`${text}\n`);
   return {
     line,
@@ -28,5 +29,9 @@ export function printTo(stream: NodeJS.WriteStream): Print {
 
 /** `3.1 ms`: three significant figures are more than a noisy machine can give. */
 export function milliseconds(value: number): string {
-  return value < 10 ? `${value.toFixed(1)} ms` : value < 1000 ? `${value.toFixed(0)} ms` : `${(value / 1000).toFixed(1)} s`;
+  return value < 10
+    ? `${value.toFixed(1)} ms`
+    : value < 1000
+      ? `${value.toFixed(0)} ms`
+      : `${(value / 1000).toFixed(1)} s`;
 }

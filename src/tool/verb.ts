@@ -1,6 +1,6 @@
 import type { Binding } from '../../native/binding.ts';
 import type { Random } from '../world/random.ts';
-import { type Attachment, AttachmentFiles } from './attachment-file.ts';
+import type { Attachment, AttachmentFiles } from './attachment-file.ts';
 import { type Call, type Outcome, runChain, type Verb } from './chain.ts';
 import { difference, type KernelView, viewKernel } from './kernel-view.ts';
 import { createNamespace, removeNamespace } from './namespace.ts';
@@ -96,7 +96,16 @@ function remembered(options: VerbOptions, world: VerbWorld): Attachment {
   const { containerId, conflist, netns, ifname, args } = options;
   if (containerId === undefined || conflist === undefined) return world.files.find(containerId);
   const capabilityArgs = parseCapabilityArgs(options.capabilityArgs);
-  return { containerId, ifname, netns: netns ?? '', scratch: false, conflist, cniPath: options.cniPath, args, capabilityArgs };
+  return {
+    containerId,
+    ifname,
+    netns: netns ?? '',
+    scratch: false,
+    conflist,
+    cniPath: options.cniPath,
+    args,
+    capabilityArgs,
+  };
 }
 
 function callOf(attachment: Attachment): Call {
@@ -109,14 +118,25 @@ async function wholeNetwork(
   world: VerbWorld,
 ): Promise<number> {
   const list = readNetworkList(requireConflist(options));
-  const call = { list, cniPath: options.cniPath, containerId: '', netns: '', ifname: '', args: '', capabilityArgs: {} };
+  const call = {
+    list,
+    cniPath: options.cniPath,
+    containerId: '',
+    netns: '',
+    ifname: '',
+    args: '',
+    capabilityArgs: {},
+  };
   const validAttachments = verb === 'GC' ? attachmentsToKeep(options) : undefined;
   const outcome = await show(verb, validAttachments ? { ...call, validAttachments } : call, options, world);
   return outcome.failed ? 1 : 0;
 }
 
 /** GC removes whatever is not named, so naming nothing by oversight must not count as an answer. */
-function attachmentsToKeep({ keep = [], none = false }: VerbOptions): { containerID: string; ifname: string }[] {
+function attachmentsToKeep({
+  keep = [],
+  none = false,
+}: VerbOptions): { containerID: string; ifname: string }[] {
   if (keep.length === 0 && !none) {
     throw new Refusal(
       'gc removes every attachment that is not listed as valid. List the valid ones with --keep ID/IFNAME (repeat it), or say --none to remove all',

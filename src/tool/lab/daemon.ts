@@ -1,0 +1,89 @@
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Refusal } from '../refusal.ts';
+import type { NodeLayout } from './layout.ts';
+
+/** The programs that lie beside this one; from the sources, those of `npm run build`. */
+export const programs = [
+  path.resolve(import.meta.dirname, '..'),
+  path.resolve(import.meta.dirname, '../../../build/bin'),
+].find((directory) => existsSync(path.join(directory, 'flanneld'))) as string;
+
+/** Starts a node's flanneld in the node's namespace; it outlives this program. */
+export function startDaemon(node: NodeLayout): void {
+  mkdirSync(node.file(''), { recursive: true, mode: 0o700 });
+  const log = openSync(node.file('flanneld.log'), 'a', 0o600);
+  const child = spawn(
+    'nsenter',
+    [
+      `--net=${node.netnsPath}`,
+      path.join(programs, 'flanneld'),
+      `--net-config-path=${node.lab.netConfig}`,
+      `--lease-dir=${node.lab.leases}`,
+      `--node-name=${node.name}`,
+      `--subnet-file=${node.file('subnet.env')}`,
+      `--state-dir=${node.file('state')}`,
+      `--socket=${node.socket}`,
+    ],
+    { detached: true, stdio: ['ignore', log, log] },
+  );
+  closeSync(log);
+  child.on('error', () => {});
+  child.unref();
+  if (child.pid === undefined) throw new Refusal('cannot start nsenter: install util-linux');
+  writeFileSync(node.file('flanneld.pid'), JSON.stringify({ pid: child.pid, started: startOf(child.pid) }));
+}
+
+/** Waits until pods can be served. Throws a {@link Refusal} with the log's end when it ends or takes too long. */
+export async function daemonReady(node: NodeLayout, signal: AbortSignal): Promise<void> {
+  for (let waited = 0; waited < 15_000; waited += 10) {
+    if (existsSync(node.file('subnet.env'))) return;
+    if (signal.aborted) throw new Refusal('interrupted');
+    if (runningDaemon(node) === undefined) break;
+    await new Promise((resolve) => {
+      setTimeout(resolve, 10);
+    });
+  }
+  const log = existsSync(node.file('flanneld.log')) ? readFileSync(node.file('flanneld.log'), 'utf8') : '';
+  throw new Refusal(`flanneld on ${node.name} is not ready:\n${log.trim().split('\n').slice(-5).join('\n')}`);
+}
+
+/** The process of the node's flanneld, if it is still the one that was started. */
+export function runningDaemon(node: NodeLayout): number | undefined {
+  try {
+    const { pid, started } = JSON.parse(readFileSync(node.file('flanneld.pid'), 'utf8')) as {
+      pid: number;
+      started: string;
+    };
+    return startOf(pid) === started ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ends the node's flanneld, and waits until it is gone. */
+export async function stopDaemon(node: NodeLayout): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const pid = runningDaemon(node);
+    if (pid === undefined) return;
+    try {
+      process.kill(pid, attempt < 100 ? 'SIGTERM' : 'SIGKILL');
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, 10);
+    });
+  }
+}
+
+/** When a process began, in the kernel's ticks: with it a number is one process's for ever. A zombie counts as gone. */
+function startOf(pid: number): string | undefined {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    return fields[0] === 'Z' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
