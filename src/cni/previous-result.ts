@@ -13,7 +13,7 @@ import { isAtLeast, isSupported } from './version.ts';
  */
 export function readPreviousResult(document: JsonObject, cniVersion: string): Result | undefined {
   const top = new Fields(document, '', ['prevResult']);
-  if (!('prevResult' in top.all)) return undefined;
+  if (top.all['prevResult'] === undefined) return undefined;
   const keys = ['cniVersion', 'interfaces', 'ips', 'routes', 'ip4', 'ip6'];
   const result = top.below('prevResult', keys);
   const version = result.string('cniVersion') || cniVersion;

@@ -49,7 +49,11 @@ describe('a bridge delegate', () => {
       args: { cni: { ips: ['10.244.1.8/24'] } },
       runtimeConfig: { ips: ['10.244.1.9'] },
     };
-    expect(read(delegate, 'IP=10.244.1.7').ipam.requested).toEqual(['10.244.1.7', '10.244.1.8', '10.244.1.9']);
+    expect(read(delegate, 'IP=10.244.1.7').ipam.requested).toEqual([
+      '10.244.1.7',
+      '10.244.1.8',
+      '10.244.1.9',
+    ]);
   });
 
   test("puts runtimeConfig's ranges first", () => {
@@ -61,18 +65,27 @@ describe('a bridge delegate', () => {
   test.each([
     [{}, undefined],
     [{ nameservers: [] }, {}],
-    [{ nameservers: ['192.0.2.1'], domain: 'x' }, { nameservers: ['192.0.2.1'], domain: 'x' }],
+    [
+      { nameservers: ['192.0.2.1'], domain: 'x' },
+      { nameservers: ['192.0.2.1'], domain: 'x' },
+    ],
   ])('dns %j stands in for that of ipam: %j', (dns, expected) => {
     expect(read({ dns }).dns).toEqual(expected);
   });
 
   test.each([
-    [{ hairpinMode: true, promiscMode: true }, 'cannot set hairpin mode and promiscuous mode at the same time'],
+    [
+      { hairpinMode: true, promiscMode: true },
+      'cannot set hairpin mode and promiscuous mode at the same time',
+    ],
     [{ disableContainerInterface: true }, 'cannot use IPAM when DisableContainerInterface flag is set'],
     [{ ipMasqBackend: 'ipfw' }, 'unknown ipmasq backend "ipfw"'],
     [{ vlan: 4095 }, 'invalid VLAN ID 4095 (must be between 0 and 4094)'],
     [{ vlan: -100 }, 'invalid VLAN ID -100 (must be between 0 and 4094)'],
-    [{ mtu: '1450' }, 'failed to load netconf: delegate.mtu must be a whole number from 0 to 4294967295, and is "1450"'],
+    [
+      { mtu: '1450' },
+      'failed to load netconf: delegate.mtu must be a whole number from 0 to 4294967295, and is "1450"',
+    ],
     [{ hairpinMode: 1 }, 'failed to load netconf: delegate.hairpinMode must be true or false, and is 1'],
     [{ bridge: 'a/b' }, /delegate.bridge must be the name of a link/],
     [{ bridge: 'a-name-of-16-byt' }, /delegate.bridge must be the name of a link/],

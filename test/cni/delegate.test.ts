@@ -101,7 +101,10 @@ describe('the delegate', () => {
     [{ delegate: { ipam: {} } }, /delegate.ipam must not be there/],
     [{ delegate: 'bridge' }, /delegate must be an object, and is a string/],
     [{ ipam: [] }, /ipam must be an object, and is an array/],
-    [{ ipam: { routes: [{ dst: '10.0.0.0' }] } }, /ipam.routes\[0\].dst must be a CIDR address, and is "10.0.0.0"/],
+    [
+      { ipam: { routes: [{ dst: '10.0.0.0' }] } },
+      /ipam.routes\[0\].dst must be a CIDR address, and is "10.0.0.0"/,
+    ],
     [{ ipam: { routes: [{ dst: '10.0.0.0/8', gw: 'x' }] } }, /ipam.routes\[0\].gw must be an IP address/],
     [{ subnetFile: 5 }, /subnetFile must be a string, and is 5/],
   ])('%j is refused', (document, why) => {

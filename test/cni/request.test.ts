@@ -71,8 +71,7 @@ describe('a request', () => {
     expect(refusal(() => read('{"name":"cbr0","cniVersion":"1.2.0"}'))).toEqual({
       code: 1,
       msg: 'incompatible CNI versions',
-      details:
-        'config is "1.2.0", plugin supports ["0.1.0" "0.2.0" "0.3.0" "0.3.1" "0.4.0" "1.0.0" "1.1.0"]',
+      details: 'config is "1.2.0", plugin supports ["0.1.0" "0.2.0" "0.3.0" "0.3.1" "0.4.0" "1.0.0" "1.1.0"]',
     });
   });
 

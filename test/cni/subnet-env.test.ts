@@ -65,9 +65,7 @@ describe('the subnet file', () => {
   });
 
   test.each(Object.keys(lines))('without %s it is not complete', (key) => {
-    expect(refusal(() => parse({ [key]: undefined })).msg).toBe(
-      `${file} is not complete: ${key} missing`,
-    );
+    expect(refusal(() => parse({ [key]: undefined })).msg).toBe(`${file} is not complete: ${key} missing`);
   });
 
   test.each([

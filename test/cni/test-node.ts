@@ -1,0 +1,232 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { onTestFinished } from 'vitest';
+import { type Binding, loadBinding } from '../../native/binding.ts';
+import type { Sysctl } from '../../src/cni/attachment-sysctls.ts';
+import { type Files, machineFiles } from '../../src/cni/files.ts';
+import type { Reply } from '../../src/cni/frame.ts';
+import { LoneCaller } from '../../src/cni/lone-caller.ts';
+import { serve } from '../../src/cni/serve.ts';
+import { Stores } from '../../src/cni/stores.ts';
+import type { World } from '../../src/cni/world.ts';
+import { chooseBackend } from '../../src/firewall/masquerade.ts';
+import { type Run, runProcess } from '../../src/firewall/process.ts';
+import { delLink } from '../../src/netlink/route/link.ts';
+import { SyncSession } from '../../src/netlink/session.ts';
+import { openSocket } from '../../src/netlink/socket.ts';
+import { systemClock } from '../../src/world/clock.ts';
+import { silentLog } from '../../src/world/log.ts';
+import { systemRandom } from '../../src/world/random.ts';
+import { createNetns, type Netns } from '../kit/netns.ts';
+import { scratchDirectory } from './scratch.ts';
+
+export type Json = Record<string, unknown>;
+
+const binding: Binding = loadBinding();
+
+/** The stand-alone caller, except that "the host" is a namespace of the test's own. */
+class TestCaller extends LoneCaller {
+  readonly #host: Netns;
+  constructor(host: Netns, environment: Readonly<NodeJS.ProcessEnv>) {
+    super(binding, environment);
+    this.#host = host;
+  }
+  override async writeSysctls(sysctls: readonly Sysctl[]): Promise<readonly number[]> {
+    const pod = this.pod.state === 'open' ? this.pod.fd : -1;
+    return sysctls.map(({ where, path: name, value }) => {
+      const fd = where === 'pod' ? pod : this.#host.fd;
+      return -binding.writeInNetns(fd, `/proc/sys/${name}`, value);
+    });
+  }
+}
+
+/** A node made of one namespace and one directory: the verbs run in this process. All is gone when the test has ended. */
+export class TestNode {
+  readonly host: Netns = createNetns();
+  readonly directory = scratchDirectory();
+  readonly networks = path.join(this.directory, 'networks');
+  readonly addresses = path.join(this.networks, 'cbr0');
+  readonly states = path.join(this.directory, 'flannel');
+  readonly records = path.join(this.directory, 'flannelette', 'cbr0');
+  readonly subnetFile = path.join(this.directory, 'subnet.env');
+  readonly world: World;
+  readonly #stores = new Stores({
+    files: fs,
+    flock: (fd, operation) => binding.flock(fd, operation),
+    clock: systemClock,
+  });
+
+  constructor(changes: Partial<World> = {}) {
+    onTestFinished(() => this.host.remove());
+    const session = new SyncSession(openSocket(binding, { netnsFd: this.host.fd }));
+    onTestFinished(() => {
+      session.close();
+      this.#stores.close();
+    });
+    const run = this.#run();
+    this.world = {
+      host: session,
+      async removeLink(ifi_index) {
+        session.request(delLink({ ifi_index }));
+      },
+      store: (directory) => this.#stores.open(directory),
+      files: this.#files(),
+      clock: systemClock,
+      random: systemRandom,
+      log: silentLog,
+      run,
+      bootTime: 0,
+      adoptedBridges: new Set(),
+      masqueradeBackend: () => chooseBackend(run),
+      ...changes,
+    };
+    this.writeSubnet({});
+  }
+
+  /** The subnet file: both families unless a change says otherwise; undefined leaves a line out. */
+  writeSubnet(changes: Record<string, string | undefined>): void {
+    const lines = {
+      FLANNEL_NETWORK: '10.244.0.0/16',
+      FLANNEL_SUBNET: '10.244.1.1/24',
+      FLANNEL_IPV6_NETWORK: 'fd00:244::/56',
+      FLANNEL_IPV6_SUBNET: 'fd00:244:0:1::1/64',
+      FLANNEL_MTU: '1450',
+      FLANNEL_IPMASQ: 'true',
+      ...changes,
+    };
+    const text = Object.entries(lines).flatMap(([key, value]) =>
+      value === undefined ? [] : [`${key}=${value}\n`],
+    );
+    fs.writeFileSync(this.subnetFile, text.join(''));
+  }
+
+  /** A pod's namespace. */
+  pod(): Netns {
+    const netns = createNetns();
+    onTestFinished(() => netns.remove());
+    return netns;
+  }
+
+  configuration(changes: Json = {}): Json {
+    return {
+      cniVersion: '1.1.0',
+      name: 'cbr0',
+      type: 'flannel',
+      subnetFile: this.subnetFile,
+      dataDir: this.states,
+      ipam: { dataDir: this.networks },
+      delegate: { hairpinMode: true, isDefaultGateway: true },
+      ...changes,
+    };
+  }
+
+  /** The shipped delegate with changes. */
+  delegate(changes: Json): Json {
+    return this.configuration({ delegate: { hairpinMode: true, isDefaultGateway: true, ...changes } });
+  }
+
+  /** One call of the plugin for container c1, eth0, unless `environment` says otherwise. */
+  async call(
+    verb: string,
+    pod: Netns | string,
+    configuration = this.configuration(),
+    environment: Json = {},
+  ): Promise<Reply> {
+    const env = {
+      ...process.env,
+      CNI_COMMAND: verb,
+      CNI_CONTAINERID: 'c1',
+      CNI_NETNS: typeof pod === 'string' ? pod : pod.path,
+      CNI_IFNAME: 'eth0',
+      CNI_PATH: '/usr/lib/cni',
+      ...(environment as Record<string, string>),
+    };
+    const caller = new TestCaller(this.host, env);
+    try {
+      return await serve(
+        this.world,
+        { environment: env, stdin: Buffer.from(JSON.stringify(configuration)) },
+        caller,
+      );
+    } finally {
+      caller.close();
+    }
+  }
+
+  /** The same, which must succeed; answers the document on standard output, undefined when there is none. */
+  async ok(
+    verb: string,
+    pod: Netns | string,
+    configuration?: Json,
+    environment?: Json,
+  ): Promise<Json | undefined> {
+    const { status, stdout } = await this.call(verb, pod, configuration, environment);
+    if (status !== 0) throw new Error(`${verb} failed: ${stdout}`);
+    return stdout === '' ? undefined : (JSON.parse(stdout) as Json);
+  }
+
+  /** The same, which must fail; answers the error. */
+  async error(
+    verb: string,
+    pod: Netns | string,
+    configuration?: Json,
+    environment?: Json,
+  ): Promise<{ code: number; msg: string; details?: string }> {
+    const { status, stdout } = await this.call(verb, pod, configuration, environment);
+    if (status === 0) throw new Error(`${verb} succeeded: ${stdout}`);
+    return JSON.parse(stdout) as { code: number; msg: string };
+  }
+
+  /** The addresses that are reserved. */
+  reserved(): string[] {
+    if (!fs.existsSync(this.addresses)) return [];
+    const names = fs.readdirSync(this.addresses);
+    return names.filter((name) => name !== 'lock' && !name.startsWith('last_reserved_ip.')).toSorted();
+  }
+
+  /** Names of the veths on the node. */
+  async veths(): Promise<string[]> {
+    const links = (await this.host.json('ip', 'link', 'show', 'type', 'veth')) as { ifname: string }[];
+    return links.map(({ ifname }) => ifname);
+  }
+
+  /** All that could be left of attachments. */
+  async leftovers(): Promise<Json> {
+    const list = (directory: string) => (fs.existsSync(directory) ? fs.readdirSync(directory) : []);
+    return {
+      veths: await this.veths(),
+      reserved: this.reserved(),
+      states: list(this.states),
+      records: list(this.records),
+    };
+  }
+
+  /** Sysctls of the node are those of its namespace. */
+  #files(): Files {
+    const inside = (file: string) =>
+      execFileSync('ip', ['netns', 'exec', this.host.name, 'cat', file], { encoding: 'utf8' });
+    return {
+      ...machineFiles,
+      read: (file) => (file.startsWith('/proc/sys/net/') ? inside(file) : machineFiles.read(file)),
+    };
+  }
+
+  #run(): Run {
+    const inside = runProcess();
+    return (program, args, stdin) => inside('ip', ['netns', 'exec', this.host.name, program, ...args], stdin);
+  }
+}
+
+export const nothing = { veths: [], reserved: [], states: [], records: [] };
+
+/** What `addr` shows of a link's addresses that are not link-local. */
+export async function addressesIn(netns: Netns, link: string): Promise<string[]> {
+  const shown = (await netns.json('ip', 'addr', 'show', 'dev', link)) as {
+    addr_info: { local: string; prefixlen: number; scope: string }[];
+  }[];
+  return shown
+    .flatMap(({ addr_info }) => addr_info)
+    .filter(({ scope }) => scope !== 'link')
+    .map(({ local, prefixlen }) => `${local}/${prefixlen}`);
+}
