@@ -1,0 +1,231 @@
+import { readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { loadBinding } from '../../native/binding.ts';
+import { firstToolFrame, frameTypes, type Reply } from '../../src/cni/frame.ts';
+import { ownNetwork } from '../../src/cni/own-network.ts';
+import { CniServer, type Serve, type ServerOptions } from '../../src/cni/server.ts';
+import { Aborted, NotMine } from '../../src/cni/world.ts';
+import { systemClock } from '../../src/world/clock.ts';
+import { silentLog } from '../../src/world/log.ts';
+import { createNetns } from '../kit/netns.ts';
+import { LauncherClient } from './launcher-client.ts';
+import { scratchDirectory } from './scratch.ts';
+
+const binding = loadBinding();
+const reply = (stdout: string): Reply => ({ status: 0, stdout, stderr: '' });
+const { REPLY, NOT_MINE, ACCEPTED, GO, SYSCTLS, SYSCTLS_DONE } = frameTypes;
+
+function serving(serve: Serve, options: Partial<ServerOptions> = {}) {
+  const socket = path.join(scratchDirectory(), 'sock');
+  const server = new CniServer({
+    binding,
+    clock: systemClock,
+    log: silentLog,
+    path: socket,
+    ownNetns: ownNetwork(),
+    serve,
+    ...options,
+  });
+  server.listen();
+  onTestFinished(() => server.close());
+  return {
+    server,
+    socket,
+    connect() {
+      const client = new LauncherClient(binding, socket);
+      onTestFinished(() => client.close());
+      return client;
+    },
+  };
+}
+
+const environment = (changes: Record<string, string> = {}) => ({
+  CNI_COMMAND: 'ADD',
+  CNI_CONTAINERID: 'c1',
+  FLANNEL_NETNS: 'absent',
+  FLANNEL_OWN_NETNS: ownNetwork(),
+  ...changes,
+});
+const openDescriptors = () => readdirSync('/proc/self/fd').length;
+
+describe('the server', () => {
+  test('has a socket for root alone, and takes it away at the end', () => {
+    const { server, socket } = serving(() => Promise.resolve(reply('')));
+    expect(statSync(socket).mode & 0o777).toBe(0o600);
+    server.close();
+    expect(() => statSync(socket)).toThrow();
+  });
+
+  test('takes over a socket that nobody serves, and none that somebody does', () => {
+    const { socket } = serving(() => Promise.resolve(reply('')));
+    const second = new CniServer({
+      binding,
+      clock: systemClock,
+      log: silentLog,
+      path: socket,
+      ownNetns: ownNetwork(),
+      serve: () => Promise.resolve(reply('')),
+    });
+    expect(() => second.listen()).toThrow(/is served already/);
+    const dead = `${socket}2`;
+    binding.close(binding.listenUnix(dead, 0o600));
+    serving(() => Promise.resolve(reply('')), { path: dead });
+  });
+
+  test('answers a request at once when nothing needs doing', async () => {
+    const { connect } = serving(({ environment: given, stdin }) =>
+      Promise.resolve(reply(`${given['CNI_COMMAND']} ${stdin.toString()}`)),
+    );
+    const client = connect();
+    client.request(environment(), '{}');
+    const frame = await client.receive();
+    expect(frame?.type).toBe(REPLY);
+    expect(frame?.payload.subarray(8).toString()).toBe('ADD {}');
+    expect(await client.receive()).toBeUndefined();
+  });
+
+  test('does nothing before GO, and has the launcher write sysctls', async () => {
+    const events: string[] = [];
+    const { connect } = serving(async (_, caller) => {
+      await caller.begin();
+      events.push('begun');
+      const sysctl = { where: 'pod', path: 'net/x', value: '1', required: true } as const;
+      return reply(JSON.stringify(await caller.writeSysctls([sysctl, sysctl])));
+    });
+    const client = connect();
+    client.request(environment());
+    expect((await client.receive())?.type).toBe(ACCEPTED);
+    await sleep(20);
+    expect(events).toEqual([]);
+    client.send(GO);
+    const frame = await client.receive();
+    expect(frame?.type).toBe(SYSCTLS);
+    expect(frame?.payload.toString()).toBe('p\u0001net/x\u00001\0p\u0001net/x\u00001\0');
+    client.send(SYSCTLS_DONE, Buffer.from([0, 0, 0, 0, 2, 0, 0, 0]));
+    expect((await client.receive())?.payload.subarray(8).toString()).toBe('[0,2]');
+  });
+
+  test('says NOT_MINE with the reason', async () => {
+    const { connect } = serving(() => Promise.reject(new NotMine('for a reason')));
+    const client = connect();
+    client.request(environment());
+    expect(await client.receive()).toEqual({ type: NOT_MINE, payload: Buffer.from('for a reason') });
+  });
+
+  test('serves only launchers of its own namespace', async () => {
+    const { connect } = serving(() => Promise.resolve(reply('')));
+    const client = connect();
+    client.request(environment({ FLANNEL_OWN_NETNS: '1:2' }));
+    expect((await client.receive())?.type).toBe(NOT_MINE);
+  });
+
+  test('drops a request whose launcher goes before GO', async () => {
+    const outcome = Promise.withResolvers<unknown>();
+    const { connect } = serving(async (_, caller) => {
+      await caller.begin().catch((error: unknown) => {
+        outcome.resolve(error);
+        throw error;
+      });
+      return reply('');
+    });
+    const client = connect();
+    client.request(environment());
+    expect((await client.receive())?.type).toBe(ACCEPTED);
+    client.close();
+    expect(await outcome.promise).toBeInstanceOf(Aborted);
+  });
+
+  test('ends a connection that sends what was not asked for', async () => {
+    const { connect } = serving(async (_, caller) => {
+      await caller.begin();
+      return reply('');
+    });
+    for (const [type, payload] of [
+      [GO, 'x'],
+      [99, ''],
+      [frameTypes.REQUEST, 'nonsense'],
+      [SYSCTLS_DONE, ''],
+    ] as const) {
+      const client = connect();
+      client.send(type, payload);
+      expect(await client.receive()).toBeUndefined();
+    }
+    const client = connect();
+    client.request(environment());
+    await client.receive();
+    client.send(SYSCTLS_DONE);
+    expect(await client.receive()).toBeUndefined();
+  });
+
+  test('lets requests of one container wait for one another, and others not', async () => {
+    const gates = new Map<string, () => void>();
+    const started: string[] = [];
+    const { connect } = serving(async ({ stdin }) => {
+      started.push(stdin.toString());
+      await new Promise<void>((resolve) => gates.set(stdin.toString(), resolve));
+      return reply('');
+    });
+    const clients = ['a', 'b', 'other'].map((name) => {
+      const client = connect();
+      client.request(environment({ CNI_CONTAINERID: name === 'other' ? 'c2' : 'c1' }), name);
+      return client;
+    });
+    await expect.poll(() => started).toEqual(['a', 'other']);
+    gates.get('a')?.();
+    await expect.poll(() => started).toEqual(['a', 'other', 'b']);
+    gates.get('b')?.();
+    gates.get('other')?.();
+    for (const client of clients) expect((await client.receive())?.type).toBe(REPLY);
+  });
+
+  test('gets the namespace and a socket in it, and closes both', async () => {
+    const pod = createNetns();
+    onTestFinished(() => pod.remove());
+    const { connect } = serving((_, { pod: given, podIsOwn }) =>
+      Promise.resolve(reply(`${given.state} ${podIsOwn}`)),
+    );
+    const client = connect();
+    const before = openDescriptors();
+    const socket = binding.openNetlink(0, pod.fd);
+    client.request(environment({ FLANNEL_NETNS: 'ok' }), '', [pod.fd, socket]);
+    binding.close(socket);
+    expect((await client.receive())?.payload.subarray(8).toString()).toBe('open false');
+    // One less: the server's end of the connection is closed too, whose other end is still ours.
+    await expect.poll(openDescriptors).toBeLessThanOrEqual(before);
+  });
+
+  test('"ok" without descriptors is nonsense', async () => {
+    const { connect } = serving(() => Promise.resolve(reply('')));
+    const client = connect();
+    client.request(environment({ FLANNEL_NETNS: 'ok' }));
+    expect(await client.receive()).toBeUndefined();
+  });
+
+  test('answers the frames of cni-tool', async () => {
+    const handlers = new Map([
+      [firstToolFrame, (payload: Buffer) => Promise.resolve(Buffer.from(`<${payload}>`))],
+    ]);
+    const { connect } = serving(() => Promise.resolve(reply('')), { handlers });
+    const client = connect();
+    client.send(firstToolFrame, 'hello');
+    expect(await client.receive()).toEqual({ type: firstToolFrame, payload: Buffer.from('<hello>') });
+    const other = connect();
+    other.send(firstToolFrame + 1, 'hello');
+    expect(await other.receive()).toBeUndefined();
+  });
+
+  test('survives a request that fails in a way nobody thought of', async () => {
+    const errors: string[] = [];
+    const log = { ...silentLog, error: (_: object, message: string) => void errors.push(message) };
+    const { connect } = serving(() => Promise.reject(new TypeError('oops')), { log });
+    const client = connect();
+    client.request(environment());
+    expect(await client.receive()).toBeUndefined();
+    expect(errors).toEqual(['a CNI request failed unexpectedly']);
+    const next = connect();
+    next.request(environment());
+    expect(await next.receive()).toBeUndefined();
+  });
+});
