@@ -1,7 +1,10 @@
 import { foldKeys } from '../json/go-json.ts';
 import type { Backend } from './backend.ts';
-import { type Families, vxlan } from './vxlan.ts';
-import { BackendError, vxlanKeys, vxlanOptions } from './vxlan-options.ts';
+import { BackendError } from './error.ts';
+import type { Families } from './families.ts';
+import { hostGw } from './host-gw.ts';
+import { vxlan } from './vxlan.ts';
+import { vxlanKeys, vxlanOptions } from './vxlan-options.ts';
 
 /** What a backend is made from. */
 export interface BackendInput {
@@ -13,6 +16,7 @@ export interface BackendInput {
 
 const makers: Readonly<Record<string, (input: BackendInput) => Backend>> = {
   vxlan: ({ options, families }) => vxlan(vxlanOptions(foldKeys(options, vxlanKeys)), families),
+  'host-gw': ({ families }) => hostGw(families),
 };
 
 /** Go flannel's other backends, and what to do without them. */
@@ -20,7 +24,7 @@ const others: Readonly<Record<string, string>> = {
   udp: 'it would copy every packet through a user process; use "vxlan", which every Linux kernel has',
   'tencent-vpc': 'it is for that cloud alone; use "vxlan"',
 };
-const toCome = ['host-gw', 'wireguard', 'ipip', 'ipsec', 'extension', 'alloc'];
+const toCome = ['wireguard', 'ipip', 'ipsec', 'extension', 'alloc'];
 
 /** The backend of that name: net-conf.json's Backend.Type, in lower case. Throws a {@link BackendError}. */
 export function makeBackend(type: string, input: BackendInput): Backend {

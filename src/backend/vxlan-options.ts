@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { BackendError } from './error.ts';
 
 /** net-conf.json's Backend object of type vxlan; flannel's defaults are filled in. */
 export interface VxlanOptions {
@@ -10,11 +11,6 @@ export interface VxlanOptions {
   readonly learning: boolean;
   readonly gbp: boolean;
   readonly directRouting: boolean;
-}
-
-/** The Backend object cannot be used; the message says which key, why, and what would do. */
-export class BackendError extends Error {
-  override readonly name = 'BackendError';
 }
 
 /** As flannel's documents spell them; Go reads them in any letter case. */

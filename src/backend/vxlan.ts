@@ -5,17 +5,12 @@ import type { Address } from '../net/address.ts';
 import { type Mac, parseMac } from '../net/mac.ts';
 import { type Prefix, prefixAddress, prefixOf } from '../net/prefix.ts';
 import { type Backend, type External, type Peer, PeerRefusal, type Self } from './backend.ts';
+import type { Families } from './families.ts';
 import type { VxlanOptions } from './vxlan-options.ts';
 
 /** Bytes in front of a packet: Ethernet 14, IPv4 20 or IPv6 40, UDP 8, VXLAN 8. */
 const overhead = 50;
 const ipv6Overhead = 70;
-
-/** Which families the pod network has. */
-export interface Families {
-  readonly ipv4: boolean;
-  readonly ipv6: boolean;
-}
 
 /** One family's half of everything. */
 interface Half {

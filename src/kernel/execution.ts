@@ -6,6 +6,9 @@ import type { Mirror } from './mirror.ts';
 import { type Operation, unmakesLink } from './operation.ts';
 import { keyOfOperation } from './standing.ts';
 
+/** Operations turned into messages at once: some 32 KiB, so that thousands need no more memory than these. */
+const sliceSize = 350;
+
 export interface Outcome {
   readonly done: readonly Operation[];
   readonly failures: readonly Failure[];
@@ -43,7 +46,11 @@ export class Execution {
   }
 
   async #send(operations: readonly Operation[]): Promise<void> {
-    if (operations.length === 0) return;
+    for (let i = 0; i < operations.length; i += sliceSize)
+      await this.#sendSlice(operations.slice(i, i + sliceSize));
+  }
+
+  async #sendSlice(operations: readonly Operation[]): Promise<void> {
     const before = operations.map((operation) => this.#expect(operation));
     const failures = await apply(this.#session, this.#mirror.names, operations);
     const failed = new Set(failures.map(({ operation }) => operation));

@@ -29,6 +29,7 @@ export class Holds {
   readonly #holds = new Map<ObjectKey, Hold>();
   /** Repairs made lately: a bucket that leaks one a second. */
   readonly #repairs = new Map<ObjectKey, { level: number; at: number }>();
+  #sweepAt = 1000;
 
   keys(): ObjectKey[] {
     return [...this.#holds.keys()];
@@ -79,19 +80,20 @@ export class Holds {
   }
 
   /** Counts one more repair, and refuses it when there were too many: somebody else wants the object otherwise. */
-  mayRepair(key: ObjectKey, what: string, now: number): boolean {
+  mayRepair(key: ObjectKey, what: () => string, now: number): boolean {
     const { level = 0, at = now } = this.#repairs.get(key) ?? {};
     const left = Math.max(0, level - (now - at) / 1000);
     if (left >= repairBurst) {
-      this.#holds.set(key, { what, why: fight, wait: first, until: now + 1000 });
+      this.#holds.set(key, { what: what(), why: fight, wait: first, until: now + 1000 });
       return false;
     }
     this.#repairs.set(key, { level: left + 1, at: now });
-    if (this.#repairs.size > 1000) this.#forgetQuiet(now);
+    if (this.#repairs.size > this.#sweepAt) this.#forgetQuiet(now);
     return true;
   }
 
   #forgetQuiet(now: number): void {
     for (const [key, { level, at }] of this.#repairs) if (now - at > level * 1000) this.#repairs.delete(key);
+    this.#sweepAt = Math.max(1000, 2 * this.#repairs.size);
   }
 }

@@ -132,7 +132,7 @@ export class Mirror {
   #takeNeighbour(message: NeighbourMessage, gone: boolean): Change {
     const link = this.names.nameOf(message.ndm_ifindex);
     if (link === undefined || !this.#relevance.isOurLink(link)) return undefined;
-    if (message.ndm_family === k.AF_BRIDGE) return this.#takeObject(fdbFrom(message, link), gone);
+    if (message.ndm_family === k.AF_BRIDGE) return this.#takeObject(fdbFrom(message, link), gone, true);
     const neighbour = neighbourFrom(message, link);
     if (neighbour !== undefined && !gone) return this.#takeObject(neighbour, false, true);
     // Not permanent any more is as good as gone; the message may have no MAC.

@@ -86,7 +86,7 @@ export class Standing {
       const key = keyOfOperation(operation);
       if (this.#holds.isHeld(key, now)) return false;
       if (!settled || this.#fresh.has(key)) return true;
-      return this.#holds.mayRepair(key, describe(operation), now);
+      return this.#holds.mayRepair(key, () => describe(operation), now);
     });
   }
 

@@ -36,7 +36,7 @@ export function peer(n: number, attributes: Partial<LeaseAttributes> = {}, onLin
     onLink: { ipv4: onLink, ipv6: onLink },
     lease: {
       id: `node-${n}`,
-      subnet: prefix(`10.${244 + (n >> 8)}.${n & 255}.0/24`),
+      subnet: prefix(`10.${(244 + (n >> 8)) % 256}.${n & 255}.0/24`),
       ipv6Subnet: prefix(`fd00:10:244:${n.toString(16)}::/64`),
       attributes: {
         backendType: 'vxlan',
