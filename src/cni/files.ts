@@ -1,7 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { storeError } from '../ipam/error.ts';
 
-/** The few things that the verbs do with files; passed in. All throw the error of node:fs for what they do not name. */
+/** The few things that the verbs do with files; passed in. What they do not name is thrown. */
 export interface Files {
   /** Undefined when there is none. */
   read(file: string): string | undefined;
@@ -13,27 +14,43 @@ export interface Files {
   list(directory: string): string[];
 }
 
-/** The files of this machine. */
+/** The files of this machine. What cannot be read or written is an IpamError `STORE` that says what to do. */
 export const machineFiles: Files = {
-  read: (file) => unlessMissing(() => readFileSync(file, 'utf8')),
-  write(file, text) {
-    // A dot in front keeps it from being taken for a container's file; requests of one container never meet.
-    const fresh = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}`);
-    const save = () => writeFileSync(fresh, text, { mode: 0o600 });
-    try {
-      if (unlessMissing(() => (save(), true)) === undefined) {
-        mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-        save();
-      }
-      renameSync(fresh, file);
-    } catch (error) {
-      rmSync(fresh, { force: true });
-      throw error;
-    }
+  read: (file) => named(`cannot read ${file}`, () => unlessMissing(() => readFileSync(file, 'utf8'))),
+  write: (file, text) => named(`cannot write ${file}`, () => write(file, text)),
+  remove(file) {
+    // What a writer left that was killed.
+    unlessMissing(() => rmSync(unfinished(file)));
+    return unlessMissing(() => (rmSync(file), true)) ?? false;
   },
-  remove: (file) => unlessMissing(() => (rmSync(file), true)) ?? false,
   list: (directory) => unlessMissing(() => readdirSync(directory)) ?? [],
 };
+
+/** A dot in front keeps it from being taken for a container's file. Two requests of one container never write at once. */
+const unfinished = (file: string): string => path.join(path.dirname(file), `.${path.basename(file)}`);
+
+function write(file: string, text: string): void {
+  const fresh = unfinished(file);
+  const save = () => writeFileSync(fresh, text, { mode: 0o600 });
+  try {
+    if (unlessMissing(() => (save(), true)) === undefined) {
+      mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+      save();
+    }
+    renameSync(fresh, file);
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    throw error;
+  }
+}
+
+function named<T>(tried: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw storeError(tried, error);
+  }
+}
 
 function unlessMissing<T>(action: () => T): T | undefined {
   try {

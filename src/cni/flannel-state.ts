@@ -19,7 +19,7 @@ export class FlannelState {
     return this.#files.read(path.join(this.#dataDir, containerID));
   }
 
-  /** Throws the file system's error. */
+  /** Throws what the files throw. */
   write(containerID: string, delegate: string): void {
     this.#files.write(path.join(this.#dataDir, containerID), delegate);
   }

@@ -43,7 +43,7 @@ export class Records {
     return this.#parse(this.#file(key), key);
   }
 
-  /** Throws the file system's error. */
+  /** Throws what the files throw. */
   write(record: AttachmentRecord): void {
     this.#files.write(this.#file(record), JSON.stringify(record));
   }

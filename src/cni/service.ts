@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import type { Binding } from '../../native/binding.ts';
-import { chooseBackend } from '../firewall/masquerade.ts';
+import { chooseBackend, tryBackend } from '../firewall/masquerade.ts';
 import type { MasqueradeBackend } from '../firewall/pod-masquerade.ts';
 import type { Run } from '../firewall/process.ts';
 import type { Usage } from '../ipam/usage.ts';
@@ -97,7 +97,6 @@ function warmWorld(
   removeLink: World['removeLink'],
 ): World {
   const { clock, log, random, run, bootTime } = options;
-  let backend: Promise<MasqueradeBackend> | undefined;
   return {
     host,
     removeLink,
@@ -109,16 +108,29 @@ function warmWorld(
     run,
     bootTime,
     adoptedBridges: new Set(),
-    masqueradeBackend() {
-      // The launcher's side may have the programs and the rights that the daemon lacks.
-      backend ??= chooseBackend(run).catch((error: unknown) => {
-        backend = undefined;
-        throw new NotMine((error as Error).message);
-      });
-      return backend;
-    },
+    ...warmMasquerade(run),
     get ipv6RouteMtu() {
       return options.ipv6RouteMtu();
+    },
+  };
+}
+
+/** The launcher's side may have the programs and the rights that the daemon lacks. What works once is not tried again. */
+function warmMasquerade(run: Run): Pick<World, 'masqueradeBackend' | 'expectMasquerade'> {
+  let chosen: MasqueradeBackend | undefined;
+  const working = new Set<MasqueradeBackend>();
+  return {
+    async masqueradeBackend() {
+      chosen ??= await chooseBackend(run).catch((error: unknown) => {
+        throw new NotMine((error as Error).message);
+      });
+      return chosen;
+    },
+    async expectMasquerade(backend) {
+      if (working.has(backend)) return;
+      const why = await tryBackend(run, backend);
+      if (why !== undefined) throw new NotMine(`${backend} does not work where flanneld runs: ${why}`);
+      working.add(backend);
     },
   };
 }

@@ -54,6 +54,7 @@ function loneWorld(host: SyncSession, stores: Stores): World {
     bootTime: systemClock.now() - uptime() * 1000,
     adoptedBridges: new Set(),
     masqueradeBackend: () => chooseBackend(run),
+    expectMasquerade: async () => {},
   };
 }
 

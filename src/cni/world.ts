@@ -28,6 +28,8 @@ export interface World {
   readonly adoptedBridges: Set<number>;
   /** For `ipMasq` without `ipMasqBackend`; found out once. Rejects when neither iptables nor nft works. */
   masqueradeBackend(): Promise<MasqueradeBackend>;
+  /** Rejects with {@link NotMine} when this process cannot write such rules, or take them away, and another may. */
+  expectMasquerade(backend: MasqueradeBackend): Promise<void>;
   /** The MTU of what carries the IPv6 network to other nodes, where the daemon knows it. */
   readonly ipv6RouteMtu?: number | undefined;
 }

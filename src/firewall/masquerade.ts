@@ -26,13 +26,20 @@ const lockSeconds = 30;
  * neither does.
  */
 export async function chooseBackend(run: Run): Promise<MasqueradeBackend> {
-  const probe = await run('iptables', ['--wait', String(lockSeconds), '-t', 'nat', '-S', 'POSTROUTING']);
-  if (probe.code === 0) return 'iptables';
-  const nft = await run('nft', ['--check', '-f', '-'], `add table ${nftablesTable}\n`);
-  if (nft.code === 0) return 'nftables';
-  throw new Error(
-    `ipMasq needs iptables or nft, and neither works here: iptables: ${reason(probe)}; nft: ${reason(nft)}`,
-  );
+  const iptables = await tryBackend(run, 'iptables');
+  if (iptables === undefined) return 'iptables';
+  const nft = await tryBackend(run, 'nftables');
+  if (nft === undefined) return 'nftables';
+  throw new Error(`ipMasq needs iptables or nft, and neither works here: iptables: ${iptables}; nft: ${nft}`);
+}
+
+/** Why a backend does not work here; undefined when it does. */
+export async function tryBackend(run: Run, backend: MasqueradeBackend): Promise<string | undefined> {
+  const outcome =
+    backend === 'iptables'
+      ? await run('iptables', ['--wait', String(lockSeconds), '-t', 'nat', '-S', 'POSTROUTING'])
+      : await run('nft', ['--check', '-f', '-'], `add table ${nftablesTable}\n`);
+  return outcome.code === 0 ? undefined : reason(outcome);
 }
 
 /** Puts an attachment's rules in place: one process a family with iptables, one with nft. Throws an Error. */

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -260,16 +261,29 @@ describe('an ADD that fails leaves nothing', () => {
     expect(await node.host.json('ip', 'link')).toHaveLength(1);
   });
 
-  test('when the data directory cannot be written', async () => {
+  test.each(['networks', 'states'] as const)('when the directory of its %s cannot be made', async (what) => {
     const node = new TestNode();
-    fs.writeFileSync(node.networks, '');
+    fs.writeFileSync(node[what], '');
     const { code, msg } = await node.error('ADD', node.pod());
     expect(code).toBe(5);
-    expect(msg).toContain(node.networks);
-    fs.rmSync(node.networks);
-    fs.writeFileSync(node.states, '');
-    expect((await node.error('ADD', node.pod())).msg).toContain(node.states);
-    fs.rmSync(node.states);
+    expect(msg).toContain(node[what]);
+    fs.rmSync(node[what]);
     expect(await node.leftovers()).toEqual(nothing);
+  });
+
+  test.each(['networks', 'states'] as const)('when the disc of its %s is full', async (what) => {
+    const node = new TestNode();
+    fs.mkdirSync(node[what]);
+    // Room for no file at all: the first inode is the directory itself.
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'nr_inodes=1', 'tmpfs', node[what]]);
+    try {
+      const { code, msg } = await node.error('ADD', node.pod());
+      expect(code).toBe(5);
+      expect(msg).toMatch(/ENOSPC.*free some space/);
+      expect(await node.veths()).toEqual([]);
+      expect(node.reserved()).toEqual([]);
+    } finally {
+      execFileSync('umount', [node[what]]);
+    }
   });
 });

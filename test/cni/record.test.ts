@@ -91,6 +91,16 @@ describe('a state file', () => {
   });
 });
 
+test('what a killed writer left goes with the file', () => {
+  const directory = path.join(scratchDirectory(), 'flannel');
+  const state = new FlannelState(machineFiles, directory);
+  state.write('c1', 'x');
+  writeFileSync(path.join(directory, '.c1'), 'half');
+  expect(state.containers()).toEqual(['c1']);
+  state.remove('c1');
+  expect(readdirSync(directory)).toEqual([]);
+});
+
 test('rules may be there by either backend when nobody wrote down which', () => {
   expect(possibleBackends(false, undefined)).toEqual([]);
   expect(possibleBackends(true, undefined)).toEqual(['iptables', 'nftables']);

@@ -205,7 +205,7 @@ describe('the server', () => {
 
   test('answers the frames of cni-tool', async () => {
     const handlers = new Map([
-      [firstToolFrame, (payload: Buffer) => Promise.resolve(Buffer.from(`<${payload}>`))],
+      [firstToolFrame, (payload: Buffer) => Promise.resolve(Buffer.from(`<${payload.toString()}>`))],
     ]);
     const { connect } = serving(() => Promise.resolve(reply('')), { handlers });
     const client = connect();

@@ -79,6 +79,7 @@ export class TestNode {
       bootTime: 0,
       adoptedBridges: new Set(),
       masqueradeBackend: () => chooseBackend(run),
+      expectMasquerade: async () => {},
       ...changes,
     };
     this.writeSubnet({});

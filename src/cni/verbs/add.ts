@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { setUpMasquerade } from '../../firewall/masquerade.ts';
+import type { MasqueradeBackend } from '../../firewall/pod-masquerade.ts';
 import { type Dns, parseResolvConf } from '../../ipam/resolv-conf.ts';
 import { randomMac } from '../../net/mac.ts';
 import type { PlannedAddress } from '../attachment.ts';
@@ -94,8 +95,10 @@ async function rollBack(
   }
 }
 
-async function masqueradeBackend(world: World, { ipMasqBackend }: Delegated) {
-  return ipMasqBackend ?? (await world.masqueradeBackend());
+async function masqueradeBackend(world: World, { ipMasqBackend }: Delegated): Promise<MasqueradeBackend> {
+  if (ipMasqBackend === undefined) return world.masqueradeBackend();
+  await world.expectMasquerade(ipMasqBackend);
+  return ipMasqBackend;
 }
 
 function readDns(world: World, { ipam: { resolvConf } }: Delegated): Dns | undefined {

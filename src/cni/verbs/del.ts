@@ -36,13 +36,15 @@ export async function del(
   }
   const { ipMasq, ipMasqBackend } = written ?? present;
   const recorded = record?.masquerade === undefined ? [] : [record.masquerade];
+  const masquerade = record === undefined ? possibleBackends(ipMasq, ipMasqBackend) : recorded;
+  for (const backend of masquerade) await world.expectMasquerade(backend);
   await caller.begin();
   await removeAttachment(world, records, {
     key,
     record,
     pod: caller.pod.state === 'open' ? caller.pod.session : undefined,
     ipamDataDirs: [record ?? [], written ?? [], present].flat().map(({ ipamDataDir }) => ipamDataDir),
-    masquerade: record === undefined ? possibleBackends(ipMasq, ipMasqBackend) : recorded,
+    masquerade,
   });
   forgetAttachment(records, state, key);
 }

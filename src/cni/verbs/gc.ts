@@ -26,6 +26,8 @@ export interface Collection {
 export async function gc(world: World, caller: Caller, collection: Collection): Promise<void> {
   const { network, dataDir, valid, present } = collection;
   caller.expect([path.dirname(dataDir)]);
+  const backends = possibleBackends(present.ipMasq, present.ipMasqBackend);
+  for (const backend of backends) await world.expectMasquerade(backend);
   await caller.begin();
   const records = new Records(world.files, dataDir);
   const state = new FlannelState(world.files, dataDir);
@@ -41,7 +43,7 @@ export async function gc(world: World, caller: Caller, collection: Collection): 
   const directories = new Set([present.ipamDataDir, ...strangers.map(({ ipamDataDir }) => ipamDataDir)]);
   for (const directory of directories)
     await attempt(() => release(world, path.join(directory, network), valid));
-  for (const backend of possibleBackends(present.ipMasq, present.ipMasqBackend)) {
+  for (const backend of backends) {
     await attempt(() => collectMasquerade(world.run, backend, network, valid));
   }
   if (problems.length === 0) for (const { containerID } of strangers) state.remove(containerID);
