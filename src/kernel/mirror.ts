@@ -82,8 +82,10 @@ export class Mirror {
       case k.RTM_NEWADDR:
       case k.RTM_DELADDR: {
         const link = this.names.nameOf(message.value.ifa_index);
+        // With its last IPv4 address a link loses its IPv4 routes, without a word.
+        if (message.type === k.RTM_DELADDR && this.#matters(link)) return 'everything';
         if (link === undefined || !this.#relevance.isOurLink(link)) return undefined;
-        return this.#takeObject(addressFrom(message.value, link), message.type === k.RTM_DELADDR);
+        return this.#takeObject(addressFrom(message.value, link), false);
       }
       case k.RTM_NEWROUTE:
       case k.RTM_DELROUTE: {

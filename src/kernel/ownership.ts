@@ -16,7 +16,8 @@ export function isOurs(object: ActualObject, { links, networks, isFlannelRoute }
     case 'route':
       if (object.protocol === ourProtocol) return true;
       if (object.link !== undefined && links.has(object.link)) return !isKernels(object.protocol);
-      return object.protocol === bootProtocol && isFlannelRoute(object.destination, object.gateway);
+      if (object.protocol !== bootProtocol || object.odd !== undefined) return false;
+      return isFlannelRoute(object.destination, object.gateway);
   }
 }
 

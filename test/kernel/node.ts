@@ -9,6 +9,7 @@ import { subscribe } from '../../src/netlink/subscription.ts';
 import { systemClock } from '../../src/world/clock.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { createNetns, type Netns } from '../kit/netns.ts';
+import { type Watch, watch } from './watch.ts';
 
 const binding = loadBinding();
 
@@ -25,8 +26,9 @@ export class TestNode {
   readonly netns: Netns;
   readonly session: AsyncSession;
   readonly reconciler: Reconciler;
+  readonly #watches: Watch[] = [];
 
-  constructor(options: Pick<ReconcilerWorld, 'dryRun' | 'log'> = { log: silentLog }) {
+  constructor(options: Pick<ReconcilerWorld, 'dryRun'> = {}) {
     this.netns = createNetns();
     this.session = new AsyncSession(openSocket(binding, { netnsFd: this.netns.fd }), systemClock);
     this.reconciler = new Reconciler({
@@ -34,6 +36,7 @@ export class TestNode {
       subscribe: (onMessage, onLost) =>
         subscribe(openSocket(binding, { netnsFd: this.netns.fd, groups }), onMessage, onLost),
       clock: systemClock,
+      log: silentLog,
       ...options,
     });
   }
@@ -63,7 +66,14 @@ export class TestNode {
       .toSorted();
   }
 
-  remove(): void {
+  watch(...command: readonly string[]): Watch {
+    const started = watch(this.netns.name, command);
+    this.#watches.push(started);
+    return started;
+  }
+
+  async remove(): Promise<void> {
+    for (const started of this.#watches) await started.stop();
     this.reconciler.close();
     this.session.close();
     this.netns.remove();
