@@ -114,6 +114,7 @@ describeOnEachRuntime('the calls of containerd', (runtime) => {
       await node.cri.call('StopPodSandbox', { pod_sandbox_id: id });
       await node.cri.call('RemovePodSandbox', { pod_sandbox_id: id });
     }
+    await node.ageReservations();
     await cluster.killDaemon(node);
     await cluster.startDaemon(node);
     await until('the release', 10, async () => node.reservations().length === 0);

@@ -6,6 +6,10 @@ import { Pod, podConfiguration } from './lab/pod.ts';
 import { newest } from './lab/runtime.ts';
 import { traffic } from './lab/traffic.ts';
 
+/** A node's first pod waits up to two seconds for the bridge's link-local address, without which IPv6 is not forwarded. */
+const reached = (from: Pod, to: Pod, address: string) =>
+  until(`a way from ${from.name} to ${to.name}, ${address}`, 6, () => from.reaches(address));
+
 describeOnEachRuntime('three dual-stack nodes', (runtime) => {
   let cluster: Cluster;
   let pods: Pod[] = [];
@@ -23,8 +27,7 @@ describeOnEachRuntime('three dual-stack nodes', (runtime) => {
   test('have pods that reach each other in both families', async () => {
     for (const from of pods) {
       for (const to of pods.filter((pod) => pod !== from)) {
-        expect(await from.reaches(to.v4 ?? ''), `${from.name} to ${to.name} ${to.v4}`).toBe(true);
-        expect(await from.reaches(to.v6 ?? ''), `${from.name} to ${to.name} ${to.v6}`).toBe(true);
+        for (const address of to.addresses) await reached(from, to, address);
       }
     }
   });
@@ -78,26 +81,27 @@ describeOnEachRuntime('three dual-stack nodes', (runtime) => {
   // without a recorder: containerd kills what it has started, and that must be our launcher
   test('keep nothing of requests whose deadline passes in the middle of an ADD', async () => {
     const node = cluster.node(2);
-    const before = { addresses: node.reservations().toSorted(), ports: (await node.ports()).toSorted() };
+    const left = async () => [...node.reservations(), ...(await node.ports())].toSorted().join(' ');
+    const before = await left();
     const late = [20, 40, 60, 80, 100, 120].map((ms) => {
       const config = podConfiguration(node, { name: `late-${ms}` });
       return node.cri.call('RunPodSandbox', { config }, ms / 1000);
     });
     await Promise.allSettled(late);
+    // containerd lists a sandbox only once it has given up on it or made it
     await until('the end of all of them', 20, async () => {
       const { items } = await node.cri.call('ListPodSandbox', {});
       const ids = items.filter(({ metadata }) => metadata.name.startsWith('late-')).map(({ id }) => id);
       await Promise.allSettled(ids.map((id) => node.cri.call('StopPodSandbox', { pod_sandbox_id: id })));
       await Promise.allSettled(ids.map((id) => node.cri.call('RemovePodSandbox', { pod_sandbox_id: id })));
-      return ids.length === 0 && (await node.ports()).length === before.ports.length;
+      return ids.length === 0 && (await left()) === before;
     });
-    expect(node.reservations().toSorted()).toEqual(before.addresses);
-    expect((await node.ports()).toSorted()).toEqual(before.ports);
   });
 
   test('give back what a rebooted node had reserved', async () => {
     const node = cluster.node(3);
     expect(node.reservations()).toHaveLength(2);
+    await node.ageReservations();
     await cluster.killDaemon(node);
     await node.powerOff();
     await node.start();
@@ -124,8 +128,8 @@ describe.each(['v4', 'v6'] as const)('two nodes with %s alone', (family) => {
         cluster.nodes.map((node, i) => Pod.run(node, { name: `pod-${i}` })),
       )) as [Pod, Pod];
       expect(a.addresses).toHaveLength(1);
-      expect(await a.reaches(b.addresses[0] ?? '')).toBe(true);
-      expect(await b.reaches(a.addresses[0] ?? '')).toBe(true);
+      await reached(a, b, b.addresses[0] ?? '');
+      await reached(b, a, a.addresses[0] ?? '');
     } finally {
       await cluster.stop();
     }

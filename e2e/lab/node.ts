@@ -150,6 +150,11 @@ export class LabNode {
     return readdirSync(directory).filter((name) => /^[0-9a-f.:]+$/.test(name));
   }
 
+  /** Makes the reservations as old as most are: flanneld leaves young ones alone, whose ADD may not be over. */
+  async ageReservations(network = 'cbr0'): Promise<void> {
+    await this.shell(`touch -d '10 minutes ago' /var/lib/cni/networks/${network}/*`);
+  }
+
   /** The names of the bridge's ports: one a pod. */
   async ports(bridge = 'cni0'): Promise<string[]> {
     const links = JSON.parse(await this.exec(['ip', '-j', 'link', 'show'])) as {
