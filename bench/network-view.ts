@@ -36,7 +36,9 @@ export class NetworkView {
     const neighbours = this.#dumps((ndm_family) => getNeighbours({ ndm_family }));
     return new Map([
       ...links.map(linkEntry),
-      ...addresses.filter(({ ifa_index }) => names.has(ifa_index)).map((a) => addressEntry(a, names)),
+      ...addresses
+        .filter((a) => names.has(a.ifa_index) && !isLinkLocal(a))
+        .map((a) => addressEntry(a, names)),
       ...routes.filter((r) => names.has(r.RTA_OIF ?? 0) && isAdded(r)).map((r) => routeEntry(r, names)),
       ...neighbours
         .filter((n) => names.has(n.ndm_ifindex) && isPermanent(n))
@@ -93,6 +95,8 @@ export class NetworkView {
 type Names = ReadonlyMap<number, string>;
 
 const isPermanent = (entry: NeighbourMessage): boolean => (entry.ndm_state & k.NUD_PERMANENT) !== 0;
+/** The kernel's own work. */
+const isLinkLocal = (address: AddressMessage): boolean => address.ifa_scope === k.RT_SCOPE_LINK;
 const isAdded = (route: RouteMessage): boolean => route.rtm_protocol !== k.RTPROT_KERNEL;
 
 function linkEntry(link: LinkMessage): [string, Found] {

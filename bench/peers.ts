@@ -20,6 +20,16 @@ export function writePeer(files: DaemonFiles, peer: number, generation = 0): voi
   renameSync(fresh, path.join(files.leases, `peer-${peer}.json`));
 }
 
+/** As flanneld writes its own, with both families; a network of one family ignores the other. */
 function lease(peer: number, generation: number): object {
-  return { peer, generation };
+  const BackendData = { VNI: 1, VtepMAC: peerMac(peer, generation) };
+  return {
+    Subnet: `${peerSubnet(peer)}/24`,
+    IPv6Subnet: `fd00:244:0:${peer.toString(16)}::/64`,
+    PublicIP: peerAddress(peer),
+    PublicIPv6: `fd00:50::1:${peer.toString(16)}`,
+    BackendType: 'vxlan',
+    BackendData,
+    BackendV6Data: BackendData,
+  };
 }

@@ -96,7 +96,8 @@ function print(samples: ReadonlyMap<string, readonly number[]>): void {
 }
 
 const netConfig = {
-  Network: '10.244.0.0/16',
+  Network: '10.0.0.0/8',
+  SubnetLen: 24,
   EnableIPv6: true,
   IPv6Network: 'fd00:244::/48',
   IPv6SubnetLen: 64,
