@@ -41,7 +41,10 @@ async function serveAdd(world: World, caller: Caller, request: CniRequest): Prom
   const delegate = presentDelegate(world, caller, request);
   const recorded = recordedOf(delegate);
   if (!isInside(recorded)) return addDelegate(world, caller, attachmentOf(request), recorded);
-  const result = await add(world, caller, attachmentOf(request), understand(delegate, request));
+  const delegated = understand(delegate, request);
+  const { dataDir, resolvConf } = delegated.ipam;
+  caller.expect([path.dirname(dataDir), ...(resolvConf === undefined ? [] : [resolvConf])]);
+  const result = await add(world, caller, attachmentOf(request), delegated);
   return resultDocument(result, request.cniVersion);
 }
 

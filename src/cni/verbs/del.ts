@@ -34,6 +34,9 @@ export async function del(
     await runDelegate(caller, written.type, written.text);
     return forgetAttachment(records, state, key);
   }
+  const ipamDataDirs = [record ?? [], written ?? []].flat().flatMap(({ ipamDataDir }) => ipamDataDir || []);
+  // They were there at ADD: where they cannot be seen, the addresses would leak.
+  caller.expect(ipamDataDirs);
   const { ipMasq, ipMasqBackend } = written ?? present;
   const recorded = record?.masquerade === undefined ? [] : [record.masquerade];
   const masquerade = record === undefined ? possibleBackends(ipMasq, ipMasqBackend) : recorded;
@@ -43,7 +46,7 @@ export async function del(
     key,
     record,
     pod: caller.pod.state === 'open' ? caller.pod.session : undefined,
-    ipamDataDirs: [record ?? [], written ?? [], present].flat().map(({ ipamDataDir }) => ipamDataDir),
+    ipamDataDirs: [...ipamDataDirs, present.ipamDataDir],
     masquerade,
   });
   forgetAttachment(records, state, key);
