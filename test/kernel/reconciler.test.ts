@@ -1,0 +1,312 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { vxlan } from '../../src/backend/vxlan.ts';
+import { vxlanOptions } from '../../src/backend/vxlan-options.ts';
+import type { Part } from '../../src/kernel/desired.ts';
+import { groups } from '../../src/kernel/groups.ts';
+import type { KernelObject } from '../../src/kernel/object.ts';
+import { Reconciler } from '../../src/kernel/reconciler.ts';
+import type { Report } from '../../src/kernel/report.ts';
+import * as k from '../../src/netlink/constants.ts';
+import { newAddress } from '../../src/netlink/route/address.ts';
+import { newLink } from '../../src/netlink/route/link.ts';
+import { AsyncSession, SyncSession } from '../../src/netlink/session.ts';
+import { subscribe } from '../../src/netlink/subscription.ts';
+import { address } from '../../src/net/address.ts';
+import type { Log } from '../../src/world/log.ts';
+import { peer, self } from '../backend/nodes.ts';
+import { idle, VirtualClock } from '../kit/virtual-clock.ts';
+import { FakeKernel, type FakeRequest } from '../netlink/fake-kernel.ts';
+import { ownership } from './objects.ts';
+
+const EPERM = 1;
+const ENETUNREACH = 101;
+const EOPNOTSUPP = 95;
+
+/** A whole reconciler upon a made-up kernel and clock. */
+class World implements AsyncDisposable {
+  readonly kernel = new FakeKernel();
+  readonly clock = new VirtualClock();
+  readonly reports: Report[] = [];
+  readonly warnings: string[] = [];
+  readonly reconciler: Reconciler;
+  readonly #session = new AsyncSession(this.kernel.open(), this.clock);
+
+  constructor() {
+    const outside = new SyncSession(this.kernel.open());
+    const eth0 = { IFLA_IFNAME: 'eth0', ifi_flags: k.IFF_UP, ifi_change: k.IFF_UP };
+    outside.request(newLink({ ...eth0, IFLA_LINKINFO: { IFLA_INFO_KIND: 'dummy' } }));
+    outside.request(
+      newAddress({ ifa_family: k.AF_INET, ifa_prefixlen: 24, ifa_index: 2, IFA_LOCAL: address('192.0.2.1') }),
+    );
+    const log: Log = {
+      debug() {},
+      info() {},
+      warn: (_fields, message) => void this.warnings.push(message),
+      error: (_fields, message) => void this.warnings.push(message),
+    };
+    this.reconciler = new Reconciler({
+      session: this.#session,
+      subscribe: (onMessage, onLost) => subscribe(this.kernel.open(groups), onMessage, onLost),
+      clock: this.clock,
+      log,
+      onReport: (report) => void this.reports.push(report),
+    });
+    this.reconciler.own(ownership);
+  }
+
+  /** Requests that change something, since the last call. */
+  writes(): string[] {
+    return this.kernel.requests
+      .splice(0)
+      .filter(({ name }) => !name.startsWith('RTM_GET'))
+      .map(({ name }) => name);
+  }
+
+  async start(peers: readonly number[]): Promise<Report> {
+    this.reconciler.replaceParts(parts(peers));
+    await this.reconciler.start();
+    return this.reconciler.settled();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.reconciler.close();
+    this.#session.close();
+    await idle();
+  }
+}
+
+const backend = vxlan(vxlanOptions({}), { ipv4: true, ipv6: false });
+const planPeer = (n: number) => backend.planPeer(self, peer(n));
+
+function parts(peers: readonly number[]): Map<Part, readonly KernelObject[]> {
+  const all = new Map<Part, readonly KernelObject[]>([['node', backend.planNode(self)]]);
+  for (const n of peers) all.set(`node-${n}`, planPeer(n));
+  return all;
+}
+
+let world: World;
+afterEach(() => world[Symbol.asyncDispose]());
+
+const routes = () => world.kernel.routes.filter(({ rtm_protocol }) => rtm_protocol === 241).length;
+const isRouteTo = (destination: string) => (request: FakeRequest) =>
+  request.name === 'RTM_NEWROUTE' && request.value.RTA_DST === destination;
+
+describe('a reconciler', () => {
+  test('puts everything in place with one write each, and then writes nothing', async () => {
+    world = new World();
+    const report = await world.start([2, 3]);
+    expect(report).toEqual({
+      wanted: 8,
+      objects: 8,
+      failed: [],
+      foreign: [],
+      repairs: 0,
+      lastAudit: world.clock.now(),
+    });
+    expect(world.writes()).toHaveLength(8 + 2);
+    await idle();
+    await world.clock.advance(10 * 60_000);
+    expect(world.writes()).toEqual([]);
+    expect(world.reconciler.plan()).toEqual([]);
+  });
+
+  test('writes one object when one peer among many changes', async () => {
+    world = new World();
+    await world.start([2, 3, 4, 5]);
+    await idle();
+    world.writes();
+    const moved = peer(3, { publicIP: address('192.0.2.33') });
+    world.reconciler.setPart('node-3', backend.planPeer(self, moved));
+    await world.reconciler.settled();
+    expect(world.kernel.requests.map(({ name }) => name)).toEqual(['RTM_NEWNEIGH']);
+  });
+
+  test('writes nothing when a part is set that says the same', async () => {
+    world = new World();
+    await world.start([2, 3]);
+    await idle();
+    world.writes();
+    world.reconciler.setPart('node-3', planPeer(3));
+    world.reconciler.replaceParts(parts([2, 3]));
+    await world.reconciler.settled();
+    expect(world.writes()).toEqual([]);
+  });
+
+  test('finds out by itself after notifications were lost', async () => {
+    world = new World();
+    await world.start([2, 3]);
+    await idle();
+    world.kernel.loseNotifications(() => {
+      world.kernel.routes = world.kernel.routes.filter(({ rtm_protocol }) => rtm_protocol !== 241);
+      world.kernel.neighbours = [];
+    });
+    await idle();
+    expect(await world.reconciler.settled()).toMatchObject({ objects: 8, repairs: 6 });
+    expect(routes()).toBe(2);
+  });
+
+  test('finds out within a minute what the kernel never announced', async () => {
+    world = new World();
+    await world.start([2, 3]);
+    await world.clock.advance(30_000);
+    world.kernel.routes = world.kernel.routes.filter(({ RTA_DST }) => RTA_DST !== '10.244.2.0');
+    await world.clock.advance(29_999);
+    expect(routes()).toBe(1);
+    await world.clock.advance(2);
+    await idle();
+    expect(routes()).toBe(2);
+    expect(world.warnings).toEqual(['repaired: add route 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink']);
+  });
+
+  test('removes nothing before it knows everything', async () => {
+    world = new World();
+    await world.start([2, 3]);
+    await idle();
+    world.reconciler.close();
+    const again = new Reconciler({
+      session: new AsyncSession(world.kernel.open(), world.clock),
+      subscribe: (onMessage, onLost) => subscribe(world.kernel.open(groups), onMessage, onLost),
+      clock: world.clock,
+      log: { debug() {}, info() {}, warn() {}, error() {} },
+    });
+    again.own(ownership);
+    again.setPart('node', backend.planNode(self));
+    again.setPart('node-2', planPeer(2));
+    await again.start();
+    await again.settled();
+    expect(routes()).toBe(2);
+    again.replaceParts(parts([2]));
+    expect(await again.settled()).toMatchObject({ wanted: 5, objects: 5, repairs: 0 });
+    expect(routes()).toBe(1);
+    again.close();
+  });
+
+  test('closing removes nothing, and answers who waits', async () => {
+    world = new World();
+    await world.start([2, 3]);
+    const waiting = world.reconciler.settled();
+    world.reconciler.close();
+    await waiting;
+    await world.clock.advance(120_000);
+    expect(routes()).toBe(2);
+  });
+});
+
+describe('what the kernel refuses', () => {
+  test('is said in a sentence, delays no other, and is tried again ever more slowly', async () => {
+    world = new World();
+    world.kernel.refuse = (request) => (isRouteTo('10.244.3.0')(request) ? ENETUNREACH : undefined);
+    const report = await world.start([2, 3, 4]);
+    expect(report).toMatchObject({ wanted: 11, objects: 10 });
+    expect(report.failed).toEqual([
+      {
+        what: 'add route 10.244.3.0/24 via 10.244.3.0 dev flannel.1 onlink',
+        why:
+          'cannot add route 10.244.3.0/24 via 10.244.3.0 dev flannel.1 onlink: the kernel says ENETUNREACH; ' +
+          'no link of this node reaches 10.244.3.0 directly: see "ip route get 10.244.3.0"',
+      },
+    ]);
+    expect(routes()).toBe(2);
+    world.writes();
+    await world.clock.advance(55_000);
+    // At 0.25, 0.75, 1.75, 3.75, 7.75, 15.75, 31.75 seconds.
+    expect(world.writes()).toHaveLength(7);
+    expect(world.warnings).toHaveLength(1);
+    world.kernel.refuse = () => undefined;
+    await world.clock.advance(31_000);
+    await idle();
+    expect(await world.reconciler.settled()).toMatchObject({ objects: 11, failed: [], repairs: 0 });
+  });
+
+  test('a new wish for the object is tried at once', async () => {
+    world = new World();
+    world.kernel.refuse = (request) => (isRouteTo('10.244.3.0')(request) ? ENETUNREACH : undefined);
+    await world.start([2, 3]);
+    world.kernel.refuse = () => undefined;
+    world.reconciler.removePart('node-3');
+    world.reconciler.setPart('node-3', planPeer(3));
+    expect(await world.reconciler.settled()).toMatchObject({ objects: 8, failed: [] });
+  });
+
+  test('a device that cannot be made is one failure; its peers wait and come with it', async () => {
+    world = new World();
+    world.kernel.refuse = ({ name }) => (name === 'RTM_NEWLINK' ? EOPNOTSUPP : undefined);
+    const report = await world.start([2, 3]);
+    expect(report).toMatchObject({ wanted: 8, objects: 0 });
+    expect(report.failed.map(({ why }) => why)).toEqual([
+      expect.stringMatching(
+        /^cannot add link flannel\.1 .*EOPNOTSUPP; it has no vxlan module: try "modprobe vxlan"/,
+      ),
+    ]);
+    world.kernel.refuse = () => undefined;
+    await world.clock.advance(300);
+    await idle();
+    expect(await world.reconciler.settled()).toMatchObject({ objects: 8, failed: [] });
+  });
+
+  test('without the right to write, it says which one', async () => {
+    world = new World();
+    world.kernel.refuse = ({ name }) => (name.startsWith('RTM_GET') ? undefined : EPERM);
+    const report = await world.start([2]);
+    expect(report.failed.map(({ why }) => why)).toEqual([expect.stringMatching(/CAP_NET_ADMIN/)]);
+  });
+
+  test('a fight is found out: after many repairs in a row one a second is made', async () => {
+    world = new World();
+    await world.start([2]);
+    await idle();
+    const undo = () => {
+      world.kernel.neighbours = world.kernel.neighbours.filter(({ NDA_DST }) => NDA_DST !== '192.0.2.2');
+      world.kernel.loseNotifications();
+    };
+    for (let i = 0; i < 200; i++) {
+      undo();
+      await world.reconciler.settled();
+      await idle();
+    }
+    const { repairs, failed } = world.reconciler.report();
+    expect(repairs).toBe(150);
+    expect(failed).toEqual([
+      { what: expect.stringMatching(/^add fdb/), why: expect.stringMatching(/undoes it again and again/) },
+    ]);
+    await world.clock.advance(1100);
+    await idle();
+    expect(world.reconciler.report()).toMatchObject({ repairs: 151, failed: [] });
+  });
+});
+
+describe('two parts that claim one key', () => {
+  test('the first has it, the other is told, and follows when the first goes', async () => {
+    world = new World();
+    await world.start([2, 3]);
+    const thief = peer(4, { backendData: { VNI: 1, VtepMAC: '02:00:00:04:00:02' } });
+    world.reconciler.setPart('node-4', backend.planPeer(self, thief));
+    const report = await world.reconciler.settled();
+    expect(report.failed).toEqual([
+      {
+        what: 'node-4: fdb 02:00:00:04:00:02 dst 192.0.2.4 dev flannel.1',
+        why: expect.stringMatching(/^fdb 02:00:00:04:00:02 dev flannel\.1 is claimed by another/),
+      },
+    ]);
+    expect(remoteOf('02:00:00:04:00:02')).toEqual(['192.0.2.2']);
+    world.reconciler.setPart('node-2', planPeer(2));
+    await world.reconciler.settled();
+    expect(remoteOf('02:00:00:04:00:02')).toEqual(['192.0.2.2']);
+    world.reconciler.removePart('node-2');
+    expect((await world.reconciler.settled()).failed).toEqual([]);
+    expect(remoteOf('02:00:00:04:00:02')).toEqual(['192.0.2.4']);
+  });
+
+  const remoteOf = (mac: string) =>
+    world.kernel.neighbours
+      .filter(({ ndm_family, NDA_LLADDR }) => ndm_family === k.AF_BRIDGE && NDA_LLADDR === mac)
+      .map(({ NDA_DST }) => NDA_DST);
+});
+
+test('a node that is reported on after every change', async () => {
+  world = new World();
+  await world.start([2]);
+  world.reconciler.setPart('node-3', planPeer(3));
+  await world.reconciler.settled();
+  expect(world.reports.map(({ objects }) => objects)).toEqual([5, 8]);
+});
