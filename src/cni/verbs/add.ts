@@ -13,7 +13,7 @@ import { type AttachmentRecord, Records } from '../record.ts';
 import { forgetAttachment, otherAddresses, removeAttachment } from '../removal.ts';
 import type { Result } from '../result.ts';
 import { type Caller, checkCaller, type World } from '../world.ts';
-import { type Attached, attach } from './attach.ts';
+import { type Attached, attach, ensureBridge } from './attach.ts';
 
 /** ADD with the delegate done inside. Whatever fails leaves nothing behind but the bridge. */
 export async function add(
@@ -35,6 +35,8 @@ export async function add(
   const backend = delegated.ipMasq ? await masqueradeBackend(world, delegated) : undefined;
   await caller.begin();
 
+  // Before the addresses: what is wrong with the bridge is wrong for every pod.
+  const bridge = ensureBridge(world, delegated.options);
   const ips = await allocate(world, caller, request, delegated);
   const record: AttachmentRecord = {
     ...key,
@@ -49,7 +51,7 @@ export async function add(
   const state = new FlannelState(world.files, request.dataDir);
   try {
     state.write(key.containerID, delegated.text);
-    const attached = await attach({ world, caller, delegated, records, pod, record, ips });
+    const attached = await attach({ world, caller, delegated, records, pod, record, bridge, ips });
     if (backend !== undefined) {
       const masquerade = { ...key, addresses: record.addresses };
       await setUpMasquerade(world.run, backend, masquerade, otherAddresses(records, key));

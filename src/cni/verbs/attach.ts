@@ -1,6 +1,7 @@
 import { type Mac, randomMac } from '../../net/mac.ts';
 import {
   type AttachmentPlan,
+  type BridgeOptions,
   type BridgeState,
   type GatewayLink,
   type PlannedAddress,
@@ -24,6 +25,7 @@ export interface Attaching {
   records: Records;
   pod: { fd: number; session: Session };
   record: AttachmentRecord;
+  bridge: BridgeState;
   ips: readonly PlannedAddress[];
 }
 
@@ -45,12 +47,11 @@ const nameAttempts = 10;
  * that whoever is killed in between leaves nothing that cannot be found. Throws an Error.
  */
 export async function attach(attaching: Attaching): Promise<Attached> {
-  const { world, caller, delegated, pod, record } = attaching;
+  const { world, caller, delegated, pod, record, bridge } = attaching;
   const { options } = delegated;
-  const bridge = ensureBridge(attaching);
-  const vlanGateway = gatewayOf(attaching, bridge);
+  const vlanGateway = gatewayOf(attaching);
   const mac = delegated.mac ?? randomMac(world.random(6));
-  const plan = createLinks(attaching, bridge, vlanGateway, mac);
+  const plan = createLinks(attaching, vlanGateway, mac);
   joinVlans(attaching, plan);
   await writeSysctls(attaching, plan.sysctls);
   world.adoptedBridges.add(bridge.ifindex);
@@ -69,7 +70,8 @@ export async function attach(attaching: Attaching): Promise<Attached> {
   };
 }
 
-function ensureBridge({ world, delegated: { options } }: Attaching): BridgeState {
+/** Makes the bridge where there is none. Throws an Error when the name is another link's, or VLANs cannot be had. */
+export function ensureBridge(world: World, options: BridgeOptions): BridgeState {
   const observe = () => observeBridge(world.host, options.bridge, world.adoptedBridges);
   let bridge = observe();
   if (bridge === undefined) {
@@ -83,7 +85,7 @@ function ensureBridge({ world, delegated: { options } }: Attaching): BridgeState
   return bridge;
 }
 
-function gatewayOf({ world, delegated: { options } }: Attaching, bridge: BridgeState) {
+function gatewayOf({ world, bridge, delegated: { options } }: Attaching) {
   if (options.vlan === 0 || !(options.isGateway || options.isDefaultGateway)) return undefined;
   let gateway: ReturnType<typeof ensureVlanGateway> | undefined;
   explained(() => (gateway = ensureVlanGateway(world, options, bridge)));
@@ -98,13 +100,8 @@ function joinVlans({ world, record }: Attaching, plan: AttachmentPlan): void {
 }
 
 /** With another name for the node's end when that name is taken. */
-function createLinks(
-  attaching: Attaching,
-  bridge: BridgeState,
-  vlanGateway: GatewayLink | undefined,
-  mac: Mac,
-): AttachmentPlan {
-  const { world, delegated, records, record, pod, ips } = attaching;
+function createLinks(attaching: Attaching, vlanGateway: GatewayLink | undefined, mac: Mac): AttachmentPlan {
+  const { world, delegated, records, record, bridge, pod, ips } = attaching;
   for (let attempt = 1; ; attempt++) {
     record.hostLink = `veth${Buffer.from(world.random(4)).toString('hex')}`;
     const plan = planAttachment({
