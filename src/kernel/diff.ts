@@ -87,7 +87,7 @@ class Comparison implements Difference {
   compare(key: ObjectKey): void {
     const wanted = this.#desired.get(key);
     const found = this.#found(key);
-    if (wanted === undefined) this.#remove(found);
+    if (wanted === undefined) this.#remove(key, found);
     else if (!this.#hasItsLink(wanted)) this.waiting.push(key);
     else this.#compare(key, wanted, found);
   }
@@ -95,7 +95,11 @@ class Comparison implements Difference {
   #compare(key: ObjectKey, wanted: KernelObject, found: readonly ActualObject[]): void {
     const fitting = found.find((object) => fits(wanted, object));
     if (fitting !== undefined) {
-      if (found.length > 1) this.#remove(found.filter((object) => object !== fitting));
+      if (found.length > 1)
+        this.#remove(
+          key,
+          found.filter((object) => object !== fitting),
+        );
       return;
     }
     const foreign = found.find((object) => !isOurs(object, this.#ownership));
@@ -104,9 +108,9 @@ class Comparison implements Difference {
       return;
     }
     const [was, ...others] = found;
-    if (was === undefined) this.#add({ verb: 'add', object: wanted });
-    else this.#replace(wanted, was);
-    this.#remove(others);
+    if (was === undefined) this.#add({ key, verb: 'add', object: wanted });
+    else this.#replace(key, wanted, was);
+    this.#remove(key, others);
   }
 
   #add(operation: Operation): void {
@@ -115,23 +119,23 @@ class Comparison implements Difference {
     this.#stage(kind, operation);
   }
 
-  #replace(wanted: KernelObject, was: ActualObject): void {
+  #replace(key: ObjectKey, wanted: KernelObject, was: ActualObject): void {
     if (wanted.kind === 'link' && was.kind === 'link') {
-      const operation = linkOperation(wanted, was);
+      const operation = linkOperation(key, wanted, was);
       if (operation.verb === 'replace') this.#unmade.add(was.name);
       this.#add(operation);
     } else if (leadsAstray(wanted, was)) {
-      this.#stage('remove route', { verb: 'remove', object: was });
-      this.#add({ verb: 'add', object: wanted });
-    } else this.#add({ verb: 'replace', object: wanted, was });
+      this.#stage('remove route', { key, verb: 'remove', object: was });
+      this.#add({ key, verb: 'add', object: wanted });
+    } else this.#add({ key, verb: 'replace', object: wanted, was });
   }
 
-  #remove(objects: readonly ActualObject[]): void {
+  #remove(key: ObjectKey, objects: readonly ActualObject[]): void {
     if (!this.#removals) return;
     for (const object of objects) {
       if (!isOurs(object, this.#ownership)) continue;
       if (object.kind === 'link') this.#unmade.add(object.name);
-      this.#stage(`remove ${object.kind}`, { verb: 'remove', object });
+      this.#stage(`remove ${object.kind}`, { key, verb: 'remove', object });
     }
   }
 

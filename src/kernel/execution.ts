@@ -4,7 +4,6 @@ import { apply, type Failure, readLink } from './apply.ts';
 import { linkKey } from './diff.ts';
 import type { Mirror } from './mirror.ts';
 import { type Operation, unmakesLink } from './operation.ts';
-import { keyOfOperation } from './standing.ts';
 
 /** Operations turned into messages at once: some 32 KiB, so that thousands need no more memory than these. */
 const sliceSize = 350;
@@ -56,16 +55,16 @@ export class Execution {
     const failed = new Set(failures.map(({ operation }) => operation));
     for (const [i, operation] of operations.entries()) {
       if (!failed.has(operation)) this.#done.push(operation);
-      else this.#mirror.put(keyOfOperation(operation), before[i] ?? []);
+      else this.#mirror.put(operation.key, before[i] ?? []);
     }
     this.#failures.push(...failures);
   }
 
   /** Writes down what will be when it succeeds; answers what was. */
   #expect(operation: Operation): readonly ActualObject[] {
-    const key = keyOfOperation(operation);
+    const { key, object } = operation;
     const before = this.#mirror.objects.get(key) ?? [];
-    if (operation.object.kind !== 'link') this.#mirror.put(key, after(operation, before));
+    if (object.kind !== 'link') this.#mirror.put(key, after(operation, before));
     return before;
   }
 

@@ -48,6 +48,7 @@ export class Holds {
   }
 
   isHeld(key: ObjectKey, now: number): boolean {
+    if (this.#holds.size === 0) return false;
     const hold = this.#holds.get(key);
     return hold !== undefined && hold.until > now;
   }

@@ -2,16 +2,17 @@ import { prefixLength, prefixFamily } from '../net/prefix.ts';
 import { addressBits } from '../net/address.ts';
 import type { ActualLink, ActualObject, Odd } from './actual.ts';
 import { linkChanges, mustBeReplaced } from './fit.ts';
-import { bootProtocol, type KernelObject, type Link, ourProtocol } from './object.ts';
+import { bootProtocol, type KernelObject, type Link, type ObjectKey, ourProtocol } from './object.ts';
 
 /** One step from what is to what should be. */
-export type Operation =
+export type Operation = { readonly key: ObjectKey } & (
   | { readonly verb: 'add'; readonly object: KernelObject }
   /** In one step where the kernel can; a link is removed and made again. */
   | { readonly verb: 'replace'; readonly object: KernelObject; readonly was: ActualObject }
   /** A link that stays. */
   | { readonly verb: 'change'; readonly object: Link; readonly was: ActualLink }
-  | { readonly verb: 'remove'; readonly object: ActualObject };
+  | { readonly verb: 'remove'; readonly object: ActualObject }
+);
 
 /** One line for people: `add route 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink`. */
 export function describe(operation: Operation): string {
@@ -84,6 +85,6 @@ export function unmakesLink(operation: Operation): operation is Operation & { ob
   return operation.object.kind === 'link' && (operation.verb === 'remove' || operation.verb === 'replace');
 }
 
-export function linkOperation(object: Link, was: ActualLink): Operation {
-  return { verb: mustBeReplaced(object, was) ? 'replace' : 'change', object, was };
+export function linkOperation(key: ObjectKey, object: Link, was: ActualLink): Operation {
+  return { key, verb: mustBeReplaced(object, was) ? 'replace' : 'change', object, was };
 }

@@ -2,7 +2,7 @@ import type { ActualObject } from './actual.ts';
 import type { Failure } from './apply.ts';
 import type { Difference } from './diff.ts';
 import { Holds } from './holds.ts';
-import { type KernelObject, keyOf, type ObjectKey } from './object.ts';
+import type { ObjectKey } from './object.ts';
 import { describe, type Operation, textOf } from './operation.ts';
 import type { Failed } from './report.ts';
 
@@ -51,7 +51,7 @@ export class Standing {
   }
 
   /** After a comparison of `scope`, or of everything. */
-  compared(scope: Iterable<ObjectKey> | undefined, { operations, foreign, waiting }: Difference): void {
+  compared(scope: ReadonlySet<ObjectKey> | undefined, { operations, foreign, waiting }: Difference): void {
     if (scope === undefined) {
       this.#missing.clear();
       this.#foreign.clear();
@@ -61,29 +61,29 @@ export class Standing {
         this.#foreign.delete(key);
       }
     }
-    const open = new Set<ObjectKey>();
-    for (const operation of operations) {
-      const key = keyOfOperation(operation);
-      open.add(key);
-      if (operation.verb !== 'remove') this.#missing.add(key);
-    }
+    for (const { key, verb } of operations) if (verb !== 'remove') this.#missing.add(key);
     for (const key of waiting) this.#missing.add(key);
     for (const [key, object] of foreign) {
       this.#missing.add(key);
       this.#foreign.set(key, object);
     }
-    const inScope = scope === undefined ? undefined : new Set(scope);
-    for (const key of this.#holds.keys()) {
-      if (!open.has(key) && inScope?.has(key) !== false) this.#holds.release(key);
-    }
+    this.#releaseIdle(scope, operations);
     if (scope === undefined)
       for (const key of this.#fresh) if (!this.#missing.has(key)) this.#fresh.delete(key);
+  }
+
+  /** What was held back and is in place, or not wanted any more, is so by somebody else's doing. */
+  #releaseIdle(scope: ReadonlySet<ObjectKey> | undefined, operations: readonly Operation[]): void {
+    const held = this.#holds.keys();
+    if (held.length === 0) return;
+    const open = new Set(operations.map(({ key }) => key));
+    for (const key of held) if (!open.has(key) && scope?.has(key) !== false) this.#holds.release(key);
   }
 
   /** Those that may be tried now. Before `settled` nothing counts as a repair. */
   allowed(operations: readonly Operation[], now: number, settled: boolean): Operation[] {
     return operations.filter((operation) => {
-      const key = keyOfOperation(operation);
+      const key = operation.key;
       if (this.#holds.isHeld(key, now)) return false;
       if (!settled || this.#fresh.has(key)) return true;
       return this.#holds.mayRepair(key, () => describe(operation), now);
@@ -91,11 +91,11 @@ export class Standing {
   }
 
   isRepair(operation: Operation): boolean {
-    return !this.#fresh.has(keyOfOperation(operation));
+    return !this.#fresh.has(operation.key);
   }
 
   succeeded(operation: Operation, settled: boolean): void {
-    const key = keyOfOperation(operation);
+    const key = operation.key;
     if (!this.#fresh.delete(key) && settled) this.#repairs++;
     this.#missing.delete(key);
     this.#holds.release(key);
@@ -103,8 +103,6 @@ export class Standing {
 
   /** True when people should hear of it. */
   failedAt({ operation, why, surprising }: Failure, now: number): boolean {
-    return this.#holds.fail(keyOfOperation(operation), { what: describe(operation), why, surprising }, now);
+    return this.#holds.fail(operation.key, { what: describe(operation), why, surprising }, now);
   }
 }
-
-export const keyOfOperation = ({ object }: Operation): ObjectKey => keyOf(object as KernelObject);
