@@ -27,7 +27,7 @@ function flannel(files: DaemonFiles): Record<string, unknown> {
     type: 'flannel',
     subnetFile: files.subnetFile,
     dataDir: path.join(files.directory, 'flannel'),
-    delegate: { hairpinMode: true, isDefaultGateway: true },
+    delegate: { hairpinMode: true, isDefaultGateway: true, ipMasq: false },
     ipam: { dataDir: path.join(files.directory, 'networks') },
   };
 }

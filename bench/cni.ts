@@ -1,9 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CandidateName, candidates } from './candidate.ts';
 import { type Family, Host } from './host.ts';
+import { memoryDirectory } from './directory.ts';
 import { heading, keep, ms, table, times, verdict } from './report.ts';
 import { mean, quantile } from './statistics.ts';
 import { type Cell, type Verb, wantedAlone, wantedCpuShare, wantedRatio, wantedTail } from './targets.ts';
@@ -54,7 +52,7 @@ export async function benchCni(isQuick: boolean): Promise<void> {
   const plan = isQuick ? quick : full;
   heading('ADD and DEL, the whole process from outside');
   for (const { name, title } of candidates) console.log(`  ${name.padEnd(12)} ${title}`);
-  const directory = mkdtempSync(path.join(tmpdir(), 'fl-bench-'));
+  const directory = memoryDirectory();
   const room = Math.max(...plan.pods) + Math.max(...plan.waves.keys());
   const hosts: Host[] = [];
   try {
@@ -65,7 +63,6 @@ export async function benchCni(isQuick: boolean): Promise<void> {
     console.log(`\nThe figures: ${file}`);
   } finally {
     for (const host of hosts) await host.end();
-    rmSync(directory, { recursive: true });
   }
 }
 

@@ -1,12 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import path from 'node:path';
 import { until } from '../e2e/lab/command.ts';
 import { Daemon, daemonFiles } from './daemon.ts';
 import { createNamespaces, ip, pathOf, uplink } from './namespaces.ts';
 import { type Kind, NetworkView } from './network-view.ts';
 import { writePeer } from './peers.ts';
+import { memoryDirectory } from './directory.ts';
 import { heading, keep, ms, table, verdict } from './report.ts';
 import { quantile } from './statistics.ts';
 import { wantedRepairMs } from './targets.ts';
@@ -28,7 +27,7 @@ export async function benchRepair(isQuick: boolean): Promise<void> {
   heading(
     `Somebody changes the kernel: until all is back, with ${peers} dual-stack peers, ${count} times each`,
   );
-  const directory = mkdtempSync(path.join(tmpdir(), 'fl-bench-'));
+  const directory = memoryDirectory();
   const [host = ''] = await createNamespaces(['repair']);
   await ip(uplink, host);
   const files = daemonFiles(directory);
@@ -47,7 +46,6 @@ export async function benchRepair(isQuick: boolean): Promise<void> {
   } finally {
     view.close();
     await daemon.stop();
-    rmSync(directory, { recursive: true });
   }
 }
 

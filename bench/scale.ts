@@ -1,6 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mac } from '../src/net/mac.ts';
 import { address } from '../src/net/address.ts';
@@ -12,6 +10,7 @@ import { Daemon, type DaemonFiles, daemonFiles } from './daemon.ts';
 import { createNamespaces, ip, pathOf, removeNamespaces, uplink } from './namespaces.ts';
 import { NetworkView } from './network-view.ts';
 import { peerAddress, peerMac, peerSubnet, writePeer } from './peers.ts';
+import { memoryDirectory } from './directory.ts';
 import { heading, keep, ms, table, verdict } from './report.ts';
 import { quantile } from './statistics.ts';
 import { wantedIdleRssMB, wantedScale, wantedUpdateCpuMs } from './targets.ts';
@@ -57,7 +56,7 @@ export async function benchScale(isQuick: boolean): Promise<void> {
 }
 
 async function measure(peers: number): Promise<Result> {
-  const directory = mkdtempSync(path.join(tmpdir(), 'fl-bench-'));
+  const directory = memoryDirectory();
   const namespaces = await createNamespaces(['scale', 'loop']);
   const [host = '', loop = ''] = namespaces;
   await ip(uplink, host);
@@ -79,7 +78,6 @@ async function measure(peers: number): Promise<Result> {
   } finally {
     view.close();
     await daemon.stop();
-    rmSync(directory, { recursive: true });
     removeNamespaces(namespaces);
   }
 }
