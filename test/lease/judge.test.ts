@@ -1,0 +1,144 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { LeaseBook } from '../../src/lease/judge.ts';
+import type { Lease } from '../../src/lease/lease.ts';
+import type { Entry } from '../../src/lease/registry.ts';
+import { address } from '../../src/net/address.ts';
+import { prefix } from '../../src/net/prefix.ts';
+
+const network = { ipv4: prefix('10.244.0.0/16') };
+
+function lease(id: string, subnet: string, publicIP: string): Lease {
+  return { id, subnet: prefix(subnet), attributes: { publicIP: address(publicIP), backendType: 'vxlan' } };
+}
+
+const own = lease('me', '10.244.0.0/24', '192.0.2.1');
+const entry = (...args: Parameters<typeof lease>): [string, Entry] => [args[0], { lease: lease(...args) }];
+const book = (...entries: [string, Entry][]): LeaseBook => {
+  const made = new LeaseBook(network, own);
+  made.all(new Map(entries));
+  return made;
+};
+const reasons = (made: LeaseBook) => Object.fromEntries(made.refusals.map(({ id, reason }) => [id, reason]));
+
+describe('leases are judged', () => {
+  test('good ones are peers; this node’s own is none', () => {
+    const made = book(entry('a', '10.244.1.0/24', '192.0.2.2'), ['me', { lease: own }]);
+    expect([...made.peers.keys()]).toEqual(['a']);
+    expect(made.refusals).toEqual([]);
+  });
+
+  test.each([
+    [
+      entry('a', '10.245.1.0/24', '192.0.2.2'),
+      /10\.245\.1\.0\/24 is outside of the network 10\.244\.0\.0\/16/,
+    ],
+    [entry('a', '10.244.0.0/16', '192.0.2.2'), /whole network/],
+    [entry('a', '10.244.0.128/25', '192.0.2.2'), /overlaps this node's own/],
+    [entry('a', '10.244.1.0/24', '192.0.2.1'), /192\.0\.2\.1 is this node's own/],
+    [['a', { unreadable: 'it is torn' }] as [string, Entry], /it is torn/],
+    [
+      ['a', { lease: { id: 'a', attributes: { publicIP: address('192.0.2.2'), backendType: '' } } }] as [
+        string,
+        Entry,
+      ],
+      /no IPv4 subnet/,
+    ],
+    [
+      ['a', { lease: { id: 'a', subnet: prefix('10.244.1.0/24'), attributes: { backendType: '' } } }] as [
+        string,
+        Entry,
+      ],
+      /no public IPv4 address/,
+    ],
+  ])('a bad one is refused by name, and the others go on', (bad, reason) => {
+    const made = book(bad, entry('b', '10.244.9.0/24', '192.0.2.9'));
+    expect([...made.peers.keys()]).toEqual(['b']);
+    expect(reasons(made)).toEqual({ a: expect.stringMatching(reason) });
+  });
+
+  test('a dual-stack network needs both families', () => {
+    const made = new LeaseBook({ ...network, ipv6: prefix('fd00::/48') }, own);
+    made.all(new Map([entry('a', '10.244.1.0/24', '192.0.2.2')]));
+    expect(reasons(made)).toEqual({ a: expect.stringContaining('no IPv6 subnet') });
+  });
+
+  test.each([
+    ['subnet', entry('b', '10.244.1.128/25', '192.0.2.3')],
+    ['larger subnet', entry('b', '10.244.0.0/17', '192.0.2.3')],
+    ['address', entry('b', '10.244.2.0/24', '192.0.2.2')],
+  ])('the older holder of a %s stays until it is gone, then the other is judged again', (what, other) => {
+    const made = book(entry('a', '10.244.1.0/24', '192.0.2.2'));
+    expect(made.changed(...other)).toEqual({ changed: [], gone: [] });
+    expect([...made.peers.keys()]).toEqual(['a']);
+    if (what === 'larger subnet') return;
+    const change = made.gone('a');
+    expect([change.changed.map(({ id }) => id), change.gone]).toEqual([['b'], ['a']]);
+  });
+
+  test('a node that is replaced under the same subnet is followed', () => {
+    const made = book(entry('old', '10.244.1.0/24', '192.0.2.2'));
+    made.changed(...entry('new', '10.244.1.0/24', '192.0.2.7'));
+    const change = made.all(new Map([entry('new', '10.244.1.0/24', '192.0.2.7')]));
+    expect([change.changed.map(({ id }) => id), change.gone]).toEqual([['new'], ['old']]);
+  });
+
+  test('a list that is read again keeps the older holder, whatever its order', () => {
+    const made = book(entry('z', '10.244.1.0/24', '192.0.2.2'));
+    made.all(new Map([entry('a', '10.244.1.0/24', '192.0.2.3'), entry('z', '10.244.1.0/24', '192.0.2.2')]));
+    expect([...made.peers.keys()]).toEqual(['z']);
+  });
+
+  test('a change of attributes is a change, the same again is none', () => {
+    const made = book(entry('a', '10.244.1.0/24', '192.0.2.2'));
+    expect(made.changed(...entry('a', '10.244.1.0/24', '192.0.2.2')).changed).toEqual([]);
+    expect(made.changed(...entry('a', '10.244.1.0/24', '192.0.2.5')).changed).toHaveLength(1);
+  });
+
+  test('when this node’s own lease changes, who touches it is no peer any more', () => {
+    const made = book(entry('a', '10.244.1.0/24', '192.0.2.2'));
+    expect(made.setOwn(lease('me', '10.244.1.0/24', '192.0.2.1')).gone).toEqual(['a']);
+    expect(made.setOwn(own).changed.map(({ id }) => id)).toEqual(['a']);
+  });
+});
+
+describe('whatever happens', () => {
+  const step = fc.record({
+    id: fc.constantFrom('a', 'b', 'c', 'd'),
+    subnet: fc.constantFrom(
+      '10.244.1.0/24',
+      '10.244.2.0/24',
+      '10.244.1.0/25',
+      '10.244.0.0/23',
+      '10.9.0.0/24',
+    ),
+    host: fc.integer({ min: 1, max: 5 }),
+    does: fc.constantFrom('set', 'gone', 'list'),
+  });
+
+  test('peers never touch each other, and the changes add up to the peers', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const made = book();
+        const entries = new Map<string, Entry>();
+        const seen = new Map<string, Lease>();
+        for (const { id, subnet, host, does } of steps) {
+          if (does === 'gone') entries.delete(id);
+          else entries.set(...entry(id, subnet, `192.0.2.${host}`));
+          const now = entries.get(id);
+          const change =
+            does === 'list' ? made.all(entries) : now === undefined ? made.gone(id) : made.changed(id, now);
+          for (const gone of change.gone) seen.delete(gone);
+          for (const changed of change.changed) seen.set(changed.id, changed);
+          expect(new Map(made.peers)).toEqual(seen);
+          const addresses = [...made.peers.values()].map(({ attributes }) => attributes.publicIP);
+          expect(new Set(addresses).size).toBe(addresses.length);
+          // Everybody is a peer or is refused with a reason.
+          expect(made.peers.size + made.refusals.length).toBe(entries.size);
+          expect(made.refusals.every(({ reason }) => reason !== '')).toBe(true);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
