@@ -34,11 +34,11 @@ reference leaves the bridge, the attachment or files of the address store, and c
     cases: ['promiscMode with hairpinMode', 'ipMasq by an unknown backend', 'a bridge with another address'],
   },
   {
-    title: 'The address is taken before the bridge is looked at',
+    title: 'A DEL that has nothing to release makes no directory',
     reason:
-      'An ADD that fails because the name of the bridge is taken has given its address back, but the store remembers which was the last.',
-    lines: /file cbr0\/(last_reserved_ip\.0|lock)$/,
-    cases: ['a bridge name taken by a veth'],
+      "The reference's DEL makes the directory of the network with its lock, also where no address was ever handed out.",
+    lines: /^after DEL: file cbr0\/lock$/,
+    cases: ['a bridge name taken by a veth', 'vlan', 'vlan with preserveDefaultVlan'],
   },
   {
     title: 'MAC in CNI_ARGS needs no IgnoreUnknown',
