@@ -87,8 +87,9 @@ export class DirectoryWatch {
     if (this.#closed) return;
     if (name === null) return this.#readAll();
     if (!name.endsWith('.json') || name.startsWith('.')) {
-      // The directory itself has gone, as far as the name tells.
-      if (!fs.existsSync(this.#options.directory)) this.#lost();
+      // The directory itself was moved or removed, as far as the name tells.
+      const now = fs.statSync(this.#options.directory, { throwIfNoEntry: false });
+      if (now?.ino !== this.#inode) this.#lost();
       return;
     }
     const id = name.slice(0, -'.json'.length);

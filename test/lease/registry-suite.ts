@@ -1,0 +1,151 @@
+import { expect, test } from 'vitest';
+import type { Lease, LeaseAttributes, PodNetwork } from '../../src/lease/lease.ts';
+import type { Entry, LeaseSink, Registry } from '../../src/lease/registry.ts';
+import { address } from '../../src/net/address.ts';
+import { type Prefix, prefix } from '../../src/net/prefix.ts';
+
+/** A kind of registry, empty, for one test. */
+export interface RegistryKit {
+  /** One node's view. */
+  node(name: string): Registry;
+  /** Puts something there that is no lease, under a node's name. */
+  spoil(name: string): void | Promise<void>;
+  /** Takes a node's lease away, as when the node is removed. */
+  remove(name: string): void | Promise<void>;
+  /** Makes the registry unreachable, and reachable again. */
+  away(): void | Promise<void>;
+  back(): void | Promise<void>;
+}
+
+export const suiteNetwork: PodNetwork = { ipv4: prefix('10.244.0.0/16'), ipv6: prefix('fd00:244::/56') };
+
+/** What every registry has to do, whatever it is made of. `make` cleans up by itself. */
+export function registrySuite(make: () => RegistryKit | Promise<RegistryKit>): void {
+  test('gives a lease, which the same node has again', async () => {
+    const kit = await make();
+    const first = await acquire(kit.node('a'), 1);
+    expect(first).toMatchObject({ id: 'a', subnet: expect.any(String), ipv6Subnet: expect.any(String) });
+    expect(await acquire(kit.node('a'), 1)).toEqual(first);
+    expect(await kit.node('a').own()).toEqual(first);
+    expect(await kit.node('b').own()).toBeUndefined();
+  });
+
+  test('never gives one subnet to two of eight that start at once', async () => {
+    const kit = await make();
+    const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+    const leases = await Promise.all(names.map((name, i) => acquire(kit.node(name), i + 1)));
+    expect(new Set(leases.map(({ subnet }) => subnet)).size).toBe(8);
+    expect(new Set(leases.map(({ ipv6Subnet }) => ipv6Subnet)).size).toBe(8);
+  });
+
+  test('gives the subnet that the node had before, if nobody has it', async () => {
+    const kit = await make();
+    const wanted = prefix('10.244.77.0/24');
+    expect((await acquire(kit.node('a'), 1, wanted)).subnet).toBe(wanted);
+    expect((await acquire(kit.node('b'), 2, wanted)).subnet).not.toBe(wanted);
+    const foreign = prefix('10.9.0.0/24');
+    expect((await acquire(kit.node('c'), 3, foreign)).subnet).toMatch(/^10\.244\./);
+  });
+
+  test('tells about all, and then about each that comes, changes and goes', async () => {
+    const kit = await make();
+    const a = await acquire(kit.node('a'), 1);
+    const seen = new Seen();
+    const stop = kit.node('me').watch(seen);
+    await seen.until(() => seen.lease('a') !== undefined);
+    expect(seen.lease('a')).toEqual(a);
+    await acquire(kit.node('b'), 2);
+    await seen.until(() => seen.lease('b') !== undefined);
+    await acquire(kit.node('b'), 9);
+    await seen.until(() => seen.lease('b')?.attributes.publicIP === '192.0.2.9');
+    await kit.remove('b');
+    await seen.until(() => !seen.entries.has('b'));
+    stop();
+    await acquire(kit.node('c'), 3);
+    await pause(100);
+    expect(seen.entries.has('c')).toBe(false);
+  });
+
+  test('names what is no lease, and hides nobody else', async () => {
+    const kit = await make();
+    await acquire(kit.node('a'), 1);
+    await kit.spoil('b');
+    const seen = new Seen();
+    const stop = kit.node('me').watch(seen);
+    await seen.until(() => seen.entries.size === 2);
+    expect(seen.entries.get('b')).toEqual({ unreadable: expect.stringMatching(/\S/) });
+    expect(seen.lease('a')).toBeDefined();
+    stop();
+  });
+
+  test('says since when it is away, forgets nobody meanwhile, and goes on when it is back', async () => {
+    const kit = await make();
+    await acquire(kit.node('a'), 1);
+    const seen = new Seen();
+    const stop = kit.node('me').watch(seen);
+    await seen.until(() => seen.lease('a') !== undefined);
+    await kit.away();
+    await seen.until(() => seen.staleSince !== undefined);
+    expect(seen.lease('a')).toBeDefined();
+    await kit.back();
+    await seen.until(() => seen.staleSince === undefined);
+    await acquire(kit.node('b'), 2);
+    await seen.until(() => seen.lease('b') !== undefined);
+    stop();
+  });
+}
+
+/** Node number `host` asks for its lease. */
+export function acquire(registry: Registry, host: number, previous?: Prefix): Promise<Lease> {
+  const attributes: LeaseAttributes = {
+    publicIP: address(`192.0.2.${host}`),
+    publicIPv6: address(`2001:db8::${host}`),
+    backendType: 'vxlan',
+    backendData: { VNI: 1, VtepMAC: '12:c6:65:89:b4:e3' },
+    backendV6Data: { VNI: 1, VtepMAC: '12:c6:65:89:b4:e4' },
+  };
+  return registry.acquire({
+    attributes,
+    network: suiteNetwork,
+    previous: previous === undefined ? {} : { subnet: previous },
+  });
+}
+
+class Seen implements LeaseSink {
+  readonly entries = new Map<string, Entry>();
+  staleSince: number | undefined;
+
+  all(entries: ReadonlyMap<string, Entry>): void {
+    this.entries.clear();
+    for (const [id, entry] of entries) this.entries.set(id, entry);
+  }
+
+  changed(id: string, entry: Entry): void {
+    this.entries.set(id, entry);
+  }
+
+  gone(id: string): void {
+    this.entries.delete(id);
+  }
+
+  stale(since: number | undefined): void {
+    this.staleSince = since;
+  }
+
+  lease(id: string): Lease | undefined {
+    const entry = this.entries.get(id);
+    return entry !== undefined && 'lease' in entry ? entry.lease : undefined;
+  }
+
+  async until(condition: () => boolean): Promise<void> {
+    for (let waited = 0; !condition(); waited += 5) {
+      if (waited > 10_000) throw new Error(`it did not come to this: ${condition.toString()}`);
+      await pause(5);
+    }
+  }
+}
+
+const pause = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
