@@ -1,0 +1,419 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createNetns, type Netns } from '../kit/netns.ts';
+
+const flanneld = path.resolve(import.meta.dirname, '../../build/bin/flanneld');
+type Family = 'v4' | 'v6' | 'dual';
+
+/** Nodes on one bridge, each a namespace with eth0, a default route and perhaps a flanneld. */
+class Cluster {
+  readonly family: Family;
+  readonly directory = fs.mkdtempSync(path.join(tmpdir(), 'fl-daemon-'));
+  readonly nodes: Netns[] = [];
+  readonly #underlay = createNetns();
+  readonly #daemons = new Map<number, ChildProcess>();
+  readonly logs = new Map<number, string>();
+
+  private constructor(family: Family) {
+    this.family = family;
+  }
+
+  static async start(family: Family, nodes: number): Promise<Cluster> {
+    const cluster = new Cluster(family);
+    await cluster.#underlay.exec('ip', 'link', 'add', 'br0', 'type', 'bridge');
+    await cluster.#underlay.exec('ip', 'link', 'set', 'br0', 'up');
+    for (let i = 0; i < nodes; i++) await cluster.#plug(i);
+    cluster.configure(cluster.configuration());
+    return cluster;
+  }
+
+  async #plug(i: number): Promise<void> {
+    const node = createNetns();
+    this.nodes.push(node);
+    const add = `link add p${i} master br0 type veth peer name eth0 netns ${node.name}`;
+    await this.#underlay.exec('ip', ...add.split(' '));
+    await this.#underlay.exec('ip', 'link', 'set', `p${i}`, 'up');
+    const commands = [
+      'link set lo up',
+      'link set eth0 up',
+      ...(this.family === 'v6'
+        ? []
+        : [`addr add 192.0.2.${i + 1}/24 dev eth0`, 'route add default via 192.0.2.254']),
+      ...(this.family === 'v4'
+        ? []
+        : [
+            `addr add 2001:db8::${i + 1}/64 dev eth0 nodad`,
+            '-6 route add default via 2001:db8::fe dev eth0',
+          ]),
+    ];
+    for (const command of commands) await node.exec('ip', ...command.split(' '));
+  }
+
+  configuration(): object {
+    return {
+      ...(this.family === 'v6' ? { EnableIPv4: false } : { Network: '10.244.0.0/16' }),
+      ...(this.family === 'v4' ? {} : { EnableIPv6: true, IPv6Network: 'fd00:244::/56' }),
+      Backend: { Type: 'vxlan' },
+    };
+  }
+
+  configure(document: unknown): void {
+    fs.writeFileSync(
+      this.file('net-conf.json'),
+      typeof document === 'string' ? document : JSON.stringify(document),
+    );
+  }
+
+  file(name: string): string {
+    return path.join(this.directory, name);
+  }
+
+  args(i: number): string[] {
+    return [
+      `--net-config-path=${this.file('net-conf.json')}`,
+      `--lease-dir=${this.file('leases')}`,
+      `--node-name=node-${i}`,
+      `--subnet-file=${this.file(`${i}.env`)}`,
+      `--state-dir=${this.file(`state-${i}`)}`,
+      `--socket=${this.file(`${i}.sock`)}`,
+    ];
+  }
+
+  /** Starts flanneld on a node and waits until pods could be served; `before` goes in front of the program. */
+  async run(
+    i: number,
+    { before = [], args = [] }: { before?: string[]; args?: string[] } = {},
+  ): Promise<void> {
+    fs.rmSync(this.file(`${i}.env`), { force: true });
+    const command = [`--net=${this.nodes[i]?.path}`, ...before, flanneld, ...this.args(i), ...args];
+    const child = spawn('nsenter', command, { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#daemons.set(i, child);
+    this.logs.set(i, '');
+    child.stderr
+      ?.setEncoding('utf8')
+      .on('data', (text: string) => this.logs.set(i, `${this.logs.get(i)}${text}`));
+    await until(() => {
+      if (child.exitCode !== null) throw new Error(this.logs.get(i));
+      return fs.existsSync(this.file(`${i}.env`));
+    });
+  }
+
+  async end(i: number, signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#daemons.get(i);
+    if (child === undefined) return null;
+    this.#daemons.delete(i);
+    if (child.exitCode !== null) return child.exitCode;
+    const code = new Promise<number | null>((resolve) => {
+      child.once('close', resolve);
+    });
+    child.kill(signal);
+    return code;
+  }
+
+  /** A flanneld that must refuse to start: what it says. */
+  refused(
+    args: string[],
+    env: NodeJS.ProcessEnv = {},
+    before: string[] = [],
+  ): { status: number | null; says: string } {
+    const command = [`--net=${this.nodes[0]?.path}`, ...before, flanneld, ...args];
+    const { status, stderr } = spawnSync('nsenter', command, {
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'], ...env },
+      timeout: 15_000,
+    });
+    const sentences = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'));
+    return { status, says: sentences.join('\n') };
+  }
+
+  subnet(i: number, key = 'FLANNEL_SUBNET'): string {
+    return new RegExp(`${key}=([^/]*)`).exec(fs.readFileSync(this.file(`${i}.env`), 'utf8'))?.[1] ?? '';
+  }
+
+  /** The address of a node's own device: its subnet's network address. */
+  device(i: number, family: 4 | 6): string {
+    return family === 4
+      ? this.subnet(i).replace(/\.1$/, '.0')
+      : this.subnet(i, 'FLANNEL_IPV6_SUBNET').replace(/1$/, '');
+  }
+
+  async reaches(from: number, to: number, family: 4 | 6): Promise<boolean> {
+    const node = this.nodes[from];
+    return (
+      (await node?.exec('ping', `-${family}`, '-c1', '-W1', this.device(to, family)).then(
+        () => true,
+        () => false,
+      )) === true
+    );
+  }
+
+  async stop(): Promise<void> {
+    for (const i of this.#daemons.keys()) await this.end(i, 'SIGKILL');
+    for (const node of this.nodes) node.remove();
+    this.#underlay.remove();
+    fs.rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+async function until(condition: () => boolean | Promise<boolean>, limit = 10_000): Promise<void> {
+  const end = Date.now() + limit;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`it did not come to this: ${condition.toString()}`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 10);
+    });
+  }
+}
+
+let cluster: Cluster;
+afterEach(() => cluster.stop());
+
+describe.each(['v4', 'v6', 'dual'] as const)('two nodes, %s', (family) => {
+  const families: (4 | 6)[] = family === 'dual' ? [4, 6] : [family === 'v4' ? 4 : 6];
+
+  test('reach each other through vxlan', async () => {
+    cluster = await Cluster.start(family, 2);
+    await cluster.run(0);
+    await cluster.run(1);
+    for (const each of families) {
+      await until(() => cluster.reaches(0, 1, each));
+      expect(await cluster.reaches(1, 0, each)).toBe(true);
+    }
+    const lines = fs.readFileSync(cluster.file('0.env'), 'utf8').trim().split('\n');
+    const named = (key: string) => lines.filter((line) => line.startsWith(key)).length;
+    expect([named('FLANNEL_NETWORK'), named('FLANNEL_IPV6_NETWORK')]).toEqual([
+      family === 'v6' ? 0 : 1,
+      family === 'v4' ? 0 : 1,
+    ]);
+    expect(lines.slice(-2)).toEqual(['FLANNEL_MTU=1450', 'FLANNEL_IPMASQ=false']);
+  });
+});
+
+describe('a running flanneld', () => {
+  beforeEach(async () => {
+    cluster = await Cluster.start('v4', 2);
+    await cluster.run(0);
+    await cluster.run(1);
+    await until(() => cluster.reaches(0, 1, 4));
+  });
+
+  test('is killed and comes back under traffic, and no packet is lost', async () => {
+    const target = cluster.device(1, 4);
+    const ping = cluster.nodes[0]?.exec('ping', '-i', '0.01', '-c', '200', '-W', '1', target);
+    await cluster.end(0, 'SIGKILL');
+    await cluster.run(0);
+    expect(await ping).toMatch(/200 packets transmitted, 200 received/);
+  });
+
+  test('ends by SIGTERM with 0, and leaves the network as it is', async () => {
+    const before = await cluster.nodes[0]?.exec('ip', 'route');
+    expect(await cluster.end(0, 'SIGTERM')).toBe(0);
+    expect(await cluster.nodes[0]?.exec('ip', 'route')).toBe(before);
+    expect(await cluster.reaches(0, 1, 4)).toBe(true);
+    expect(fs.existsSync(cluster.file('0.sock'))).toBe(false);
+    expect(fs.existsSync(cluster.file('0.env'))).toBe(true);
+  });
+
+  test.each([
+    ['a route', 'ip route del SUBNET'],
+    ['a neighbour', 'ip neigh flush dev flannel.1 nud permanent'],
+    ['FDB entries', 'bridge fdb del MAC dev flannel.1 dst 192.0.2.2 self'],
+    ['the address', 'ip addr flush dev flannel.1'],
+    ['the device', 'ip link del flannel.1'],
+    ['the device is set down', 'ip link set flannel.1 down'],
+    ['the MTU', 'ip link set flannel.1 mtu 1300'],
+    ['the MAC', 'ip link set flannel.1 address 02:00:00:00:00:99'],
+  ])('mends what somebody takes away: %s', async (_what, command) => {
+    const node = cluster.nodes[0] as Netns;
+    const state = async () => [
+      await node.exec('ip', 'route', 'show', 'dev', 'flannel.1'),
+      (await node.exec('ip', 'neigh', 'show', 'dev', 'flannel.1', 'nud', 'permanent')).trim(),
+      (await node.exec('bridge', 'fdb', 'show', 'dev', 'flannel.1')).trim(),
+      await node
+        .exec('ip', '-4', '-o', 'addr', 'show', 'dev', 'flannel.1')
+        .then((text) => text.replace(/^\d+/, '')),
+      await node.exec('ip', '-o', 'link', 'show', 'flannel.1').then((text) => text.replace(/^\d+/, '')),
+    ];
+    const before = await state();
+    const mac = /(..:..:..:..:..:..) dst/.exec(before[2] ?? '')?.[1] ?? '';
+    const words = command
+      .replace('SUBNET', `${cluster.device(1, 4)}/24`)
+      .replace('MAC', mac)
+      .split(' ');
+    await node.exec(words[0] ?? '', ...words.slice(1));
+    await until(async () => JSON.stringify(await state().catch(() => [])) === JSON.stringify(before));
+    expect(await cluster.reaches(0, 1, 4)).toBe(true);
+  });
+
+  test('follows a node that leaves, and one that takes its place', async () => {
+    const routes = () => cluster.nodes[0]?.exec('ip', 'route', 'show', 'dev', 'flannel.1');
+    const subnet = cluster.device(1, 4);
+    await cluster.end(1, 'SIGTERM');
+    const document = JSON.parse(fs.readFileSync(cluster.file('leases/node-1.json'), 'utf8')) as object;
+    fs.rmSync(cluster.file('leases/node-1.json'));
+    await until(async () => !(await routes())?.includes(subnet));
+    fs.writeFileSync(
+      cluster.file('leases/other.json'),
+      JSON.stringify({ ...document, PublicIP: '192.0.2.77' }),
+    );
+    await until(async () => (await routes())?.includes(subnet) === true);
+    expect(await cluster.nodes[0]?.exec('bridge', 'fdb', 'show', 'dev', 'flannel.1')).toContain(
+      'dst 192.0.2.77',
+    );
+  });
+
+  test('refuses leases that lie, by name, and goes on', async () => {
+    const write = (name: string, text: string) => fs.writeFileSync(cluster.file(`leases/${name}.json`), text);
+    write('torn', '{"Subnet":');
+    write('outside', '{"Subnet":"10.9.0.0/24","PublicIP":"192.0.2.50","BackendType":"vxlan"}');
+    write('thief', `{"Subnet":"${cluster.device(1, 4)}/24","PublicIP":"192.0.2.51","BackendType":"vxlan"}`);
+    write('twin', '{"Subnet":"10.244.99.0/24","PublicIP":"192.0.2.1","BackendType":"vxlan"}');
+    write('other', '{"Subnet":"10.244.98.0/24","PublicIP":"192.0.2.52","BackendType":"host-gw"}');
+    const names = ['torn', 'outside', 'thief', 'twin', 'other'];
+    await until(() =>
+      names.every((name) => cluster.logs.get(0)?.includes(`the lease of ${name} is refused`) === true),
+    );
+    expect(await cluster.reaches(0, 1, 4)).toBe(true);
+  });
+
+  test('follows its interface to another address, and tells the peers', async () => {
+    const node = cluster.nodes[0] as Netns;
+    await node.exec('ip', 'addr', 'add', '192.0.2.101/24', 'dev', 'eth0');
+    await node.exec('ip', 'addr', 'del', '192.0.2.1/24', 'dev', 'eth0');
+    await node.exec('ip', 'addr', 'replace', '192.0.2.101/24', 'dev', 'eth0');
+    await node.exec('ip', 'route', 'replace', 'default', 'via', '192.0.2.254');
+    await until(() => fs.readFileSync(cluster.file('leases/node-0.json'), 'utf8').includes('192.0.2.101'));
+    await until(() => cluster.reaches(1, 0, 4));
+    expect(await cluster.nodes[1]?.exec('bridge', 'fdb', 'show', 'dev', 'flannel.1')).toContain(
+      '192.0.2.101',
+    );
+  });
+
+  test('starts from what it knew last when the leases are away', async () => {
+    await cluster.end(0, 'SIGTERM');
+    fs.renameSync(cluster.file('leases'), cluster.file('leases.away'));
+    fs.writeFileSync(cluster.file('leases'), 'no directory');
+    await cluster.nodes[0]?.exec('ip', 'link', 'del', 'flannel.1');
+    await cluster.run(0);
+    await until(() => cluster.reaches(0, 1, 4));
+    expect(cluster.logs.get(0)).toContain('starting with the lease last known');
+    fs.rmSync(cluster.file('leases'));
+    fs.renameSync(cluster.file('leases.away'), cluster.file('leases'));
+    await until(() => cluster.logs.get(0)?.includes('answers again') === true, 30_000);
+    expect(await cluster.reaches(0, 1, 4)).toBe(true);
+  });
+
+  test('does not let a second one take its socket', () => {
+    const { status, says } = cluster.refused(cluster.args(0));
+    expect([status, says]).toEqual([1, expect.stringContaining('0.sock is served already')]);
+  });
+});
+
+describe('least privilege', () => {
+  const only = (capability: string) => [
+    'setpriv',
+    '--bounding-set',
+    `-all,+${capability}`,
+    '--inh-caps',
+    `-all,+${capability}`,
+  ];
+
+  test('CAP_NET_ADMIN is all that it needs', async () => {
+    cluster = await Cluster.start('dual', 2);
+    await cluster.run(0, { before: only('net_admin') });
+    await cluster.run(1, { before: only('net_admin') });
+    await until(() => cluster.reaches(0, 1, 4));
+    await until(() => cluster.reaches(0, 1, 6));
+  });
+
+  test('another user with that capability is as good', async () => {
+    cluster = await Cluster.start('v4', 1);
+    fs.chmodSync(cluster.directory, 0o777);
+    const before = ['setpriv', '--reuid=65534', '--inh-caps=+net_admin', '--ambient-caps=+net_admin'];
+    await cluster.run(0, { before });
+    expect(await cluster.nodes[0]?.exec('ip', 'link', 'show', 'flannel.1')).toContain('UP');
+  });
+
+  test('without it, it says what is missing and how to give it', async () => {
+    cluster = await Cluster.start('v4', 1);
+    const { status, says } = cluster.refused(cluster.args(0), {}, only('net_raw'));
+    expect(status).toBe(1);
+    expect(says).toMatch(/lacks the capability CAP_NET_ADMIN.*AmbientCapabilities/);
+  });
+});
+
+describe('bad input gets one sentence', () => {
+  beforeEach(async () => {
+    cluster = await Cluster.start('v4', 1);
+  });
+
+  const nothingWasDone = async () => {
+    expect(await cluster.nodes[0]?.exec('ip', '-o', 'link', 'show')).not.toContain('flannel');
+    expect(fs.existsSync(cluster.file('0.env'))).toBe(false);
+    expect(fs.existsSync(cluster.file('0.sock'))).toBe(false);
+  };
+
+  test.each([
+    ['--subnet-fil=x', 2, /there is no flag --subnet-fil; did you mean --subnet-file\?/],
+    ['--healthz-port=x', 2, /--healthz-port: "x" is not a whole number/],
+    ['--public-ip=fd00::1', 2, /not an IPv4 address/],
+    ['--iface=none0', 1, /--iface=none0: there is no such interface.*There are:.*eth0/],
+    ['--node-name=a/b', 1, /node name "a\/b"/],
+    ['--net-config-path=/none/such', 1, /\/none\/such: it cannot be read/],
+    ['--lease-dir=', 1, /--lease-dir is missing/],
+  ])('the flag %s', async (flag, status, sentence) => {
+    const refused = cluster.refused([...cluster.args(0), flag]);
+    expect(refused).toEqual({ status, says: expect.stringMatching(sentence) });
+    expect(refused.says).not.toContain('    at ');
+    await nothingWasDone();
+  });
+
+  test.each([
+    ['{', /net-conf\.json: the file is not JSON/],
+    ['{"Network":"10.244.0.0/16"}', /Backend is missing, which means "udp": .*use "vxlan"/],
+    ['{"Network":"10.244.0.0/16","Backend":{"Type":"wormhole"}}', /"wormhole".*use one of: .*vxlan/],
+    ['{"Network":"10.244.0.0/40","Backend":{"Type":"vxlan"}}', /Network "10\.244\.0\.0\/40" is no IPv4/],
+    ['{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan","VNI":"x"}}', /VNI must be a/],
+    ['{"EnableIPv4":false,"Backend":{"Type":"vxlan"}}', /both false/],
+    ['{"Network":7,"SubnetLen":"x","Backend":{"Type":"vxlan"}}', /Network must be a string/],
+  ])('the configuration %s', async (text, sentence) => {
+    cluster.configure(text);
+    expect(cluster.refused(cluster.args(0))).toEqual({ status: 1, says: expect.stringMatching(sentence) });
+    await nothingWasDone();
+  });
+
+  test('the variable of a flag', () => {
+    const { status, says } = cluster.refused(cluster.args(0), { FLANNELD_HEALTHZ_PORT: '99999' });
+    expect([status, says]).toEqual([2, expect.stringContaining('FLANNELD_HEALTHZ_PORT: "99999"')]);
+  });
+
+  test('a port in use', async () => {
+    const script = 'const s=require("net").createServer().listen(8471,"0.0.0.0",()=>console.log("up"))';
+    const listener = spawn('nsenter', [`--net=${cluster.nodes[0]?.path}`, process.execPath, '-e', script], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    await new Promise((resolve) => {
+      listener.stdout?.once('data', resolve);
+    });
+    try {
+      const refused = cluster.refused([...cluster.args(0), '--healthz-port=8471']);
+      expect(refused).toEqual({
+        status: 1,
+        says: expect.stringMatching(/port 8471: another program listens there/),
+      });
+      await nothingWasDone();
+    } finally {
+      listener.kill('SIGKILL');
+    }
+  });
+
+  test('no default route', async () => {
+    await cluster.nodes[0]?.exec('ip', 'route', 'del', 'default');
+    const refused = cluster.refused(cluster.args(0));
+    expect(refused).toEqual({ status: 1, says: expect.stringMatching(/no IPv4 default route.*--iface/) });
+    await nothingWasDone();
+  });
+});
