@@ -38,7 +38,8 @@ export class Execution {
   async run(operations: readonly Operation[]): Promise<Outcome> {
     const last = operations.findLastIndex(({ object }) => object.kind === 'link');
     if (last !== -1) await this.#send(operations.slice(0, last + 1));
-    for (const operation of operations) await this.#lookAtLink(operation);
+    for (const operation of operations.slice(0, last + 1)) await this.#lookAtLink(operation);
+    if (last !== -1) await eventLoopTurn();
     const rest = operations.slice(last + 1);
     await this.#send(rest.filter((operation) => this.#hasItsLink(operation)));
     return { done: this.#done, failures: this.#failures };
@@ -91,4 +92,16 @@ function after(operation: Operation, before: readonly ActualObject[]): readonly 
   if (object.kind === 'route' && object.link === undefined) return [];
   const kept = verb === 'replace' ? before.filter((other) => other !== operation.was) : before;
   return [object, ...kept];
+}
+
+/**
+ * The kernel's announcements of a new link are read before there is anything on it: then they mean no loss. The first
+ * turn only ends what the event loop is at.
+ */
+async function eventLoopTurn(): Promise<void> {
+  for (let i = 0; i < 2; i++) {
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+  }
 }

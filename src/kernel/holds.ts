@@ -67,12 +67,10 @@ export class Holds {
     return [...this.#holds].filter(([, { until }]) => until <= now).map(([key]) => key);
   }
 
-  /** When the next one is due, if any waits. */
-  next(now: number): number | undefined {
+  /** When the next one is, or was, due, if there is any. */
+  next(): number | undefined {
     let next: number | undefined;
-    for (const { until } of this.#holds.values()) {
-      if (until > now && (next === undefined || until < next)) next = until;
-    }
+    for (const { until } of this.#holds.values()) if (next === undefined || until < next) next = until;
     return next;
   }
 

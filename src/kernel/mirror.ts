@@ -26,8 +26,8 @@ export class Mirror {
   readonly names = new LinkNames();
   readonly #objects = new Map<ObjectKey, readonly ActualObject[]>();
   readonly #up = new Set<number>();
-  /** How many of the routes are through a link, by its name: when it goes down they go, without a word. */
-  readonly #routesOn = new Map<string, number>();
+  /** How many objects are on a link, by its name: when it goes down some of them go, without a word. */
+  readonly #objectsOn = new Map<string, number>();
   readonly #relevance: Relevance;
 
   constructor(relevance: Relevance) {
@@ -159,8 +159,11 @@ export class Mirror {
     }
     const known = this.#objects.get(linkKey(name))?.[0];
     this.#noteLink(message);
-    if (matters && (before !== name || wasUp !== this.#up.has(index))) return 'everything';
-    if (!this.#relevance.isOurLink(name)) return undefined;
+    const isOurs = this.#relevance.isOurLink(name);
+    // On one that just came there is nothing yet that could have gone.
+    const isNew = isOurs && (before === undefined || before === name) && !this.#objectsOn.has(name);
+    if (matters && !isNew && (before !== name || wasUp !== this.#up.has(index))) return 'everything';
+    if (!isOurs) return undefined;
     const link = linkFrom(message, this.names);
     if (known !== undefined && isSameLink(known, link)) return undefined;
     this.put(linkKey(name), [link]);
@@ -169,7 +172,7 @@ export class Mirror {
 
   #matters(name: string | undefined): boolean {
     if (name === undefined) return false;
-    return this.#relevance.isOurLink(name) || this.#relevance.isLower(name) || this.#routesOn.has(name);
+    return this.#relevance.isOurLink(name) || this.#relevance.isLower(name) || this.#objectsOn.has(name);
   }
 
   #noteLink(message: LinkMessage): void {
@@ -180,10 +183,10 @@ export class Mirror {
 
   #count(objects: readonly ActualObject[] | undefined, by: 1 | -1): void {
     for (const object of objects ?? []) {
-      if (object.kind !== 'route' || object.link === undefined) continue;
-      const count = (this.#routesOn.get(object.link) ?? 0) + by;
-      if (count === 0) this.#routesOn.delete(object.link);
-      else this.#routesOn.set(object.link, count);
+      if (object.kind === 'link' || object.link === undefined) continue;
+      const count = (this.#objectsOn.get(object.link) ?? 0) + by;
+      if (count === 0) this.#objectsOn.delete(object.link);
+      else this.#objectsOn.set(object.link, count);
     }
   }
 }

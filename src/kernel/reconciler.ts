@@ -307,9 +307,11 @@ export class Reconciler {
   #retryLater(): void {
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
-    const now = this.#world.clock.monotonic();
-    const next = this.#standing.nextRetry(now);
-    if (next !== undefined) this.#cancelRetry = this.#world.clock.after(next - now, () => this.#retry());
+    const next = this.#standing.nextRetry();
+    if (next === undefined) return;
+    // A timer may be early by a fraction of a millisecond, and then it is set again.
+    const wait = Math.max(1, next - this.#world.clock.monotonic());
+    this.#cancelRetry = this.#world.clock.after(wait, () => this.#retry());
   }
 
   #answer(): void {

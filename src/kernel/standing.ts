@@ -46,8 +46,8 @@ export class Standing {
     return this.#holds.due(now);
   }
 
-  nextRetry(now: number): number | undefined {
-    return this.#holds.next(now);
+  nextRetry(): number | undefined {
+    return this.#holds.next();
   }
 
   /** After a comparison of `scope`, or of everything. */
