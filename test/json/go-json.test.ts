@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { asObject, foldKeys, JsonError, maxDepth, parseJson } from '../../src/json/go-json.ts';
+import { asObject, foldKeys, JsonError, kindOf, maxDepth, parseJson } from '../../src/json/go-json.ts';
 
 describe('JSON by Go’s rules', () => {
   test('keys match in any letter case, the last wins, null is absent, unknown keys stay', () => {
@@ -34,5 +34,37 @@ describe('JSON by Go’s rules', () => {
     ['null', 'null'],
   ])('says what %s is instead of an object', (text, what) => {
     expect(() => asObject(parseJson(text, 'it'), 'it')).toThrow(`it must be an object, and is ${what}`);
+  });
+
+  test('letters beyond ASCII that fold to ASCII match as in Go, others do not', () => {
+    const folded = foldKeys({ ſUBNET: 1, BacKend: 2, İd: 3 }, ['Subnet', 'Backend', 'id']);
+    expect(folded).toEqual({ Subnet: 1, Backend: 2, İd: 3 });
+  });
+
+  test.each(['1.0', '1e3', '1E+3', '-2.0', '10e-1'])(
+    '%s is no integer, and is written out as it is',
+    (text) => {
+      const [value] = parseJson(`[${text}]`, 'it') as unknown[];
+      expect(typeof value).not.toBe('number');
+      expect(Number.isInteger(value)).toBe(false);
+      expect(JSON.stringify([value])).toBe(`[${Number(text)}]`);
+      expect(kindOf(value)).toBe('a number with a fraction or exponent');
+      expect(() => asObject(value, 'it')).toThrow('is a number with');
+    },
+  );
+
+  test('other numbers are numbers, also beside such', () => {
+    expect(parseJson('[1,-0,1.5,true,"1.0",12e-1]', 'it')).toEqual([1, -0, 1.5, true, '1.0', 1.2]);
+  });
+
+  test('a number that is too large is refused', () => {
+    expect(() => parseJson('{"MTU":1e999}', 'it')).toThrow('it: the number 1e999 is out of range');
+  });
+
+  test('ten megabytes are refused before they are read', () => {
+    const bytes = new Uint8Array(10 * 1024 * 1024).fill(0xff);
+    expect(() => parseJson(bytes, 'standard input')).toThrow(
+      'standard input is 10485760 bytes long; 4194304 are allowed',
+    );
   });
 });
