@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Binding } from '../../native/binding.ts';
@@ -54,6 +53,7 @@ export class LoneCaller implements Caller {
     const program = findPlugin(type, this.#environment['CNI_PATH'] ?? '');
     const env = { ...this.#environment, ...(verb !== undefined && { CNI_COMMAND: verb }) };
     return new Promise((resolve, reject) => {
+      const { spawn } = process.getBuiltinModule('node:child_process');
       const child = spawn(program, [], { env, stdio: ['pipe', 'pipe', 'inherit'] });
       let stdout = '';
       child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

@@ -1,5 +1,4 @@
-import { readFileSync, writeSync } from 'node:fs';
-import { isatty } from 'node:tty';
+import { fstatSync, readFileSync, writeSync } from 'node:fs';
 import { loadBinding } from '../../native/binding.ts';
 import { asCniError, CniError, cniCodes, errorDocument } from './error.ts';
 import type { Reply } from './frame.ts';
@@ -11,12 +10,17 @@ const runtimeIncomplete = 100;
 
 /** Someone who tries the program by hand gets an answer and no waiting for input. */
 function readInput(command: string): Buffer {
-  if (command === '' || command === 'VERSION' || isatty(0)) return Buffer.alloc(0);
+  if (command === '' || command === 'VERSION' || isTerminal()) return Buffer.alloc(0);
   try {
     return readFileSync(0);
   } catch (error) {
     throw new CniError(cniCodes.ioFailure, `error reading from stdin: ${(error as Error).message}`);
   }
+}
+
+/** Terminals are character devices; node:tty, which knows more, is loaded for those alone. */
+function isTerminal(): boolean {
+  return fstatSync(0).isCharacterDevice() && process.getBuiltinModule('node:tty').isatty(0);
 }
 
 function load() {

@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-
 /** What a process left behind; `code` is -1 when it could not be started or was killed. */
 export interface Outcome {
   code: number;
@@ -15,6 +13,7 @@ export const runProcess =
   (env: NodeJS.ProcessEnv = process.env): Run =>
   (program, args, stdin = '') =>
     new Promise((resolve) => {
+      const { spawn } = process.getBuiltinModule('node:child_process');
       const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
       const output = { stdout: '', stderr: '' };
       child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
