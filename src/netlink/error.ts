@@ -53,5 +53,10 @@ names.set(os.errno.EAGAIN, 'EAGAIN');
 
 const errnoName = (errno: number): string => names.get(errno) ?? `errno ${errno}`;
 
-const errnoText = (errno: number): string =>
-  getSystemErrorMap().get(-errno)?.[1] ?? `see errno(3), number ${errno}`;
+// Each call of getSystemErrorMap makes the map anew, and errors that are expected come with every pod.
+let texts: ReturnType<typeof getSystemErrorMap> | undefined;
+
+function errnoText(errno: number): string {
+  texts ??= getSystemErrorMap();
+  return texts.get(-errno)?.[1] ?? `see errno(3), number ${errno}`;
+}
