@@ -39,6 +39,14 @@ export const groups = {
     'containernetworking-plugins': files('/usr/lib/cni/bridge', '/usr/lib/cni/portmap'),
     'busybox-static': files('/bin/busybox'),
   },
+  machine: {
+    'qemu-system-x86': programs('qemu-system-x86_64'),
+    seabios: files('/usr/share/seabios/bios-256k.bin'),
+    kmod: programs('modprobe', 'depmod'),
+    'xz-utils': programs('xz'),
+    zstd: programs('zstd'),
+    'wireguard-tools': programs('wg'),
+  },
 };
 
 const why = {
@@ -46,6 +54,7 @@ const why = {
   build: 'compiles the native addon and the launcher',
   arm64: 'compiles the same for arm64',
   tests: 'network namespaces, and a second opinion on what the kernel holds',
+  machine: 'a second machine, emulated, with the kernel features that this one may lack',
   containers: 'nodes with a real container runtime, and the reference plugins to compare with',
 };
 

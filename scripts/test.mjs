@@ -1,12 +1,13 @@
 // npm test: everything, from a bare machine. `npm test -- kernel` runs one stage; what follows goes to vitest
 // (`npm test -- e2e -t reboot`). The last line is always `N passed, N failed, N skipped`.
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { bootstrap, node } from './bootstrap.mjs';
 import { check } from './check.mjs';
 import { buildGoTools } from './go-tools.mjs';
 import { leftovers, look, mark } from './leftovers.mjs';
+import { impossible, runInMachine } from './vm/machine.mjs';
 import {
   Refusal,
   bold,
@@ -27,6 +28,7 @@ const stages = {
   check: {},
   kernel: { limit: 480, reporter: 'default' },
   process: { limit: 480, reporter: 'default' },
+  vm: { limit: 400, reporter: 'default' },
   e2e: { limit: 720, reporter: 'verbose' },
 };
 const reports = path.join(root, '.cache/reports');
@@ -72,7 +74,7 @@ await main(async () => {
 /** Makes the machine ready; what hinders that is a failure like another one. */
 async function prepare() {
   try {
-    await bootstrap(['build', 'tests', 'containers']);
+    await bootstrap(['build', 'tests', 'containers', ...(impossible() === undefined ? ['machine'] : [])]);
     return undefined;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
@@ -105,7 +107,31 @@ async function checkStage(vitest) {
   return failed.map(({ title }) => ({ name: title, message: 'see above', vitest: title.includes('vitest') }));
 }
 
+/** The same in the emulated machine, which sees this one's files and keeps its report in .cache. */
+async function machineStage(vitest) {
+  const why = impossible();
+  if (why !== undefined) {
+    const report = { passed: 0, failures: [], skipped: [{ name: 'test/vm', reason: why }] };
+    writeFileSync(process.env.FLANNELETTE_TEST_REPORT, JSON.stringify(report));
+    return [];
+  }
+  const { limit, reporter } = stages.vm;
+  const results = path.join(reports, 'vm');
+  const shown = [`--reporter=${reporter}`, '--reporter=./scripts/test-report.mjs'];
+  const none = vitest.length > 0 ? ['--passWithNoTests'] : [];
+  const words = [node, ...vitestCommand, '--project', 'vm', ...shown, ...none, ...vitest];
+  const command = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
+  // Through a pipe: on the machine's console vitest would paint as on a terminal.
+  const report = 'FLANNELETTE_TEST_REPORT=/tmp/vm/report.json';
+  const script = `set -o pipefail\ncd '${root}' && modprobe wireguard && ${report} ${command} 2>&1 | cat\n`;
+  const code = await runInMachine(script, { results, limit });
+  if (existsSync(path.join(results, 'report.json')))
+    renameSync(path.join(results, 'report.json'), process.env.FLANNELETTE_TEST_REPORT);
+  return code === 0 ? [] : [{ name: 'vm', message: `vitest ended with ${code}`, vitest: true }];
+}
+
 async function vitestStage(stage, vitest) {
+  if (stage === 'vm') return machineStage(vitest);
   const { limit, reporter } = stages[stage];
   const reporters = [`--reporter=${reporter}`, '--reporter=./scripts/test-report.mjs'];
   const none = vitest.length > 0 ? ['--passWithNoTests'] : [];
