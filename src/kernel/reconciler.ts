@@ -167,13 +167,15 @@ export class Reconciler {
   #notice(message: RouteNotification): void {
     this.#late?.push(message);
     const change = this.#mirror.take(message);
-    if (change === undefined) return;
+    // With another address there may be another way to a gateway.
+    if (message.type === k.RTM_NEWADDR) for (const key of this.#standing.retryAll()) this.#dirty.add(key);
+    else if (change === undefined) return;
     if (change === 'everything') {
       this.#stale = true;
       // A link that is not ours came, went, or woke up: what failed for want of it may succeed.
       const { IFLA_IFNAME } = message.type === k.RTM_NEWLINK ? message.value : {};
       if (IFLA_IFNAME !== undefined && !this.#ownership.links.has(IFLA_IFNAME)) this.#standing.retryAll();
-    } else this.#dirty.add(change);
+    } else if (change !== undefined) this.#dirty.add(change);
     this.#schedule();
   }
 
