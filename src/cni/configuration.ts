@@ -1,7 +1,7 @@
 import type { JsonObject } from '../json/go-json.ts';
 import { Fields } from './fields.ts';
 
-export const defaultSubnetFile = '/run/flannel/subnet.env';
+const defaultSubnetFile = '/run/flannel/subnet.env';
 export const defaultDataDir = '/var/lib/cni/flannel';
 
 /** The flannel plugin's own configuration, with its defaults. */

@@ -1,5 +1,5 @@
 import { getSystemErrorMap } from 'node:util';
-import { CniError } from './error.ts';
+import { CniError, cniCodes } from './error.ts';
 import type { Session } from './link.ts';
 import type { Caller } from './world.ts';
 
@@ -11,19 +11,20 @@ export function openPod(caller: Caller, netns: string): { fd: number; session: S
     case 'open':
       return pod;
     case 'absent':
-      throw new CniError(4, 'required env variables [CNI_NETNS] missing');
+      throw new CniError(cniCodes.badEnvironment, 'required env variables [CNI_NETNS] missing');
     case 'missing':
-      throw new CniError(3, `failed to open netns "${netns}": there is no such file`);
+      throw new CniError(cniCodes.unknownContainer, `failed to open netns "${netns}": there is no such file`);
     case 'foreign':
-      throw new CniError(8, `failed to open netns "${netns}": it is no network namespace`);
+      throw new CniError(cniCodes.badNetns, `failed to open netns "${netns}": it is no network namespace`);
     case 'error':
-      throw new CniError(8, `failed to open netns "${netns}": ${errnoText(pod.errno)}`);
+      throw new CniError(cniCodes.badNetns, `failed to open netns "${netns}": ${errnoText(pod.errno)}`);
   }
 }
 
 /** Throws a CniError when CNI_NETNS is the node's own namespace: nothing there is ours to change. */
 export function refuseOwnNamespace({ podIsOwn }: Caller): void {
-  if (podIsOwn) throw new CniError(8, "plugin's netns and netns from CNI_NETNS should not be the same");
+  if (podIsOwn)
+    throw new CniError(cniCodes.badNetns, "plugin's netns and netns from CNI_NETNS should not be the same");
 }
 
 const errnoText = (errno: number): string => getSystemErrorMap().get(-errno)?.[1] ?? `errno ${errno}`;

@@ -7,7 +7,7 @@ export const chainOf = (network: string, containerID: string): string =>
   `CNI-${digest(network + containerID, 24)}`;
 
 /** The comment on every rule, as the reference writes it. */
-export const iptablesComment = (network: string, containerID: string): string =>
+const iptablesComment = (network: string, containerID: string): string =>
   `name: ${JSON.stringify(network)} id: ${JSON.stringify(containerID)}`;
 
 /**

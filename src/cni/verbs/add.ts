@@ -5,7 +5,7 @@ import { type Dns, parseResolvConf } from '../../ipam/resolv-conf.ts';
 import { randomMac } from '../../net/mac.ts';
 import type { PlannedAddress } from '../attachment.ts';
 import type { AttachmentRequest, Delegated } from '../delegated.ts';
-import { CniError } from '../error.ts';
+import { CniError, cniCodes } from '../error.ts';
 import { FlannelState } from '../flannel-state.ts';
 import { findLink } from '../link.ts';
 import { openPod } from '../pod.ts';
@@ -26,7 +26,7 @@ export async function add(
   const pod = openPod(caller, netns);
   if (findLink(pod.session, { IFLA_IFNAME: key.ifname }) !== undefined) {
     throw new CniError(
-      4,
+      cniCodes.badEnvironment,
       `container veth name ("${key.ifname}") already exists in "${netns}"`,
       'every ADD needs a DEL before the next one',
     );
@@ -107,7 +107,10 @@ function readDns(world: World, { ipam: { resolvConf } }: Delegated): Dns | undef
   if (resolvConf === undefined) return undefined;
   const text = world.files.read(resolvConf);
   if (text === undefined)
-    throw new CniError(7, `cannot read resolvConf ${resolvConf}: there is no such file`);
+    throw new CniError(
+      cniCodes.badConfiguration,
+      `cannot read resolvConf ${resolvConf}: there is no such file`,
+    );
   return parseResolvConf(text);
 }
 
