@@ -1,14 +1,6 @@
-import { type Address, addressToInteger } from '../net/address.ts';
-import {
-  containsPrefix,
-  firstAddress,
-  lastAddress,
-  overlaps,
-  type Prefix,
-  prefixFamily,
-  prefixLength,
-} from '../net/prefix.ts';
+import { type Claim, Claims, type Conflict } from './claims.ts';
 import type { Lease, PodNetwork, Refusal } from './lease.ts';
+import { Membership } from './membership.ts';
 import type { Entry } from './registry.ts';
 
 /** What a change of the registry means for the peers. */
@@ -18,66 +10,86 @@ export interface PeerChange {
   readonly gone: readonly string[];
 }
 
+/** A lease that stands, with what it takes. */
+interface Peer {
+  readonly lease: Lease;
+  readonly claim: Claim;
+}
+
+/** Why an entry is no peer. `blocker` is who stands in its way: when that one goes or moves, the entry is judged again. */
+interface Objection {
+  readonly reason: string;
+  readonly blocker?: string;
+}
+
 /**
  * All leases of a registry, judged: which are peers, and why the others are not. Whoever held a subnet or an address
- * first keeps it until it is gone; then the others are judged again. Costs of a change do not grow with the
- * number of leases.
+ * first keeps it until it is gone; then the others are judged again, in the order in which they came. An entry that
+ * becomes unreadable is named, and the lease it had stays: nothing says that its node is gone. The cost of a change
+ * does not depend on the number of leases.
  */
 export class LeaseBook {
-  readonly #network: PodNetwork;
+  readonly #membership: Membership;
   readonly #entries = new Map<string, Entry>();
   readonly #peers = new Map<string, Lease>();
-  readonly #refusals = new Map<string, string>();
+  readonly #standing = new Map<string, Peer>();
+  readonly #refusals = new Map<string, Objection>();
+  /** Who waits for whom, oldest first. */
+  readonly #waiting = new Map<string, Set<string>>();
   readonly #claims = new Claims();
+  /** The peers that were touched by the change in hand, as they were before. */
+  readonly #before = new Map<string, Lease | undefined>();
   #own: Lease;
+  #ownClaims: Claims;
 
   /** `own` is this node's lease: nobody else's may touch it. */
   constructor(network: PodNetwork, own: Lease) {
-    this.#network = network;
+    this.#membership = new Membership(network);
     this.#own = own;
+    this.#ownClaims = this.#claimsOf(own);
   }
 
   get peers(): ReadonlyMap<string, Lease> {
     return this.#peers;
   }
 
+  /** By name, with a reason in one line. One that is a peer all the same has an entry that cannot be read any more. */
   get refusals(): Refusal[] {
-    return [...this.#refusals].map(([id, reason]) => ({ id, reason }));
+    return [...this.#refusals].map(([id, { reason }]) => ({ id, reason }));
   }
 
   /** This node's lease has changed. */
   setOwn(own: Lease): PeerChange {
-    this.#own = own;
+    const before = this.#own.id;
     return this.#after(() => {
-      for (const lease of this.#peers.values())
-        if (this.#objection(lease) !== undefined) this.#drop(lease.id);
-      this.#judgeRefused();
+      this.#own = own;
+      this.#ownClaims = this.#claimsOf(own);
+      this.#forget(own.id);
+      for (const [id, { claim: held }] of this.#standing) {
+        if (this.#ownClaims.conflict(held) !== undefined) this.#judgeAgain(id);
+      }
+      this.#released(before);
     });
   }
 
   /** All there is now; what is not among it is gone. Those that are peers already go first: they are the older ones. */
   all(entries: ReadonlyMap<string, Entry>): PeerChange {
     return this.#after(() => {
-      for (const id of this.#entries.keys()) if (!entries.has(id)) this.#forget(id);
-      const older = [...entries].filter(([id]) => this.#peers.has(id));
-      const newer = [...entries].filter(([id]) => !this.#peers.has(id));
-      for (const [id, entry] of [...older, ...newer]) this.#take(id, entry);
-      this.#judgeRefused();
+      const gone = [...this.#entries.keys()].filter((id) => !entries.has(id));
+      const older = [...entries].filter(([id]) => this.#standing.has(id));
+      const newer = [...entries].filter(([id]) => !this.#standing.has(id));
+      for (const [id, entry] of older) this.#take(id, entry);
+      for (const id of gone) this.#forget(id);
+      for (const [id, entry] of newer) this.#take(id, entry);
     });
   }
 
   changed(id: string, entry: Entry): PeerChange {
-    return this.#after(() => {
-      this.#take(id, entry);
-      this.#judgeRefused();
-    });
+    return this.#after(() => this.#take(id, entry));
   }
 
   gone(id: string): PeerChange {
-    return this.#after(() => {
-      this.#forget(id);
-      this.#judgeRefused();
-    });
+    return this.#after(() => this.#forget(id));
   }
 
   /** What differs afterwards, however often it went back and forth in between. */
@@ -95,156 +107,112 @@ export class LeaseBook {
     return { changed, gone };
   }
 
-  /** The peers that were touched, as they were. */
-  readonly #before = new Map<string, Lease | undefined>();
+  #take(id: string, entry: Entry): void {
+    if (id === this.#own.id) return;
+    const known = this.#entries.get(id);
+    this.#entries.set(id, entry);
+    if (known !== undefined && isSameEntry(known, entry)) return;
+    const standing = this.#standing.get(id);
+    if (standing === undefined) return this.#judge(id, entry);
+    if ('unreadable' in entry) {
+      this.#refuse(id, { reason: `${entry.unreadable}; the lease that it had stays in use` });
+    } else if (isSameLease(standing.lease, entry.lease)) this.#accept(id);
+    else this.#judgeAgain(id);
+  }
+
+  /** It may have given something up: those who waited for that come after it. */
+  #judgeAgain(id: string): void {
+    this.#remove(id);
+    const entry = this.#entries.get(id);
+    if (entry !== undefined) this.#judge(id, entry);
+    this.#released(id);
+  }
+
+  #judge(id: string, entry: Entry): void {
+    if ('unreadable' in entry) return this.#refuse(id, { reason: entry.unreadable });
+    const { lease } = entry;
+    const wanted = this.#membership.claimOf(lease);
+    const objection = this.#membership.objection(lease, wanted);
+    if (objection !== undefined) return this.#refuse(id, { reason: objection });
+    const conflict = this.#ownClaims.conflict(wanted) ?? this.#claims.conflict(wanted);
+    if (conflict !== undefined) {
+      return this.#refuse(id, { reason: explain(conflict, this.#own.id), blocker: conflict.holder });
+    }
+    this.#accept(id);
+    this.#touch(id);
+    this.#claims.add(wanted);
+    this.#peers.set(id, lease);
+    this.#standing.set(id, { lease, claim: wanted });
+  }
+
+  #accept(id: string): void {
+    const blocker = this.#refusals.get(id)?.blocker;
+    if (blocker !== undefined) this.#waiting.get(blocker)?.delete(id);
+    this.#refusals.delete(id);
+  }
+
+  #refuse(id: string, objection: Objection): void {
+    this.#accept(id);
+    this.#refusals.set(id, objection);
+    const { blocker } = objection;
+    if (blocker === undefined) return;
+    const waiting = this.#waiting.get(blocker) ?? new Set();
+    this.#waiting.set(blocker, waiting.add(id));
+  }
+
+  #forget(id: string): void {
+    this.#entries.delete(id);
+    this.#accept(id);
+    this.#remove(id);
+    this.#released(id);
+  }
+
+  #remove(id: string): void {
+    const standing = this.#standing.get(id);
+    if (standing === undefined) return;
+    this.#touch(id);
+    this.#claims.delete(standing.claim);
+    this.#standing.delete(id);
+    this.#peers.delete(id);
+  }
+
+  /** Whoever waited for this one is judged again. */
+  #released(id: string): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    for (const each of waiting ?? []) {
+      const entry = this.#entries.get(each);
+      if (entry !== undefined) this.#judge(each, entry);
+    }
+  }
 
   #touch(id: string): void {
     if (!this.#before.has(id)) this.#before.set(id, this.#peers.get(id));
   }
 
-  #take(id: string, entry: Entry): void {
-    if (id === this.#own.id) return;
-    this.#entries.set(id, entry);
-    const standing = this.#peers.get(id);
-    if (standing !== undefined && 'lease' in entry && isSameLease(standing, entry.lease)) return;
-    this.#drop(id);
-    this.#judge(id, entry);
-  }
-
-  #judge(id: string, entry: Entry): void {
-    const reason = 'unreadable' in entry ? entry.unreadable : this.#objection(entry.lease);
-    if (reason !== undefined || 'unreadable' in entry) {
-      this.#refusals.set(id, reason ?? '');
-      return;
-    }
-    this.#touch(id);
-    this.#refusals.delete(id);
-    this.#peers.set(id, entry.lease);
-    this.#claims.add(entry.lease);
-  }
-
-  /** Whoever gave something up may have made room for others. */
-  #judgeRefused(): void {
-    for (const id of this.#refusals.keys()) {
-      const entry = this.#entries.get(id);
-      if (entry !== undefined && 'lease' in entry) this.#judge(id, entry);
-    }
-  }
-
-  #drop(id: string): void {
-    const lease = this.#peers.get(id);
-    if (lease === undefined) return;
-    this.#touch(id);
-    this.#peers.delete(id);
-    this.#claims.delete(lease);
-    const entry = this.#entries.get(id);
-    if (entry !== undefined) this.#refusals.set(id, '');
-  }
-
-  #forget(id: string): void {
-    this.#entries.delete(id);
-    this.#drop(id);
-    this.#refusals.delete(id);
-  }
-
-  #objection(lease: Lease): string | undefined {
-    return (
-      familyObjection(lease, this.#network) ?? ownObjection(lease, this.#own) ?? this.#claims.objection(lease)
-    );
+  #claimsOf(lease: Lease): Claims {
+    const claims = new Claims();
+    claims.add(this.#membership.claimOf(lease));
+    return claims;
   }
 }
 
-const subnetsOf = ({ subnet, ipv6Subnet }: Lease): Prefix[] =>
-  [subnet, ipv6Subnet].flatMap((each) => each ?? []);
-
-const addressesOf = ({ attributes: { publicIP, publicIPv6 } }: Lease): Address[] =>
-  [publicIP, publicIPv6].flatMap((each) => each ?? []);
-
-/** As Go flannel: a node is a peer when it has a subnet and a public address in each family of the network. */
-function familyObjection(lease: Lease, network: PodNetwork): string | undefined {
-  const { publicIP, publicIPv6 } = lease.attributes;
-  const families = [
-    { name: 'IPv4', network: network.ipv4, subnet: lease.subnet, publicIP },
-    { name: 'IPv6', network: network.ipv6, subnet: lease.ipv6Subnet, publicIP: publicIPv6 },
-  ];
-  for (const family of families) {
-    if (family.network === undefined) continue;
-    if (family.subnet === undefined) return `it has no ${family.name} subnet, which this network needs`;
-    if (!containsPrefix(family.network, family.subnet)) {
-      return `its subnet ${family.subnet} is outside of the network ${family.network}`;
-    }
-    if (prefixLength(family.subnet) === prefixLength(family.network)) {
-      return `its subnet ${family.subnet} is the whole network`;
-    }
-    if (family.publicIP === undefined) return `it has no public ${family.name} address`;
+function explain({ holder, subnet, address }: Conflict, own: string): string {
+  if (subnet !== undefined) {
+    const [mine, theirs] = subnet;
+    const whose = holder === own ? `this node's own ${theirs}` : `${theirs} of ${holder}`;
+    return `its subnet ${mine} overlaps ${whose}`;
   }
-  return undefined;
-}
-
-function ownObjection(lease: Lease, own: Lease): string | undefined {
-  for (const subnet of subnetsOf(lease)) {
-    const ours = subnetsOf(own).find((each) => overlaps(each, subnet));
-    if (ours !== undefined) return `its subnet ${subnet} overlaps this node's own ${ours}`;
-  }
-  const address = addressesOf(lease).find((each) => addressesOf(own).includes(each));
-  return address === undefined ? undefined : `its public address ${address} is this node's own`;
+  return holder === own
+    ? `its public address ${address} is this node's own`
+    : `its public address ${address} is that of ${holder}`;
 }
 
 function isSameLease(one: Lease, other: Lease): boolean {
   return one === other || JSON.stringify(one) === JSON.stringify(other);
 }
 
-/** Who holds which subnet and address. Subnets of one network are mostly of one length: they are found by their first address. */
-class Claims {
-  readonly #addresses = new Map<Address, string>();
-  /** By family and length: first address -> holder. */
-  readonly #subnets = new Map<string, Map<bigint, string>>();
-
-  add(lease: Lease): void {
-    for (const address of addressesOf(lease)) this.#addresses.set(address, lease.id);
-    for (const subnet of subnetsOf(lease)) this.#table(subnet).set(first(subnet), lease.id);
-  }
-
-  delete(lease: Lease): void {
-    for (const address of addressesOf(lease)) this.#addresses.delete(address);
-    for (const subnet of subnetsOf(lease)) this.#table(subnet).delete(first(subnet));
-  }
-
-  objection(lease: Lease): string | undefined {
-    for (const subnet of subnetsOf(lease)) {
-      const holder = this.#holderOf(subnet);
-      if (holder !== undefined && holder !== lease.id)
-        return `its subnet ${subnet} overlaps that of ${holder}`;
-    }
-    for (const address of addressesOf(lease)) {
-      const holder = this.#addresses.get(address);
-      if (holder !== undefined && holder !== lease.id)
-        return `its public address ${address} is that of ${holder}`;
-    }
-    return undefined;
-  }
-
-  #table(subnet: Prefix): Map<bigint, string> {
-    const key = `${prefixFamily(subnet)}/${prefixLength(subnet)}`;
-    const table = this.#subnets.get(key) ?? new Map<bigint, string>();
-    this.#subnets.set(key, table);
-    return table;
-  }
-
-  #holderOf(subnet: Prefix): string | undefined {
-    const from = first(subnet);
-    const to = addressToInteger(lastAddress(subnet));
-    for (const [key, table] of this.#subnets) {
-      const [family, length] = key.split('/').map(Number);
-      if (family !== prefixFamily(subnet)) continue;
-      const holder =
-        Number(length) <= prefixLength(subnet)
-          ? table.get(from - (from % ((to - from + 1n) << BigInt(prefixLength(subnet) - Number(length)))))
-          : [...table].find(([start]) => start >= from && start <= to)?.[1];
-      if (holder !== undefined) return holder;
-    }
-    return undefined;
-  }
+function isSameEntry(one: Entry, other: Entry): boolean {
+  if ('unreadable' in one) return 'unreadable' in other && one.unreadable === other.unreadable;
+  return 'lease' in other && isSameLease(one.lease, other.lease);
 }
-
-const first = (subnet: Prefix): bigint => addressToInteger(firstAddress(subnet));

@@ -59,18 +59,18 @@ export function networkOf(prefix: Prefix): Prefix {
 
 /** The network address. */
 export function firstAddress(prefix: Prefix): Address {
-  const { first, family } = range(prefix);
+  const { first, family } = prefixRange(prefix);
   return addressFromInteger(first, family);
 }
 
 /** The last address: IPv4's broadcast address. */
 export function lastAddress(prefix: Prefix): Address {
-  const { last, family } = range(prefix);
+  const { last, family } = prefixRange(prefix);
   return addressFromInteger(last, family);
 }
 
 export function containsAddress(prefix: Prefix, address: Address): boolean {
-  const { first, last, family } = range(prefix);
+  const { first, last, family } = prefixRange(prefix);
   if (familyOf(address) !== family) return false;
   const value = addressToInteger(address);
   return value >= first && value <= last;
@@ -78,18 +78,19 @@ export function containsAddress(prefix: Prefix, address: Address): boolean {
 
 /** Whether every address of `inner` lies in `outer`. */
 export function containsPrefix(outer: Prefix, inner: Prefix): boolean {
-  const a = range(outer);
-  const b = range(inner);
+  const a = prefixRange(outer);
+  const b = prefixRange(inner);
   return a.family === b.family && a.first <= b.first && b.last <= a.last;
 }
 
 export function overlaps(one: Prefix, other: Prefix): boolean {
-  const a = range(one);
-  const b = range(other);
+  const a = prefixRange(one);
+  const b = prefixRange(other);
   return a.family === b.family && a.first <= b.last && b.first <= a.last;
 }
 
-function range(prefix: Prefix): { first: bigint; last: bigint; family: Family } {
+/** Its first and last address as integers: for comparing one prefix with many. */
+export function prefixRange(prefix: Prefix): { first: bigint; last: bigint; family: Family } {
   const family = prefixFamily(prefix);
   const size = 1n << BigInt(addressBits(family) - prefixLength(prefix));
   const value = addressToInteger(prefixAddress(prefix));

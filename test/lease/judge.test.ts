@@ -4,7 +4,7 @@ import { LeaseBook } from '../../src/lease/judge.ts';
 import type { Lease } from '../../src/lease/lease.ts';
 import type { Entry } from '../../src/lease/registry.ts';
 import { address } from '../../src/net/address.ts';
-import { prefix } from '../../src/net/prefix.ts';
+import { overlaps, prefix } from '../../src/net/prefix.ts';
 
 const network = { ipv4: prefix('10.244.0.0/16') };
 
@@ -36,6 +36,9 @@ describe('leases are judged', () => {
     [entry('a', '10.244.0.0/16', '192.0.2.2'), /whole network/],
     [entry('a', '10.244.0.128/25', '192.0.2.2'), /overlaps this node's own/],
     [entry('a', '10.244.1.0/24', '192.0.2.1'), /192\.0\.2\.1 is this node's own/],
+    [entry('a', '10.244.1.0/24', '10.244.9.9'), /10\.244\.9\.9 lies in the pod network/],
+    [entry('a', '10.244.1.0/24', '127.0.0.1'), /127\.0\.0\.1 can be no node's/],
+    [entry('a', '10.244.1.0/24', '255.255.255.255'), /can be no node's/],
     [['a', { unreadable: 'it is torn' }] as [string, Entry], /it is torn/],
     [
       ['a', { lease: { id: 'a', attributes: { publicIP: address('192.0.2.2'), backendType: '' } } }] as [
@@ -102,6 +105,87 @@ describe('leases are judged', () => {
   });
 });
 
+describe('who waits for a subnet or an address', () => {
+  const ids = (leases: readonly Lease[]) => leases.map(({ id }) => id);
+
+  test('gets it in the order in which they came', () => {
+    const made = book(entry('a', '10.244.1.0/24', '192.0.2.2'));
+    made.changed(...entry('late', '10.244.1.0/24', '192.0.2.4'));
+    made.changed(...entry('b', '10.244.1.0/24', '192.0.2.3'));
+    expect(ids(made.gone('a').changed)).toEqual(['late']);
+    expect(reasons(made)).toEqual({ b: 'its subnet 10.244.1.0/24 overlaps 10.244.1.0/24 of late' });
+    expect(ids(made.gone('late').changed)).toEqual(['b']);
+  });
+
+  test('gets it when the holder moves elsewhere, not when it changes something else', () => {
+    const made = book(entry('a', '10.244.1.0/24', '192.0.2.2'));
+    made.changed(...entry('b', '10.244.1.0/24', '192.0.2.3'));
+    expect(ids(made.changed(...entry('a', '10.244.1.0/24', '192.0.2.9')).changed)).toEqual(['a']);
+    expect(ids(made.changed(...entry('a', '10.244.2.0/24', '192.0.2.9')).changed)).toEqual(['a', 'b']);
+  });
+
+  test('two that exchange their subnets in one list are followed', () => {
+    const made = book(entry('a', '10.244.1.0/24', '192.0.2.2'), entry('b', '10.244.2.0/24', '192.0.2.3'));
+    const change = made.all(
+      new Map([entry('a', '10.244.2.0/24', '192.0.2.2'), entry('b', '10.244.1.0/24', '192.0.2.3')]),
+    );
+    expect([ids(change.changed).toSorted(), change.gone]).toEqual([['a', 'b'], []]);
+  });
+
+  test('of many small subnets below a large one, each is seen', () => {
+    const made = book(
+      entry('a', '10.244.64.0/26', '192.0.2.2'),
+      entry('b', '10.244.127.192/26', '192.0.2.3'),
+    );
+    made.changed(...entry('large', '10.244.64.0/18', '192.0.2.4'));
+    made.gone('b');
+    expect(reasons(made)).toEqual({ large: expect.stringContaining('10.244.64.0/26 of a') });
+    expect(ids(made.gone('a').changed)).toEqual(['large']);
+  });
+});
+
+describe('an entry that cannot be read any more', () => {
+  test('is named, and the lease that it had stays: nothing says that the node is gone', () => {
+    const made = book(entry('a', '10.244.1.0/24', '192.0.2.2'));
+    expect(made.changed('a', { unreadable: 'it is torn' })).toEqual({ changed: [], gone: [] });
+    expect(reasons(made)).toEqual({ a: 'it is torn; the lease that it had stays in use' });
+    made.changed(...entry('b', '10.244.1.0/24', '192.0.2.3'));
+    expect([...made.peers.keys()]).toEqual(['a']);
+    made.changed(...entry('a', '10.244.1.0/24', '192.0.2.2'));
+    expect(Object.keys(reasons(made))).toEqual(['b']);
+    made.changed('a', { unreadable: 'it is torn' });
+    expect(made.gone('a').gone).toEqual(['a']);
+    expect([...made.peers.keys()]).toEqual(['b']);
+  });
+
+  test('is no peer once this node’s own lease touches it', () => {
+    const made = book(entry('a', '10.244.1.0/24', '192.0.2.2'));
+    made.changed('a', { unreadable: 'it is torn' });
+    expect(made.setOwn(lease('me', '10.244.1.0/24', '192.0.2.1')).gone).toEqual(['a']);
+    expect(reasons(made)).toEqual({ a: 'it is torn' });
+  });
+});
+
+test('families that the network does not have are not looked at', () => {
+  const six = (id: string, host: number, publicIP: string): [string, Entry] => [
+    id,
+    {
+      lease: {
+        id,
+        ipv6Subnet: prefix(`fd00:0:0:${host}::/64`),
+        attributes: {
+          publicIP: address(publicIP),
+          publicIPv6: address(`2001:db8::${host}`),
+          backendType: 'host-gw',
+        },
+      },
+    },
+  ];
+  const made = new LeaseBook({ ipv6: prefix('fd00::/48') }, { id: 'me', attributes: { backendType: '' } });
+  made.all(new Map([six('a', 1, '0.0.0.0'), six('b', 2, '0.0.0.0')]));
+  expect([...made.peers.keys()]).toEqual(['a', 'b']);
+});
+
 describe('whatever happens', () => {
   const step = fc.record({
     id: fc.constantFrom('a', 'b', 'c', 'd'),
@@ -113,7 +197,7 @@ describe('whatever happens', () => {
       '10.9.0.0/24',
     ),
     host: fc.integer({ min: 1, max: 5 }),
-    does: fc.constantFrom('set', 'gone', 'list'),
+    does: fc.constantFrom('set', 'gone', 'list', 'spoil', 'own'),
   });
 
   test('peers never touch each other, and the changes add up to the peers', () => {
@@ -124,18 +208,41 @@ describe('whatever happens', () => {
         const seen = new Map<string, Lease>();
         for (const { id, subnet, host, does } of steps) {
           if (does === 'gone') entries.delete(id);
-          else entries.set(...entry(id, subnet, `192.0.2.${host}`));
+          else if (does === 'spoil') entries.set(id, { unreadable: 'it is torn' });
+          else if (does !== 'own') entries.set(...entry(id, subnet, `192.0.2.${host}`));
           const now = entries.get(id);
           const change =
-            does === 'list' ? made.all(entries) : now === undefined ? made.gone(id) : made.changed(id, now);
+            does === 'own'
+              ? made.setOwn(lease('me', subnet, `192.0.2.${host}`))
+              : does === 'list'
+                ? made.all(entries)
+                : now === undefined
+                  ? made.gone(id)
+                  : made.changed(id, now);
           for (const gone of change.gone) seen.delete(gone);
           for (const changed of change.changed) seen.set(changed.id, changed);
           expect(new Map(made.peers)).toEqual(seen);
-          const addresses = [...made.peers.values()].map(({ attributes }) => attributes.publicIP);
+          const standing = [...made.peers.values()];
+          const addresses = standing.map(({ attributes }) => attributes.publicIP);
           expect(new Set(addresses).size).toBe(addresses.length);
-          // Everybody is a peer or is refused with a reason.
-          expect(made.peers.size + made.refusals.length).toBe(entries.size);
-          expect(made.refusals.every(({ reason }) => reason !== '')).toBe(true);
+          const touching = standing.flatMap(({ subnet: one }, i) =>
+            standing.slice(i + 1).filter(({ subnet: other }) => one && other && overlaps(one, other)),
+          );
+          expect(touching).toEqual([]);
+          // A refusal for somebody else's sake is for one who is still in the way.
+          for (const reason of Object.values(reasons(made))) {
+            const holder = /(?:of|that of) (\w)$/.exec(reason)?.[1];
+            if (holder !== undefined) expect(made.peers.has(holder)).toBe(true);
+          }
+          // Everybody is a peer or is refused with a reason; both only when it cannot be read any more.
+          for (const [each, one] of entries) {
+            const reason = reasons(made)[each];
+            if ('unreadable' in one) expect(reason).toMatch(/^it is torn/);
+            else expect(reason === undefined).toBe(made.peers.has(each));
+          }
+          expect(
+            [...made.peers.keys(), ...Object.keys(reasons(made))].every((each) => entries.has(each)),
+          ).toBe(true);
         }
       }),
       { numRuns: 200 },
