@@ -214,6 +214,18 @@ describe('drift is repaired', () => {
       'an IPv6 route with another gateway',
       'ip -6 route replace fd00:10:244:2::/64 via fd00:10:244:3:: dev flannel-v6.1 onlink',
     ],
+    [
+      'a route over several next hops',
+      'ip route replace 10.244.2.0/24 proto 241 nexthop via 10.244.3.0 dev flannel.1 onlink nexthop via 10.244.2.0 dev flannel.1 onlink',
+    ],
+    [
+      'a route with a source of its own',
+      'ip route replace 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink src 10.244.1.0 proto 241',
+    ],
+    [
+      'a route with an MTU of its own',
+      'ip route replace 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink mtu 1000 proto 241',
+    ],
     ['another MAC for a neighbour', 'ip neigh replace 10.244.2.0 lladdr 02:00:00:00:00:bb dev flannel.1'],
     ['another remote', 'bridge fdb replace 02:00:00:04:00:02 dev flannel.1 dst 192.0.2.99'],
     ['a neighbour too many', 'ip neigh add 10.244.9.0 lladdr 02:00:00:00:00:bb dev flannel.1 nud permanent'],
@@ -249,6 +261,25 @@ describe('drift is repaired', () => {
       .map(({ ifname, mtu, address, flags, linkinfo }) => ({ ifname, mtu, address, flags, linkinfo }))
       .toSorted((a, b) => (a.ifname < b.ifname ? -1 : 1));
   }
+
+  test('routes through a device that is not ours, which the kernel drops without a word', async () => {
+    const backend = hostGw({ ipv4: true, ipv6: false });
+    const plan = (n: number) => backend.planPeer(self, peer(n, { backendType: 'host-gw' }, true));
+    await start(new Map([2, 3].map((n) => [`node-${n}`, plan(n)])));
+    const before = await node.lines('ip route show proto 241');
+    expect(before).toHaveLength(2);
+    await node.ip('link set eth0 down');
+    expect(await node.lines('ip route show proto 241')).toEqual([]);
+    await node.ip('link set eth0 up');
+    await vi.waitFor(async () => expect(await node.lines('ip route show proto 241')).toEqual(before), {
+      timeout: 5000,
+    });
+    await node.ip('addr del 192.0.2.1/24 dev eth0');
+    await node.ip('addr add 192.0.2.1/24 dev eth0');
+    await vi.waitFor(async () => expect(await node.lines('ip route show proto 241')).toEqual(before), {
+      timeout: 5000,
+    });
+  });
 
   test('the lower device goes and comes back', async () => {
     await start(parts([2, 3]));
