@@ -23,15 +23,16 @@ export const maxLength = 4 * 1024 * 1024;
 export const maxDepth = 200;
 
 /**
- * Reads a whole document. `source` says in the message what was read. Throws a {@link JsonError}.
+ * Reads a whole document. `source` says in the message what was read; `longest` is in bytes, or in characters of a
+ * string. Throws a {@link JsonError}.
  *
  * An integer written with a fraction or an exponent becomes a {@link WrittenFraction}: it is no `typeof 'number'`, so whoever
  * wants an integer refuses it as Go does, and it is still a number when it is written out again.
  */
-export function parseJson(input: string | Uint8Array, source: string): unknown {
-  if (input.length > maxLength) {
+export function parseJson(input: string | Uint8Array, source: string, longest = maxLength): unknown {
+  if (input.length > longest) {
     const unit = typeof input === 'string' ? 'characters' : 'bytes';
-    throw new JsonError(`${source} is ${input.length} ${unit} long; ${maxLength} are allowed`);
+    throw new JsonError(`${source} is ${input.length} ${unit} long; ${longest} are allowed`);
   }
   const text = typeof input === 'string' ? input : decode(input, source);
   const { hasFractions } = survey(text, source);

@@ -1,5 +1,5 @@
 import { type Address, addressBits, addressFromInteger, addressToInteger, familyOf } from '../net/address.ts';
-import { firstAddress, lastAddress, type Prefix, prefixFamily, prefixOf } from '../net/prefix.ts';
+import { type Prefix, prefixFamily, prefixOf, prefixRange } from '../net/prefix.ts';
 
 /** The subnets of a network that nodes may have: all of one length, from one to another. */
 export interface SubnetRange {
@@ -12,21 +12,18 @@ export interface SubnetRange {
 /** A free subnet: the first in order that overlaps none of `taken`. Undefined when there is none. */
 export function freeSubnet(range: SubnetRange, taken: Iterable<Prefix>): Prefix | undefined {
   const family = familyOf(range.min);
-  const size = 1n << BigInt(addressBits(family) - range.length);
+  const size = sizeOf(range);
+  const last = addressToInteger(range.max);
   const spans = [...taken]
     .filter((prefix) => prefixFamily(prefix) === family)
-    .map((prefix): [bigint, bigint] => [
-      addressToInteger(firstAddress(prefix)),
-      addressToInteger(lastAddress(prefix)),
-    ])
-    .toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  const last = addressToInteger(range.max);
+    .map(prefixRange)
+    .toSorted((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0));
   let candidate = addressToInteger(range.min);
-  for (const [from, to] of spans) {
-    if (to < candidate) continue;
-    if (from >= candidate + size) break;
+  for (const span of spans) {
+    if (span.last < candidate) continue;
+    if (span.first >= candidate + size) break;
     // The next subnet that begins behind what is taken.
-    candidate += ((to - candidate) / size + 1n) * size;
+    candidate += ((span.last - candidate) / size + 1n) * size;
   }
   return candidate > last ? undefined : prefixOf(addressFromInteger(candidate, family), range.length);
 }
@@ -34,8 +31,10 @@ export function freeSubnet(range: SubnetRange, taken: Iterable<Prefix>): Prefix 
 /** Whether `subnet` is one of the range's. */
 export function isInRange(range: SubnetRange, subnet: Prefix): boolean {
   if (prefixFamily(subnet) !== familyOf(range.min)) return false;
-  const size = 1n << BigInt(addressBits(familyOf(range.min)) - range.length);
-  const [first, last] = [addressToInteger(firstAddress(subnet)), addressToInteger(lastAddress(subnet))];
+  const { first, last } = prefixRange(subnet);
   const [min, max] = [addressToInteger(range.min), addressToInteger(range.max)];
+  const size = sizeOf(range);
   return last - first + 1n === size && first >= min && first <= max && (first - min) % size === 0n;
 }
+
+const sizeOf = ({ min, length }: SubnetRange): bigint => 1n << BigInt(addressBits(familyOf(min)) - length);

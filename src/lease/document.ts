@@ -14,9 +14,9 @@ const keys = [
   'BackendV6Data',
 ] as const;
 
-/** A node's lease as the directory registry keeps it. The names are those of Go flannel's leases in etcd. */
-export function leaseDocument({ subnet, ipv6Subnet, attributes }: Lease): string {
-  const document = {
+/** A lease as an object for JSON. The names are those of Go flannel's leases in etcd. */
+export function leaseObject({ subnet, ipv6Subnet, attributes }: Lease): JsonObject {
+  return {
     Subnet: subnet,
     IPv6Subnet: ipv6Subnet,
     PublicIP: attributes.publicIP,
@@ -25,14 +25,38 @@ export function leaseDocument({ subnet, ipv6Subnet, attributes }: Lease): string
     BackendData: attributes.backendData,
     BackendV6Data: attributes.backendV6Data,
   };
-  return `${JSON.stringify(document, undefined, 2)}\n`;
+}
+
+/** A node's lease as the directory registry keeps it: readable for people. */
+export function leaseDocument(lease: Lease): string {
+  return `${JSON.stringify(leaseObject(lease), undefined, 2)}\n`;
 }
 
 /** Reads what a node has written: a lease, or why it is none. `id` is the node's name. */
 export function parseLeaseDocument(id: string, bytes: string | Uint8Array): Entry {
+  return orReason(() => parseLeaseObject(id, parseJson(bytes, 'the document')));
+}
+
+/** Reads one that is part of a larger document. */
+export function parseLeaseObject(id: string, value: unknown): Entry {
+  return orReason(() => ({ lease: leaseOf(id, foldKeys(asObject(value, 'the document'), keys)) }));
+}
+
+/**
+ * Subnets that are named in a document, whatever else is wrong with it: for not giving them away. Strings that are no
+ * subnets do not count.
+ */
+export function subnetsNamed(bytes: Uint8Array): Prefix[] {
+  const text = Buffer.from(bytes).toString('latin1');
+  return [...text.matchAll(/"([0-9a-fA-F.:]{2,39}\/[0-9]{1,3})"/g)].flatMap(([, written = '']) => {
+    const prefix = parsePrefix(written);
+    return prefix === undefined ? [] : [networkOf(prefix)];
+  });
+}
+
+function orReason(read: () => Entry): Entry {
   try {
-    const fields = foldKeys(asObject(parseJson(bytes, 'the document'), 'the document'), keys);
-    return { lease: leaseOf(id, fields) };
+    return read();
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
     return { unreadable: error.message };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { leaseDocument, parseLeaseDocument } from '../../src/lease/document.ts';
+import { leaseDocument, parseLeaseDocument, subnetsNamed } from '../../src/lease/document.ts';
 import { lastKnownText, parseLastKnown } from '../../src/lease/last-known.ts';
 import type { Lease } from '../../src/lease/lease.ts';
 import { address } from '../../src/net/address.ts';
@@ -44,10 +44,24 @@ describe('a lease’s document', () => {
   });
 });
 
+test('a document that is no lease still names subnets', () => {
+  const text =
+    '{"Subnet":"10.244.7.0/24","PublicIP":7,"IPv6Subnet":"fd00:7::/64","x":"1.2.3.4/99","BackendDa';
+  expect(subnetsNamed(Buffer.from(text))).toEqual(['10.244.7.0/24', 'fd00:7::/64']);
+  expect(subnetsNamed(Uint8Array.from([0xff, 0]))).toEqual([]);
+});
+
 describe('the last known state', () => {
   test('is read as it was written', () => {
     const peers = [{ ...lease, id: 'node-2' }];
     expect(parseLastKnown(lastKnownText({ own: lease, peers }), 'state.json')).toEqual({ own: lease, peers });
+  });
+
+  test('holds thousands of peers', () => {
+    const peers = Array.from({ length: 20_000 }, (_, i) => ({ ...lease, id: `node-${i}` }));
+    const text = lastKnownText({ own: lease, peers });
+    expect(text.length).toBeGreaterThan(4 * 1024 * 1024);
+    expect(parseLastKnown(text, 'state.json').peers).toHaveLength(20_000);
   });
 
   test('single peers that make no sense are left out', () => {
