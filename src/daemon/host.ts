@@ -1,5 +1,6 @@
 import type { Family } from '../net/address.ts';
 import * as k from '../netlink/constants.ts';
+import { isNetlinkError } from '../netlink/error.ts';
 import { type AddressMessage, getAddresses } from '../netlink/route/address.ts';
 import { getLink } from '../netlink/route/link.ts';
 import { getRoutes, type RouteMessage } from '../netlink/route/route.ts';
@@ -15,11 +16,20 @@ export function observeHost(session: SyncSession): Host {
   }));
   const addresses = session.dump(getAddresses()).flatMap(addressOf);
   const defaultRoutes = ([4, 6] as const).flatMap((family) => {
-    const rtm_family = family === 4 ? k.AF_INET : k.AF_INET6;
-    const routes = session.dump(getRoutes({ rtm_family, rtm_table: k.RT_TABLE_MAIN }));
+    const routes = mainRoutes(session, family === 4 ? k.AF_INET : k.AF_INET6);
     return routes.flatMap((route) => defaultRoute(family, route));
   });
   return { links, addresses, defaultRoutes };
+}
+
+/** The routes of the main table; a namespace that never had one has no such table. Throws a NetlinkError. */
+export function mainRoutes(session: Pick<SyncSession, 'dump'>, rtm_family: number): RouteMessage[] {
+  try {
+    return session.dump(getRoutes({ rtm_family, rtm_table: k.RT_TABLE_MAIN }));
+  } catch (error) {
+    if (isNetlinkError(error, 'ENOENT')) return [];
+    throw error;
+  }
 }
 
 function addressOf(message: AddressMessage): HostAddress[] {

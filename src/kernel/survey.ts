@@ -1,8 +1,9 @@
 import * as k from '../netlink/constants.ts';
+import { isNetlinkError } from '../netlink/error.ts';
 import { getAddresses } from '../netlink/route/address.ts';
 import { getLink } from '../netlink/route/link.ts';
 import { getNeighbours } from '../netlink/route/neighbour.ts';
-import { getRoutes } from '../netlink/route/route.ts';
+import { getRoutes, type RouteMessage } from '../netlink/route/route.ts';
 import type { AsyncSession } from '../netlink/session.ts';
 import { linkKey } from './diff.ts';
 import type { Mirror } from './mirror.ts';
@@ -24,11 +25,20 @@ export async function survey(
       await surveyLink(session, mirror, name, index);
   }
   for (const rtm_family of [k.AF_INET, k.AF_INET6]) {
-    const routes = await session.dump(getRoutes({ rtm_family, rtm_table: k.RT_TABLE_MAIN }));
-    for (const message of routes) {
+    for (const message of await mainRoutes(session, rtm_family)) {
       const route = routeFrom(message, mirror.names);
       if (route !== undefined) mirror.add(route);
     }
+  }
+}
+
+/** A namespace that never had a route has no main table. */
+async function mainRoutes(session: Pick<AsyncSession, 'dump'>, rtm_family: number): Promise<RouteMessage[]> {
+  try {
+    return await session.dump(getRoutes({ rtm_family, rtm_table: k.RT_TABLE_MAIN }));
+  } catch (error) {
+    if (isNetlinkError(error, 'ENOENT')) return [];
+    throw error;
   }
 }
 

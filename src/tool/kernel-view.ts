@@ -1,10 +1,11 @@
 import { closeSync, openSync } from 'node:fs';
 import type { Binding } from '../../native/binding.ts';
+import { mainRoutes } from '../daemon/host.ts';
 import * as k from '../netlink/constants.ts';
 import { type AddressMessage, getAddresses } from '../netlink/route/address.ts';
 import { getLink, type LinkMessage } from '../netlink/route/link.ts';
 import { getNeighbours, type NeighbourMessage } from '../netlink/route/neighbour.ts';
-import { getRoutes, type RouteMessage } from '../netlink/route/route.ts';
+import type { RouteMessage } from '../netlink/route/route.ts';
 import { SyncSession } from '../netlink/session.ts';
 import { openSocket } from '../netlink/socket.ts';
 
@@ -43,9 +44,7 @@ function viewNamespace(binding: Binding, netnsFd: number): string[] {
     const links = session.dump(getLink());
     const names = new Map(links.map((link) => [link.ifi_index, link.IFLA_IFNAME ?? '']));
     const families = [k.AF_INET, k.AF_INET6];
-    const routes = families.flatMap((rtm_family) =>
-      session.dump(getRoutes({ rtm_family, rtm_table: k.RT_TABLE_MAIN })),
-    );
+    const routes = families.flatMap((rtm_family) => mainRoutes(session, rtm_family));
     const neighbours = [...families, k.AF_BRIDGE].flatMap((ndm_family) =>
       session.dump(getNeighbours({ ndm_family })),
     );
