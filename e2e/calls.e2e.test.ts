@@ -144,8 +144,8 @@ describeOnEachRuntime('the calls of containerd', (runtime) => {
     },
   );
 
-  test('STATUS, and its sentence reaches kubelet when there is no subnet yet', async ({ skip }) => {
-    if (!modern) skip('containerd 1.6 never asks for STATUS');
+  const statusMatters = modern ? test : () => {}; // containerd 1.6 never asks
+  statusMatters('STATUS, and its sentence reaches kubelet when there is no subnet yet', async () => {
     await node.shell('mv /run/flannel/subnet.env /run/flannel/away');
     const condition = await node.cri.network();
     await node.shell('mv /run/flannel/away /run/flannel/subnet.env');
