@@ -1,13 +1,18 @@
 import { loadBinding } from '../../native/binding.ts';
-import type { Ownership } from '../../src/kernel/desired.ts';
+import { vxlan } from '../../src/backend/vxlan.ts';
+import { type VxlanOptions, vxlanOptions } from '../../src/backend/vxlan-options.ts';
+import type { Ownership, Part } from '../../src/kernel/desired.ts';
 import { groups } from '../../src/kernel/groups.ts';
+import type { KernelObject } from '../../src/kernel/object.ts';
 import { Reconciler, type ReconcilerWorld } from '../../src/kernel/reconciler.ts';
+import type { Report } from '../../src/kernel/report.ts';
 import { prefix } from '../../src/net/prefix.ts';
 import { AsyncSession } from '../../src/netlink/session.ts';
 import { openSocket } from '../../src/netlink/socket.ts';
 import { subscribe } from '../../src/netlink/subscription.ts';
 import { systemClock } from '../../src/world/clock.ts';
 import { silentLog } from '../../src/world/log.ts';
+import { peer, self } from '../backend/nodes.ts';
 import { createNetns, type Netns } from '../kit/netns.ts';
 import { type Watch, watch } from './watch.ts';
 
@@ -20,6 +25,20 @@ export const ownership: Ownership = {
   networks: podNetworks,
   isFlannelRoute: (destination) => destination.startsWith('10.244.'),
 };
+
+export const bothFamilies = { ipv4: true, ipv6: true };
+
+/** vxlan's plan of this node and of peers, by their numbers. */
+export function parts(
+  peers: readonly number[],
+  families = bothFamilies,
+  options: Partial<VxlanOptions> = {},
+): Map<Part, readonly KernelObject[]> {
+  const backend = vxlan({ ...vxlanOptions({}), ...options }, families);
+  const all = new Map<Part, readonly KernelObject[]>([['node', backend.planNode(self)]]);
+  for (const n of peers) all.set(`peer node-${n}`, backend.planPeer(self, peer(n)));
+  return all;
+}
 
 /** A namespace with an interface to other nodes, and a reconciler that works in it. */
 export class TestNode {
@@ -48,6 +67,29 @@ export class TestNode {
     await this.ip('addr add 192.0.2.1/24 dev eth0');
     await this.ip('addr add 2001:db8::1/64 dev eth0 nodad');
     await this.ip('link set eth0 up');
+  }
+
+  /** Starts the reconciler with that desired, and answers when it is in place. */
+  async keep(desired: ReadonlyMap<Part, readonly KernelObject[]>): Promise<Report> {
+    this.reconciler.own(ownership);
+    this.reconciler.replaceParts(desired);
+    await this.reconciler.start();
+    return this.reconciler.settled();
+  }
+
+  /** All that is shown of what flannel makes, without the kernel's own. */
+  async shown(): Promise<string[]> {
+    const lines = [
+      ...(await this.lines('ip -o addr show to 10.244.0.0/16')),
+      ...(await this.lines('ip -o -6 addr show to fd00::/16')),
+      ...(await this.lines('ip neigh show nud permanent')),
+      ...(await this.lines('bridge fdb show')),
+      ...(await this.lines('ip route show')),
+      ...(await this.lines('ip -6 route show')),
+    ];
+    const ours = lines.filter((line) => line.includes('flannel') && !line.includes('proto kernel'));
+    // An index, a label and lifetimes say nothing here.
+    return ours.map((line) => line.replace(/^\d+: /, '').replace(/ ?\\.*$/, ''));
   }
 
   /** `ip` with its arguments in one text. */

@@ -1,12 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { hostGw } from '../../src/backend/host-gw.ts';
 import { vxlan } from '../../src/backend/vxlan.ts';
-import { type VxlanOptions, vxlanOptions } from '../../src/backend/vxlan-options.ts';
-import type { Part } from '../../src/kernel/desired.ts';
-import type { KernelObject } from '../../src/kernel/object.ts';
+import { vxlanOptions } from '../../src/backend/vxlan-options.ts';
 import { describe as describeOperation } from '../../src/kernel/operation.ts';
 import { macOf, peer, self } from '../backend/nodes.ts';
-import { ownership, TestNode } from './node.ts';
+import { bothFamilies, ownership, parts, TestNode } from './node.ts';
 
 /** The reconciler upon the kernel itself, seen with iproute2. */
 
@@ -19,46 +17,11 @@ beforeEach(async () => {
 
 afterEach(() => node.remove());
 
-const both = { ipv4: true, ipv6: true };
-
-function parts(peers: readonly number[], families = both, options: Partial<VxlanOptions> = {}) {
-  const backend = vxlan({ ...vxlanOptions({}), ...options }, families);
-  const all = new Map<Part, readonly KernelObject[]>([['node', backend.planNode(self)]]);
-  for (const n of peers) all.set(`peer node-${n}`, backend.planPeer(self, peer(n)));
-  return all;
-}
-
-async function start(desired: ReadonlyMap<Part, readonly KernelObject[]>) {
-  node.reconciler.own(ownership);
-  node.reconciler.replaceParts(desired);
-  await node.reconciler.start();
-  return node.reconciler.settled();
-}
-
-/** All that is shown of what flannel makes, without the kernel's own. */
-async function shown(): Promise<string[]> {
-  const lines = [
-    ...(await node.lines('ip -o addr show to 10.244.0.0/16')),
-    ...(await node.lines('ip -o -6 addr show to fd00::/16')),
-    ...(await node.lines('ip neigh show nud permanent')),
-    ...(await node.lines('bridge fdb show')),
-    ...(await node.lines('ip route show')),
-    ...(await node.lines('ip -6 route show')),
-  ];
-  const ours = lines.filter((line) => line.includes('flannel') && !line.includes('proto kernel'));
-  // An index, a label and lifetimes say nothing here.
-  return ours.map((line) => line.replace(/^\d+: /, '').replace(/ ?\\.*$/, ''));
-}
-
-/** What is shown is `expected` before long. */
-const becomes = (expected: readonly string[]) =>
-  vi.waitFor(async () => expect(await shown()).toEqual(expected), { timeout: 5000, interval: 5 });
-
 describe('vxlan in the kernel', () => {
   test('dual-stack: devices, addresses, neighbours, FDB entries and routes as flannel has them', async () => {
-    const report = await start(parts([2, 3]));
+    const report = await node.keep(parts([2, 3]));
     expect(report).toMatchObject({ wanted: 16, objects: 16, failed: [], foreign: [], repairs: 0 });
-    expect(await shown()).toEqual([
+    expect(await node.shown()).toEqual([
       'flannel.1 inet 10.244.1.0/32 scope global flannel.1',
       'flannel-v6.1 inet6 fd00:10:244:1::/128 scope global nodad',
       '10.244.2.0 dev flannel.1 lladdr 02:00:00:04:00:02 PERMANENT',
@@ -107,7 +70,7 @@ describe('vxlan in the kernel', () => {
     ['IPv4', { ipv4: true, ipv6: false }, ['flannel.1']],
     ['IPv6', { ipv4: false, ipv6: true }, ['flannel-v6.1']],
   ])('%s alone makes only its own device', async (_family, families, devices) => {
-    await start(parts([2], families));
+    await node.keep(parts([2], families));
     const links = (await node.netns.json('ip', 'link', 'show', 'type', 'vxlan')) as { ifname: string }[];
     expect(links.map(({ ifname }) => ifname)).toEqual(devices);
     expect(node.reconciler.plan()).toEqual([]);
@@ -115,7 +78,7 @@ describe('vxlan in the kernel', () => {
 
   test('VNI, port, learning and GBP', async () => {
     node.reconciler.own({ ...ownership, links: new Set(['flannel.7', 'flannel-v6.7']) });
-    node.reconciler.replaceParts(parts([2], both, { vni: 7, port: 4789, learning: true, gbp: true }));
+    node.reconciler.replaceParts(parts([2], bothFamilies, { vni: 7, port: 4789, learning: true, gbp: true }));
     await node.reconciler.start();
     expect(await node.reconciler.settled()).toMatchObject({ failed: [] });
     const [link] = (await node.netns.json('ip', '-d', 'link', 'show', 'flannel.7')) as object[];
@@ -124,13 +87,13 @@ describe('vxlan in the kernel', () => {
   });
 
   test('a peer that changes, and one that goes', async () => {
-    await start(parts([2, 3]));
-    const backend = vxlan(vxlanOptions({}), both);
+    await node.keep(parts([2, 3]));
+    const backend = vxlan(vxlanOptions({}), bothFamilies);
     const changed = peer(2, { backendData: { VNI: 1, VtepMAC: '02:00:00:00:00:aa' } });
     node.reconciler.setPart('peer node-2', backend.planPeer(self, changed));
     node.reconciler.removePart('peer node-3');
     expect(await node.reconciler.settled()).toMatchObject({ wanted: 10, objects: 10, repairs: 0 });
-    expect(await shown()).toEqual([
+    expect(await node.shown()).toEqual([
       'flannel.1 inet 10.244.1.0/32 scope global flannel.1',
       'flannel-v6.1 inet6 fd00:10:244:1::/128 scope global nodad',
       '10.244.2.0 dev flannel.1 lladdr 02:00:00:00:00:aa PERMANENT',
@@ -143,9 +106,9 @@ describe('vxlan in the kernel', () => {
   });
 
   test('direct routing comes and goes, in both families', async () => {
-    await start(parts([2]));
-    const before = await shown();
-    const backend = vxlan(vxlanOptions({ DirectRouting: true }), both);
+    await node.keep(parts([2]));
+    const before = await node.shown();
+    const backend = vxlan(vxlanOptions({ DirectRouting: true }), bothFamilies);
     node.reconciler.setPart('peer node-2', backend.planPeer(self, peer(2, {}, true)));
     expect(await node.reconciler.settled()).toMatchObject({ wanted: 6, failed: [] });
     expect(await node.lines('ip route show 10.244.2.0/24')).toEqual([
@@ -158,7 +121,7 @@ describe('vxlan in the kernel', () => {
     await vi.waitFor(() => expect(node.reconciler.plan()).toEqual([]));
     node.reconciler.setPart('peer node-2', backend.planPeer(self, peer(2, {}, false)));
     expect(await node.reconciler.settled()).toMatchObject({ failed: [] });
-    expect(await shown()).toEqual(before);
+    expect(await node.shown()).toEqual(before);
   });
 
   test('a dry run tells, and touches nothing', async () => {
@@ -183,124 +146,11 @@ describe('vxlan in the kernel', () => {
   });
 });
 
-describe('drift is repaired', () => {
-  test.each([
-    ['an IPv4 route deleted', 'ip route del 10.244.2.0/24'],
-    ['an IPv6 route deleted', 'ip -6 route del fd00:10:244:2::/64'],
-    ['an IPv4 neighbour deleted', 'ip neigh del 10.244.2.0 dev flannel.1'],
-    ['an IPv6 neighbour deleted', 'ip neigh del fd00:10:244:2:: dev flannel-v6.1'],
-    ['an FDB entry deleted', 'bridge fdb del 02:00:00:04:00:02 dev flannel.1'],
-    ['the IPv4 address deleted', 'ip addr del 10.244.1.0/32 dev flannel.1'],
-    ['the IPv6 address deleted', 'ip addr del fd00:10:244:1::/128 dev flannel-v6.1'],
-    ['the IPv4 device set down', 'ip link set flannel.1 down'],
-    ['the IPv6 device set down', 'ip link set flannel-v6.1 down'],
-    ['the IPv4 device deleted', 'ip link del flannel.1'],
-    ['the IPv6 device deleted', 'ip link del flannel-v6.1'],
-    ['all routes of the device flushed', 'ip route flush dev flannel.1'],
-    [
-      'a route with another gateway',
-      'ip route replace 10.244.2.0/24 via 10.244.3.0 dev flannel.1 onlink proto 241',
-    ],
-    ['a route with another protocol', 'ip route replace 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink'],
-    [
-      'a second route behind ours',
-      'ip route append 10.244.2.0/24 via 10.244.3.0 dev flannel.1 onlink proto 241',
-    ],
-    [
-      'a second route before ours',
-      'ip route prepend 10.244.2.0/24 via 10.244.3.0 dev flannel.1 onlink proto 241',
-    ],
-    [
-      'an IPv6 route with another gateway',
-      'ip -6 route replace fd00:10:244:2::/64 via fd00:10:244:3:: dev flannel-v6.1 onlink',
-    ],
-    [
-      'a route over several next hops',
-      'ip route replace 10.244.2.0/24 proto 241 nexthop via 10.244.3.0 dev flannel.1 onlink nexthop via 10.244.2.0 dev flannel.1 onlink',
-    ],
-    [
-      'a route with a source of its own',
-      'ip route replace 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink src 10.244.1.0 proto 241',
-    ],
-    [
-      'a route with an MTU of its own',
-      'ip route replace 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink mtu 1000 proto 241',
-    ],
-    ['another MAC for a neighbour', 'ip neigh replace 10.244.2.0 lladdr 02:00:00:00:00:bb dev flannel.1'],
-    ['another remote', 'bridge fdb replace 02:00:00:04:00:02 dev flannel.1 dst 192.0.2.99'],
-    ['a neighbour too many', 'ip neigh add 10.244.9.0 lladdr 02:00:00:00:00:bb dev flannel.1 nud permanent'],
-    ['an FDB entry too many', 'bridge fdb add 02:00:00:00:00:bb dev flannel.1 dst 192.0.2.99'],
-    ['an address too many', 'ip addr add 10.244.1.1/24 dev flannel.1'],
-    ['a route of ours too many', 'ip route add 10.99.0.0/24 dev eth0 proto 241'],
-    ['another MAC of the device', 'ip link set flannel.1 address 02:00:00:00:00:bb'],
-    ['learning switched on', 'ip link set flannel.1 type vxlan learning'],
-    ['another MTU', 'ip link set flannel.1 mtu 1300'],
-  ])('%s', async (_what, command) => {
-    await start(parts([2, 3]));
-    const before = await shown();
-    const links = await linksShown();
-    await node.netns.exec(...(command.split(' ') as [string, ...string[]]));
-    await becomes(before);
-    await vi.waitFor(async () => expect(await linksShown()).toEqual(links));
-    expect(await node.reconciler.settled()).toMatchObject({ wanted: 16, objects: 16, failed: [] });
-    expect(node.reconciler.report().repairs).toBeGreaterThan(0);
-    expect(await node.lines('ip route show proto 241 dev eth0')).toEqual([]);
-  });
-
-  /** Of both devices, without what changes by itself. */
-  async function linksShown() {
-    const links = (await node.netns.json('ip', '-d', 'link', 'show')) as {
-      ifname: string;
-      mtu: number;
-      address: string;
-      flags: string[];
-      linkinfo?: { info_data?: unknown };
-    }[];
-    return links
-      .filter(({ ifname }) => ifname.startsWith('flannel'))
-      .map(({ ifname, mtu, address, flags, linkinfo }) => ({ ifname, mtu, address, flags, linkinfo }))
-      .toSorted((a, b) => (a.ifname < b.ifname ? -1 : 1));
-  }
-
-  test('routes through a device that is not ours, which the kernel drops without a word', async () => {
-    const backend = hostGw({ ipv4: true, ipv6: false });
-    const plan = (n: number) => backend.planPeer(self, peer(n, { backendType: 'host-gw' }, true));
-    await start(new Map([2, 3].map((n) => [`node-${n}`, plan(n)])));
-    const before = await node.lines('ip route show proto 241');
-    expect(before).toHaveLength(2);
-    await node.ip('link set eth0 down');
-    expect(await node.lines('ip route show proto 241')).toEqual([]);
-    await node.ip('link set eth0 up');
-    await vi.waitFor(async () => expect(await node.lines('ip route show proto 241')).toEqual(before), {
-      timeout: 5000,
-    });
-    await node.ip('addr del 192.0.2.1/24 dev eth0');
-    await node.ip('addr add 192.0.2.1/24 dev eth0');
-    await vi.waitFor(async () => expect(await node.lines('ip route show proto 241')).toEqual(before), {
-      timeout: 5000,
-    });
-  });
-
-  test('the lower device goes and comes back', async () => {
-    await start(parts([2, 3]));
-    const before = await shown();
-    await node.ip('link del eth0');
-    await vi.waitFor(() => {
-      expect(node.reconciler.report().failed.map(({ why }) => why)).toContainEqual(
-        expect.stringMatching(/^cannot add link flannel\.1 .*: there is no link eth0; it is tried again/),
-      );
-    });
-    await node.plug();
-    await becomes(before);
-    expect(await node.reconciler.settled()).toMatchObject({ wanted: 16, objects: 16, failed: [] });
-  });
-});
-
 describe('what is not ours', () => {
   test('a foreign route in the way stays, is reported, and the rest goes on', async () => {
     await node.ip('route add 10.244.2.0/24 via 192.0.2.77 proto static');
     await node.ip('route add blackhole 10.244.3.0/24');
-    const report = await start(parts([2, 3, 4]));
+    const report = await node.keep(parts([2, 3, 4]));
     expect(report).toMatchObject({
       wanted: 22,
       objects: 20,
@@ -323,9 +173,9 @@ describe('what is not ours', () => {
   });
 
   test('one that appears for a peer to come is found when the peer comes', async () => {
-    await start(parts([2]));
+    await node.keep(parts([2]));
     await node.ip('route add 10.244.3.0/24 via 192.0.2.77 proto static');
-    const backend = vxlan(vxlanOptions({}), both);
+    const backend = vxlan(vxlanOptions({}), bothFamilies);
     node.reconciler.setPart('peer node-3', backend.planPeer(self, peer(3)));
     expect(await node.reconciler.settled()).toMatchObject({
       failed: [],
@@ -348,7 +198,7 @@ describe('what is not ours', () => {
     await node.ip('link add vxlan9 type vxlan id 9 dev eth0 dstport 4789');
     await node.ip('link set vxlan9 up');
     await node.netns.exec('bridge', 'fdb', 'add', '02:00:00:00:00:bb', 'dev', 'vxlan9', 'dst', '192.0.2.9');
-    await start(parts([2]));
+    await node.keep(parts([2]));
     await node.ip('addr add 198.51.100.1/32 dev flannel.1');
     await node.reconciler.settled();
     expect(await node.lines('ip -o -4 addr show to 198.51.100.1')).toHaveLength(1);
@@ -363,7 +213,7 @@ describe('what is not ours', () => {
 
   test('another vxlan device has our VNI and port: a sentence says so, and all comes when it goes', async () => {
     await node.ip('link add thief type vxlan id 1 dev eth0 local 192.0.2.1 dstport 8472');
-    const report = await start(parts([2], { ipv4: true, ipv6: false }));
+    const report = await node.keep(parts([2], { ipv4: true, ipv6: false }));
     expect(report).toMatchObject({ wanted: 5, objects: 0 });
     expect(report.failed.map(({ why }) => why)).toEqual([
       expect.stringMatching(
@@ -387,7 +237,7 @@ describe('what is not ours', () => {
           true,
         ),
       );
-    const report = await start(new Map([2, 3, 4].map((n) => [`node-${n}`, plan(n)])));
+    const report = await node.keep(new Map([2, 3, 4].map((n) => [`node-${n}`, plan(n)])));
     expect(report.failed.map(({ why }) => why)).toEqual([
       'cannot add route 10.244.3.0/24 via 192.0.5.9 dev eth0: the kernel says ENETUNREACH, "Nexthop has invalid gateway"; ' +
         'no link of this node reaches 192.0.5.9 directly: see "ip route get 192.0.5.9"',
@@ -472,8 +322,8 @@ describe('what is there already', () => {
     expect(await node.lines('ip route show 10.244.3.0/24')).toHaveLength(1);
     node.reconciler.replaceParts(all);
     await node.reconciler.settled();
-    expect((await shown()).filter((line) => /10\.244\.3|00:03/.test(line))).toEqual([]);
-    expect(await shown()).toHaveLength(8);
+    expect((await node.shown()).filter((line) => /10\.244\.3|00:03/.test(line))).toEqual([]);
+    expect(await node.shown()).toHaveLength(8);
   });
 
   test.each([
@@ -487,15 +337,15 @@ describe('what is there already', () => {
     await node.ip(`link add flannel.1 ${how}`);
     await node.ip('link set flannel.1 up');
     await node.ip('addr add 10.244.1.0/32 dev flannel.1');
-    const report = await start(parts([2, 3]));
+    const report = await node.keep(parts([2, 3]));
     expect(report).toMatchObject({ wanted: 16, objects: 16, failed: [] });
     expect(node.reconciler.plan()).toEqual([]);
-    expect((await shown()).length).toBe(14);
+    expect((await node.shown()).length).toBe(14);
   });
 
   test('a device that no family wants any more goes as a whole', async () => {
     await goFlannel();
-    await start(parts([2, 3], { ipv4: true, ipv6: false }));
+    await node.keep(parts([2, 3], { ipv4: true, ipv6: false }));
     expect(await node.lines('ip -o link show type vxlan')).toHaveLength(1);
   });
 });
