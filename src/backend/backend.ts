@@ -45,7 +45,7 @@ export class PeerRefusal extends Error {
 export interface Backend {
   /** As in leases. */
   readonly type: string;
-  /** The devices that it makes, by name; every other name among {@link allLinks} is a leftover. */
+  /** The devices that it makes, by name. */
   readonly links: readonly string[];
   /** FLANNEL_MTU for pods, in bytes. */
   mtu(external: External): number;
