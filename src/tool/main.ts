@@ -162,6 +162,10 @@ function commandLine(): Argv {
 }
 
 async function main(): Promise<void> {
+  // Whoever reads (head, less) may have seen enough: the work goes on without saying more.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   try {
     await commandLine().parseAsync();
   } catch (error) {

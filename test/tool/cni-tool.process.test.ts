@@ -84,6 +84,15 @@ describe('cni-tool lab', () => {
     expect(leftOf(name)).toEqual([]);
   });
 
+  test('goes on when nobody reads what it prints', () => {
+    const name = labName();
+    const up = spawnSync('sh', ['-c', `${programs}/cni-tool lab up --name ${name} --nodes 1 | true`], {
+      encoding: 'utf8',
+    });
+    expect(up.stderr).toBe('');
+    expect(tool(['lab', 'status', '--name', name]).status).toBe(0);
+  });
+
   test('a second one of the same name is refused, and the first goes on', () => {
     const name = labName();
     tool(['lab', 'up', '--name', name, '--nodes', '1', '--pods', '0']);

@@ -12,7 +12,8 @@ export const programs = [
 
 /** Starts a node's flanneld in the node's namespace; it outlives this program. */
 export function startDaemon(node: NodeLayout): void {
-  mkdirSync(node.file(''), { recursive: true, mode: 0o700 });
+  // The directory of CNI state has to be there for the daemon to see it: else the first pod is done stand-alone.
+  mkdirSync(node.file('cni'), { recursive: true, mode: 0o700 });
   const log = openSync(node.file('flanneld.log'), 'a', 0o600);
   const child = spawn(
     'nsenter',
