@@ -63,7 +63,12 @@ async function add(options: VerbOptions, world: VerbWorld): Promise<number> {
   };
   // Remembered before anything happens: what a crash leaves, del can still clean up.
   world.files.write(attachment);
-  const outcome = await show('ADD', { ...attachment, list }, options, world);
+  const outcome = await show('ADD', { ...attachment, list }, options, world).catch((error: unknown) => {
+    // No plugin has run: there is nothing to undo but what we made ourselves.
+    if (scratch) removeNamespace(containerId);
+    world.files.remove(attachment);
+    throw error;
+  });
   if (!outcome.failed) {
     world.files.write({ ...attachment, result: outcome.result });
     world.print.line();

@@ -134,6 +134,10 @@ describe('cni-tool lab', () => {
 });
 
 describe('cni-tool with any plugin', () => {
+  const before = new Set(fs.readdirSync('/run/netns'));
+  const scratchNamespaces = () =>
+    fs.readdirSync('/run/netns').filter((name) => name.startsWith('cni-tool-') && !before.has(name));
+
   /** A directory with a configuration, and a node of its own for the plugins to work on. */
   function scene(plugins: object[]): { conflist: string; namespace: string; directory: string } {
     const directory = fs.mkdtempSync(path.join(tmpdir(), 'fl-tool-'));
@@ -165,7 +169,7 @@ describe('cni-tool with any plugin', () => {
     expect(tool(['check'], namespace).status).toBe(0);
     const del = tool(['del', '-v'], namespace);
     expect([del.status, del.stdout]).toEqual([0, expect.stringMatching(/- pod: address 10\.9\.0\.2\/24/)]);
-    expect(fs.readdirSync('/run/netns').filter((name) => name.startsWith('cni-tool-'))).toEqual([]);
+    expect(scratchNamespaces()).toEqual([]);
   });
 
   test('ours, without a daemon', () => {
@@ -216,6 +220,6 @@ describe('cni-tool with any plugin', () => {
     const { conflist, namespace } = scene([{ type: 'wormhole' }]);
     const { status, stderr } = tool(['add', '--conflist', conflist, '--cni-path', reference], namespace);
     expect([status, stderr]).toEqual([2, expect.stringMatching(/no plugin "wormhole" in \/usr\/lib\/cni/)]);
-    tool(['del'], namespace);
+    expect(scratchNamespaces()).toEqual([]);
   });
 });
