@@ -47,6 +47,8 @@ export interface Backend {
   readonly type: string;
   /** The devices that it makes, by name. */
   readonly links: readonly string[];
+  /** Names that are its own: also those of a family that the network has no more. What is there by such a name and not made goes. */
+  readonly ownLinks: readonly string[];
   /** FLANNEL_MTU for pods, in bytes. */
   mtu(external: External): number;
   /** The MTU that IPv6 traffic between nodes really has where it is smaller than {@link mtu}; undefined: the same. */

@@ -10,6 +10,7 @@ export function hostGw(families: Families): Backend {
   return {
     type: 'host-gw',
     links: [],
+    ownLinks: [],
     mtu: ({ mtu }) => mtu,
     ipv6Mtu: () => undefined,
     attributes: () => ({}),

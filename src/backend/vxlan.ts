@@ -39,6 +39,7 @@ export function vxlan(options: VxlanOptions, families: Families): Backend {
   return {
     type: 'vxlan',
     links: halves.map(({ device }) => device),
+    ownLinks: vxlanDevices(options.vni),
     mtu,
     ipv6Mtu(external) {
       const half = halves.find(({ family }) => family === 'IPv6');

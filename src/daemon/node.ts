@@ -34,8 +34,6 @@ export interface NodeWorld {
   readonly registry: Registry;
   /** The interface for traffic between nodes, as it is now. Throws an InterfaceError. */
   chooseExternal(): External;
-  /** All names that a backend of ours, or Go flannel, may have given to a device. */
-  readonly links: ReadonlySet<string>;
   previous(): { readonly subnet?: Prefix; readonly ipv6Subnet?: Prefix };
   lastKnown(): LastKnown | undefined;
   saveLastKnown(state: LastKnown): void;
@@ -184,7 +182,7 @@ export class FlannelNode {
   }
 
   #settleIn(lease: Lease, identity: Self['identity'], known: LastKnown | undefined): void {
-    const { reconciler, session, links } = this.#world;
+    const { reconciler, session } = this.#world;
     this.#own = lease;
     this.#book = new LeaseBook(this.#config.network, lease);
     const peers = new Peers(this.#self(lease, identity), {
@@ -196,7 +194,7 @@ export class FlannelNode {
     for (const peer of known?.peers ?? []) peers.remember(peer);
     const { ipv4, ipv6 } = this.#config.network;
     reconciler.own({
-      links: new Set([...links, ...this.#backend.links]),
+      links: new Set(this.#backend.ownLinks),
       networks: [ipv4, ipv6].flatMap((network) => network ?? []),
       isFlannelRoute: (destination, gateway) => peers.isFlannelRoute(destination, gateway),
     });

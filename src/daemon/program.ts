@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import fs, { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { hostname, uptime } from 'node:os';
 import path from 'node:path';
 import { type Binding, loadBinding } from '../../native/binding.ts';
@@ -9,7 +9,6 @@ import { groups } from '../kernel/groups.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
 import { DirectoryRegistry } from '../lease/directory.ts';
 import { type LastKnown, lastKnownText, parseLastKnown } from '../lease/last-known.ts';
-import { getLink } from '../netlink/route/link.ts';
 import { AsyncSession, SyncSession } from '../netlink/session.ts';
 import { openSocket } from '../netlink/socket.ts';
 import { subscribe } from '../netlink/subscription.ts';
@@ -128,21 +127,13 @@ function openRegistry(options: Options, config: NetworkConfig, binding: Binding)
     directory: path.resolve(directory),
     node: nodeName(options),
     ranges: config.ranges,
+    files: fs,
     flock: (fd, operation) => binding.flock(fd, operation),
     clock: systemClock,
   });
 }
 
 const nodeName = (options: Options): string => (options['node-name'] || hostname()).toLowerCase();
-
-/** What Go flannel's vxlan backend, or ours, has made at some time: also under another VNI. */
-function flannelDevices(session: SyncSession): string[] {
-  return session
-    .dump(getLink())
-    .flatMap(({ IFLA_IFNAME: name = '', IFLA_LINKINFO: info }) =>
-      info?.IFLA_INFO_KIND === 'vxlan' && /^flannel(-v6)?\.[0-9]+$/.test(name) ? [name] : [],
-    );
-}
 
 interface WorldInput {
   options: Options;
@@ -177,7 +168,6 @@ function nodeWorld({ options, config, binding, log, registry, session, ready }: 
       subscribe(openSocket(binding, { groups: surroundingGroups }), onMessage, onLost),
     registry,
     chooseExternal: () => externalOf(chooseInterface(observeHost(session), wish)),
-    links: new Set(flannelDevices(session)),
     previous: () => previousSubnets(textOf(options['subnet-file']) ?? ''),
     lastKnown: () => readLastKnown(stateFile, log),
     saveLastKnown: (state: LastKnown) =>
