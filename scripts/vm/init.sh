@@ -25,6 +25,12 @@ for directory in dev/shm run tmp; do mount -t tmpfs memory "$directory"; done
 mkdir -p run/netns run/lock tmp/vm
 mount -t cgroup2 cgroup sys/fs/cgroup
 mount -t 9p -o "$disk,cache=none" results tmp/vm || say 'cannot mount the results'
+# A tree below /tmp or /run is hidden by what was mounted there: it gets a layer of its own.
+tree=$(cat tmp/vm/tree)
+if [ ! -e ".$tree/package.json" ]; then
+  mkdir -p ".$tree" /rw/tree /rw/treework
+  mount -t overlay -o "lowerdir=/lower$tree,upperdir=/rw/tree,workdir=/rw/treework" tree ".$tree" || say 'cannot mount the tree'
+fi
 ln -sf /proc/self/fd dev/fd
 # Debian's own modules stand where modprobe looks for those of the kernel that runs.
 mkdir -p "lib/modules/$(uname -r)"

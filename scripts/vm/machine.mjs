@@ -26,6 +26,7 @@ export async function runInMachine(script, { results, limit = 300, memory = 1536
     const image = path.join(kernel.directory, `initrd.${process.pid}`);
     writeFileSync(image, initrd(kernel));
     writeFileSync(path.join(shared, 'command'), script);
+    writeFileSync(path.join(shared, 'tree'), `${root}\n`);
     rmSync(path.join(shared, 'status'), { force: true });
     const { code } = await run(emulator, commandLine(kernel, image, shared, memory), { show: true, limit });
     rmSync(image, { force: true });
