@@ -68,12 +68,20 @@ interface Entry {
 
 type Attributes = Record<string, unknown> & { unknown?: UnknownAttribute[] | undefined };
 
+export interface TableOptions {
+  readonly keepsUnknown?: boolean;
+}
+
 /** Reads and writes a run of attributes after a table. */
 export class AttributeTable {
   readonly #byType: (Entry | undefined)[] = [];
   readonly #byName = new Map<string, Entry>();
 
-  constructor(fields: Fields) {
+  readonly #keepsUnknown: boolean;
+
+  /** Unknown attributes are kept for whoever writes the message again; a reader that only looks may pass over them. */
+  constructor(fields: Fields, { keepsUnknown = true }: TableOptions = {}) {
+    this.#keepsUnknown = keepsUnknown;
     for (const [name, [type, field]] of Object.entries(fields)) {
       const entry = { name, type, field };
       this.#byType[type] = entry;
@@ -100,7 +108,7 @@ export class AttributeTable {
     const entry = this.#byType[type & NLA_TYPE_MASK];
     const payload = entry === undefined ? undefined : resolve(entry.field, into);
     if (entry === undefined || payload === undefined) {
-      (into.unknown ??= []).push({ type, bytes: copyBytes(view, start, end) });
+      if (this.#keepsUnknown) (into.unknown ??= []).push({ type, bytes: copyBytes(view, start, end) });
       return;
     }
     try {

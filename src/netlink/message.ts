@@ -1,4 +1,4 @@
-import { AttributeTable, type AttributesOf, type Fields } from './attributes.ts';
+import { AttributeTable, type AttributesOf, type Fields, type TableOptions } from './attributes.ts';
 import { CodecError, within } from './codec-error.ts';
 import { type Shape, viewOf } from './payload.ts';
 import type { Struct } from './struct.ts';
@@ -27,8 +27,9 @@ export type WriteOf<C> = C extends MessageCodec<unknown, infer W> ? W : never;
 export function messageCodec<H, F extends Fields>(
   header: Struct<H>,
   fields: F,
+  options: TableOptions = {},
 ): MessageCodec<H & AttributesOf<F>, Partial<H> & AttributesOf<F>> {
-  const table = new AttributeTable(fields);
+  const table = new AttributeTable(fields, options);
   const names = new Set(header.names);
   const size = align(header.size);
   return {

@@ -1,4 +1,4 @@
-import { AttributeTable, type AttributesOf, type Fields } from './attributes.ts';
+import { AttributeTable, type AttributesOf, type Fields, type TableOptions } from './attributes.ts';
 import { CodecError, within } from './codec-error.ts';
 import type { Payload } from './payload.ts';
 import type { Struct } from './struct.ts';
@@ -10,8 +10,12 @@ const none: ReadonlySet<string> = new Set();
  * A table inside an attribute. `typeFlags` is NLA_F_NESTED where the kernel's own messages carry it or a
  * strict family insists; the older rtnetlink families write nests without it. Both are read.
  */
-export function nested<F extends Fields>(fields: F, typeFlags = 0): Payload<AttributesOf<F>> {
-  const table = new AttributeTable(fields);
+export function nested<F extends Fields>(
+  fields: F,
+  typeFlags = 0,
+  options: TableOptions = {},
+): Payload<AttributesOf<F>> {
+  const table = new AttributeTable(fields, options);
   return {
     typeFlags,
     shape: { kind: 'nested', fields, headerSize: 0 },

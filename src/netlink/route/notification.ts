@@ -1,7 +1,8 @@
 import * as k from '../constants.ts';
 import type { Frame, Message } from '../message.ts';
 import { type AddressMessage, addressMessage } from './address.ts';
-import { type LinkMessage, link } from './link.ts';
+import type { LinkMessage } from './link.ts';
+import { linkAnnouncement } from './link-announcement.ts';
 import { type NeighbourMessage, neighbour } from './neighbour.ts';
 import { type NexthopMessage, nexthop } from './nexthop.ts';
 import { type NsidMessage, nsid } from './nsid.ts';
@@ -34,7 +35,7 @@ export function decodeRouteMessage({
   switch (type) {
     case k.RTM_NEWLINK:
     case k.RTM_DELLINK:
-      return { type, flags, seq, value: link.decode(view, start, end) };
+      return { type, flags, seq, value: linkAnnouncement.decode(view, start, end) };
     case k.RTM_NEWADDR:
     case k.RTM_DELADDR:
       return { type, flags, seq, value: addressMessage.decode(view, start, end) };

@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest';
+import { viewOf } from '../../src/netlink/payload.ts';
+import { link } from '../../src/netlink/route/link.ts';
+import { linkAnnouncement } from '../../src/netlink/route/link-announcement.ts';
+import { golden } from './golden.ts';
+
+const links = golden().filter(({ codec }) => codec === 'link');
+
+test.each(links)('an announcement is a part of the whole message: $name', ({ bytes }) => {
+  const whole = link.decode(viewOf(bytes), 0, bytes.length);
+  const part = linkAnnouncement.decode(viewOf(bytes), 0, bytes.length);
+  expect(part).not.toHaveProperty('unknown');
+  const { IFLA_LINKINFO: info, ...rest } = part;
+  expect(whole).toMatchObject(rest);
+  expect(info?.IFLA_INFO_KIND).toBe(whole.IFLA_LINKINFO?.IFLA_INFO_KIND);
+  if (info?.IFLA_INFO_KIND === 'vxlan')
+    expect(info.IFLA_INFO_DATA).toEqual(whole.IFLA_LINKINFO?.IFLA_INFO_DATA);
+});
