@@ -1,6 +1,5 @@
 import type { Address } from '../net/address.ts';
 import type { Prefix } from '../net/prefix.ts';
-import type { KernelObject } from './object.ts';
 
 /**
  * What of the node's network is ours to change. Everything else is foreign: it is reported where it stands in
@@ -26,8 +25,3 @@ export interface Ownership {
  * the node itself, one for each peer, named by the lease's ID. A key belongs to one part.
  */
 export type Part = string;
-
-export interface Desired {
-  readonly ownership: Ownership;
-  readonly parts: ReadonlyMap<Part, readonly KernelObject[]>;
-}
