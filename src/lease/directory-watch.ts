@@ -1,35 +1,53 @@
-import fs from 'node:fs';
+import type { FSWatcher } from 'node:fs';
+import path from 'node:path';
 import type { Clock } from '../world/clock.ts';
+import { type Files, idOf, isDocument, type LeaseFile, type LeaseFiles, signatureOf } from './lease-files.ts';
 import type { Entry, LeaseSink } from './registry.ts';
 
-/** Announcements do not cross hosts on a network file system: everything is read anew as often as this, in milliseconds. */
-const rereadInterval = 30_000;
+/** Announcements do not cross hosts on a network file system: all is compared as often as this, in milliseconds. */
+const compareInterval = 30_000;
+/** The same when the kernel has no watch left to give. */
+const pollInterval = 2_000;
 /** While the directory is away: the first wait, and the longest. */
 const firstRetry = 500;
 const longestRetry = 15_000;
+/** A document that is gone or makes no sense may just be being written: so long later it counts. */
+const settleTime = 100;
+/** How many files are asked about at once. */
+const slice = 64;
 
 export interface DirectoryWatchOptions {
-  readonly directory: string;
+  readonly documents: LeaseFiles;
+  readonly files: Files;
   readonly clock: Clock;
   readonly sink: LeaseSink;
-  /** Undefined when the document is gone. */
-  read(id: string): Entry | undefined;
-  /** Throws the file system's error. */
-  list(): string[];
 }
 
-/** Follows a directory of documents: by what the kernel announces, and by looking at all of it now and then. */
+/**
+ * Follows a directory of documents: by what the kernel announces, and by comparing all of it now and then. The comparison never
+ * blocks: a network file system may not answer for minutes.
+ */
 export class DirectoryWatch {
-  readonly #options: DirectoryWatchOptions;
-  #watcher: fs.FSWatcher | undefined;
+  readonly #documents: LeaseFiles;
+  readonly #files: Files;
+  readonly #clock: Clock;
+  readonly #sink: LeaseSink;
+  /** What was told, by the name of the document: its signature. */
+  readonly #told = new Map<string, string>();
+  /** Documents that are looked at again in a moment. */
+  readonly #unsettled = new Map<string, () => void>();
+  #watcher: FSWatcher | undefined;
   #inode = -1;
   #cancel: () => void = () => {};
   #retry = firstRetry;
   #staleSince: number | undefined;
   #closed = false;
 
-  constructor(options: DirectoryWatchOptions) {
-    this.#options = options;
+  constructor({ documents, files, clock, sink }: DirectoryWatchOptions) {
+    this.#documents = documents;
+    this.#files = files;
+    this.#clock = clock;
+    this.#sink = sink;
   }
 
   start(): void {
@@ -40,61 +58,127 @@ export class DirectoryWatch {
     this.#closed = true;
     this.#watcher?.close();
     this.#cancel();
+    for (const cancel of this.#unsettled.values()) cancel();
   }
 
   #readAll(): void {
-    const { clock, sink, list, read, directory } = this.#options;
+    if (this.#closed) return;
     this.#cancel();
     try {
-      this.#follow(fs.statSync(directory).ino);
+      this.#follow(this.#files.statSync(this.#documents.directory).ino);
       const entries = new Map<string, Entry>();
-      for (const id of list()) {
-        const entry = read(id);
-        if (entry !== undefined) entries.set(id, entry);
+      this.#told.clear();
+      for (const name of this.#documents.list()) {
+        const file = this.#documents.read(name);
+        if (file === undefined) continue;
+        entries.set(idOf(name), file.entry);
+        this.#told.set(name, file.signature);
+        if ('unreadable' in file.entry) this.#settle(name);
       }
-      if (this.#staleSince !== undefined) sink.stale(undefined);
+      if (this.#staleSince !== undefined) this.#sink.stale(undefined);
       this.#staleSince = undefined;
       this.#retry = firstRetry;
-      sink.all(entries);
-      this.#again(rereadInterval);
+      this.#sink.all(entries);
+      this.#compareLater();
     } catch (error) {
-      this.#staleSince ??= clock.now();
-      sink.stale(this.#staleSince, `cannot read ${directory}: ${(error as Error).message}`);
-      this.#again(this.#retry);
+      this.#away((error as Error).message);
+      this.#cancel = this.#clock.after(this.#retry, () => this.#readAll());
       this.#retry = Math.min(2 * this.#retry, longestRetry);
     }
   }
 
-  #again(wait: number): void {
-    if (!this.#closed) this.#cancel = this.#options.clock.after(wait, () => this.#readAll());
+  #away(why: string): void {
+    this.#staleSince ??= this.#clock.now();
+    this.#sink.stale(this.#staleSince, `cannot read ${this.#documents.directory}: ${why}`);
+  }
+
+  #compareLater(): void {
+    const interval = this.#watcher === undefined ? pollInterval : compareInterval;
+    this.#cancel = this.#clock.after(interval, () => {
+      this.#cancel = this.#clock.after(compareInterval, () => this.#away('the file system does not answer'));
+      this.#compare().then(
+        () => this.#compared(),
+        () => this.#readAll(),
+      );
+    });
+  }
+
+  #compared(): void {
+    if (this.#closed) return;
+    this.#cancel();
+    if (this.#staleSince === undefined) this.#compareLater();
+    else this.#readAll();
+  }
+
+  /** Rejects when the directory cannot be read, or is another one. */
+  async #compare(): Promise<void> {
+    const { promises } = this.#files;
+    const { directory } = this.#documents;
+    if ((await promises.stat(directory)).ino !== this.#inode) throw new Error('another directory');
+    const names = (await promises.readdir(directory)).filter(isDocument);
+    for (let at = 0; at < names.length; at += slice) {
+      await Promise.all(
+        names.slice(at, at + slice).map(async (name) => {
+          const stat = await promises.stat(path.join(directory, name)).catch(() => undefined);
+          if (stat === undefined || signatureOf(stat) !== this.#told.get(name)) this.#look(name);
+        }),
+      );
+    }
+    const present = new Set(names);
+    for (const name of this.#told.keys()) if (!present.has(name)) this.#look(name);
   }
 
   /** A directory that was replaced by another of the same name is another one to watch. */
   #follow(inode: number): void {
-    if (inode === this.#inode) return;
+    if (inode === this.#inode && this.#watcher !== undefined) return;
     this.#watcher?.close();
-    this.#watcher = fs.watch(this.#options.directory, (_event, name) => this.#announced(name));
-    this.#watcher.on('error', () => this.#lost());
+    this.#watcher = undefined;
     this.#inode = inode;
+    try {
+      this.#watcher = this.#files.watch(this.#documents.directory, (_event, name) => this.#announced(name));
+      this.#watcher.on('error', () => this.#lost());
+    } catch {
+      // The user's watches are used up: it is polled.
+    }
   }
 
   #lost(): void {
     this.#inode = -1;
-    if (!this.#closed) this.#readAll();
+    this.#readAll();
   }
 
   #announced(name: string | null): void {
     if (this.#closed) return;
-    if (name === null) return this.#readAll();
-    if (!name.endsWith('.json') || name.startsWith('.')) {
-      // The directory itself was moved or removed, as far as the name tells.
-      const now = fs.statSync(this.#options.directory, { throwIfNoEntry: false });
-      if (now?.ino !== this.#inode) this.#lost();
-      return;
+    if (name !== null && isDocument(name)) return this.#look(name);
+    // The directory itself was moved or removed, as far as the name tells.
+    const now = this.#files.statSync(this.#documents.directory, { throwIfNoEntry: false });
+    if (now?.ino !== this.#inode) this.#lost();
+  }
+
+  #look(name: string): void {
+    if (this.#closed) return;
+    const file = this.#documents.read(name);
+    if (file === undefined || 'unreadable' in file.entry) this.#settle(name);
+    else this.#tell(name, file);
+  }
+
+  #settle(name: string): void {
+    if (this.#unsettled.has(name)) return;
+    const look = () => {
+      this.#unsettled.delete(name);
+      this.#tell(name, this.#documents.read(name));
+    };
+    this.#unsettled.set(name, this.#clock.after(settleTime, look));
+  }
+
+  #tell(name: string, file: LeaseFile | undefined): void {
+    if (file?.signature === this.#told.get(name)) return;
+    if (file === undefined) {
+      this.#told.delete(name);
+      this.#sink.gone(idOf(name));
+    } else {
+      this.#told.set(name, file.signature);
+      this.#sink.changed(idOf(name), file.entry);
     }
-    const id = name.slice(0, -'.json'.length);
-    const entry = this.#options.read(id);
-    if (entry === undefined) this.#options.sink.gone(id);
-    else this.#options.sink.changed(id, entry);
   }
 }

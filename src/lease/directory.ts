@@ -1,19 +1,12 @@
-import { constants } from 'node:os';
-import fs from 'node:fs';
-import path from 'node:path';
-import { containsPrefix, type Prefix } from '../net/prefix.ts';
-import { type Clock, sleep } from '../world/clock.ts';
+import { type Clock } from '../world/clock.ts';
+import { containsPrefix, type Prefix, prefixAddress, prefixLength } from '../net/prefix.ts';
 import { freeSubnet, isInRange, type SubnetRange } from './allocate.ts';
-import { leaseDocument, parseLeaseDocument } from './document.ts';
-import type { Lease, PodNetwork } from './lease.ts';
-import { type Entry, type LeaseSink, type LeaseWish, type Registry, RegistryError } from './registry.ts';
+import { withDirectoryLock } from './directory-lock.ts';
 import { DirectoryWatch } from './directory-watch.ts';
-
-/** A document longer than this, in bytes, is no lease. */
-const maxDocument = 64 * 1024;
-/** How long another starting node may hold the lock, in milliseconds. */
-const lockLimit = 10_000;
-const LOCK_EX_NB = 6;
+import { leaseDocument, subnetsNamed } from './document.ts';
+import type { Lease, PodNetwork } from './lease.ts';
+import { documentOf, type Files, isNodeName, type LeaseFile, LeaseFiles } from './lease-files.ts';
+import { type LeaseSink, type LeaseWish, type Registry, RegistryError } from './registry.ts';
 
 export interface DirectoryRegistryOptions {
   readonly directory: string;
@@ -21,6 +14,7 @@ export interface DirectoryRegistryOptions {
   readonly node: string;
   /** Where free subnets are taken from, one range for each family of the network. */
   readonly ranges: { readonly ipv4?: SubnetRange; readonly ipv6?: SubnetRange };
+  readonly files: Files;
   /** flock(2): 0 or -errno. */
   flock(fd: number, operation: number): number;
   readonly clock: Clock;
@@ -33,53 +27,46 @@ export interface DirectoryRegistryOptions {
 export class DirectoryRegistry implements Registry {
   readonly name: string;
   readonly #options: DirectoryRegistryOptions;
+  readonly #documents: LeaseFiles;
 
   /** Throws a permanent {@link RegistryError} for a node name that can be no file's name. */
   constructor(options: DirectoryRegistryOptions) {
-    if (!isFileName(options.node)) {
+    const { node, directory, files } = options;
+    if (!isNodeName(node)) {
       throw new RegistryError(
-        `the node name ${JSON.stringify(options.node)} cannot be used as the name of a lease file: ` +
-          'use letters, digits, dots and hyphens (--node-name)',
+        `the node name ${JSON.stringify(node)} cannot be used as the name of a lease file: ` +
+          'use up to 250 letters, digits, dots and hyphens (--node-name)',
         { permanent: true },
       );
     }
     this.#options = options;
-    this.name = `directory ${options.directory}`;
+    this.#documents = new LeaseFiles(directory, files);
+    this.name = `directory ${directory}`;
   }
 
   own(): Promise<Lease | undefined> {
-    const entry = this.#read(this.#options.node);
-    return Promise.resolve(entry !== undefined && 'lease' in entry ? entry.lease : undefined);
+    return Promise.resolve(leaseIn(this.#documents.read(documentOf(this.#options.node))));
   }
 
   async acquire(wish: LeaseWish): Promise<Lease> {
+    const { directory, files } = this.#options;
     try {
-      fs.mkdirSync(this.#options.directory, { recursive: true });
-      const fd = await this.#lock();
-      try {
-        return this.#take(wish);
-      } finally {
-        fs.closeSync(fd);
-      }
+      files.mkdirSync(directory, { recursive: true });
+      return await withDirectoryLock(directory, this.#options, () => this.#take(wish));
     } catch (error) {
       if (error instanceof RegistryError) throw error;
-      const { message, code } = error as NodeJS.ErrnoException;
-      const hint = code === 'EACCES' || code === 'EROFS' ? '; flanneld must be able to write there' : '';
-      throw new RegistryError(`cannot take a lease in ${this.#options.directory}: ${message}${hint}`, {
-        cause: error,
-      });
+      throw new RegistryError(
+        `cannot take a lease in ${directory}: ${explain(error as NodeJS.ErrnoException)}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 
   watch(sink: LeaseSink): () => void {
-    const { directory, clock } = this.#options;
-    const watch = new DirectoryWatch({
-      directory,
-      clock,
-      sink,
-      read: (id) => this.#read(id),
-      list: () => this.#list(),
-    });
+    const { files, clock } = this.#options;
+    const watch = new DirectoryWatch({ documents: this.#documents, files, clock, sink });
     watch.start();
     return () => watch.close();
   }
@@ -91,18 +78,16 @@ export class DirectoryRegistry implements Registry {
 
   #take({ attributes, network, previous }: LeaseWish): Lease {
     const { node, ranges } = this.#options;
-    const entries = new Map(this.#list().map((id) => [id, this.#read(id)]));
-    const mine = entries.get(node);
-    const own = mine !== undefined && 'lease' in mine ? mine.lease : undefined;
-    const others = [...entries].flatMap(([id, entry]) =>
-      id !== node && entry !== undefined && 'lease' in entry ? [entry.lease] : [],
-    );
+    const documents = new Map(this.#documents.list().map((name) => [name, this.#documents.read(name)]));
+    const mine = documents.get(documentOf(node));
+    documents.delete(documentOf(node));
+    const own = leaseIn(mine);
+    const others = [...documents.values()].flatMap((file) => (file === undefined ? [] : claimed(file)));
     const choose = (family: 'ipv4' | 'ipv6', key: 'subnet' | 'ipv6Subnet'): Prefix | undefined => {
-      const range = ranges[family];
-      const whole = network[family];
+      const [whole, range] = [network[family], ranges[family]];
       if (whole === undefined || range === undefined) return undefined;
-      const taken = others.flatMap((lease) => lease[key] ?? []);
-      return chooseSubnet({ whole, range, taken, wanted: [own?.[key], previous[key]] });
+      const taken = others.filter((subnet) => isPart(whole, subnet));
+      return chooseSubnet(range, taken, own?.[key], previous[key]);
     };
     const subnet = choose('ipv4', 'subnet');
     const ipv6Subnet = choose('ipv6', 'ipv6Subnet');
@@ -113,85 +98,45 @@ export class DirectoryRegistry implements Registry {
       ...(ipv6Subnet !== undefined && { ipv6Subnet }),
       attributes,
     };
-    this.#write(lease);
+    if (mine === undefined || !isSame(mine.bytes, leaseDocument(lease))) this.#documents.write(lease);
     return lease;
   }
-
-  /** Every node that has a document. Throws the file system's error. */
-  #list(): string[] {
-    return fs
-      .readdirSync(this.#options.directory)
-      .filter((name) => name.endsWith('.json') && !name.startsWith('.'))
-      .map((name) => name.slice(0, -'.json'.length));
-  }
-
-  /** Undefined when there is none. Throws the file system's error for a directory that cannot be read. */
-  #read(id: string): Entry | undefined {
-    const file = path.join(this.#options.directory, `${id}.json`);
-    try {
-      const { size } = fs.statSync(file);
-      if (size > maxDocument)
-        return { unreadable: `the document has ${size} bytes; ${maxDocument} are allowed` };
-      return parseLeaseDocument(id, fs.readFileSync(file));
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      return code === 'ENOENT' ? undefined : { unreadable: `it cannot be read: ${message}` };
-    }
-  }
-
-  #write(lease: Lease): void {
-    const { directory, node } = this.#options;
-    const fresh = path.join(directory, `.${node}.json.${process.pid}`);
-    try {
-      fs.writeFileSync(fresh, leaseDocument(lease), { mode: 0o644, flush: true });
-      fs.renameSync(fresh, path.join(directory, `${node}.json`));
-    } catch (error) {
-      fs.rmSync(fresh, { force: true });
-      throw error;
-    }
-  }
-
-  /** The descriptor of the lock, held. A holder that dies lets go of it. */
-  async #lock(): Promise<number> {
-    const { directory, clock, flock } = this.#options;
-    const file = path.join(directory, '.lock');
-    const fd = fs.openSync(file, fs.constants.O_CREAT | fs.constants.O_RDWR, 0o644);
-    const deadline = clock.monotonic() + lockLimit;
-    for (;;) {
-      const result = flock(fd, LOCK_EX_NB);
-      if (result === 0) return fd;
-      const busy = result === -constants.errno.EAGAIN || result === -constants.errno.EINTR;
-      if (!busy || clock.monotonic() >= deadline) {
-        fs.closeSync(fd);
-        const why = busy ? `another node holds it for more than ${lockLimit / 1000} s` : `errno ${-result}`;
-        throw new RegistryError(`cannot lock ${file}: ${why}`);
-      }
-      await sleep(clock, 5);
-    }
-  }
 }
 
-interface SubnetChoice {
-  readonly whole: Prefix;
-  readonly range: SubnetRange;
-  readonly taken: readonly Prefix[];
-  /** In the order in which they are preferred. */
-  readonly wanted: readonly (Prefix | undefined)[];
+const leaseIn = (file: LeaseFile | undefined): Lease | undefined =>
+  file !== undefined && 'lease' in file.entry ? file.entry.lease : undefined;
+
+/** The subnets that a document claims. One that is damaged claims what can still be made out. */
+function claimed({ entry, bytes }: LeaseFile): Prefix[] {
+  if ('unreadable' in entry) return subnetsNamed(bytes);
+  return [entry.lease.subnet, entry.lease.ipv6Subnet].flatMap((subnet) => subnet ?? []);
 }
 
-/** The subnet that the node had, if it still fits and nobody else has it; else a free one. */
-function chooseSubnet({ whole, range, taken, wanted }: SubnetChoice): Prefix | undefined {
-  const before = wanted.find(
-    (subnet) =>
-      subnet !== undefined &&
-      containsPrefix(whole, subnet) &&
-      isInRange(range, subnet) &&
-      freeSubnet({ ...range, min: subnetStart(subnet), max: subnetStart(subnet) }, taken) !== undefined,
+/** Whoever claims all of the network, or something beyond it, takes no subnet from anybody. */
+const isPart = (network: Prefix, subnet: Prefix): boolean =>
+  containsPrefix(network, subnet) && prefixLength(subnet) > prefixLength(network);
+
+const isSame = (bytes: Uint8Array, text: string): boolean => Buffer.from(text).equals(bytes);
+
+/**
+ * The subnet of the node's own document, else the one that it had before (`previous`, where its pods are), as long as
+ * it is in the range and nobody else claims it; a claim on what this node has and uses does not count. Else a free one.
+ */
+function chooseSubnet(
+  range: SubnetRange,
+  taken: readonly Prefix[],
+  own: Prefix | undefined,
+  previous: Prefix | undefined,
+): Prefix | undefined {
+  const isFree = (subnet: Prefix): boolean => {
+    const start = prefixAddress(subnet);
+    return freeSubnet({ length: range.length, min: start, max: start }, taken) !== undefined;
+  };
+  const before = [own, previous].find(
+    (subnet) => subnet !== undefined && isInRange(range, subnet) && (own === previous || isFree(subnet)),
   );
   return before ?? freeSubnet(range, taken);
 }
-
-const subnetStart = (subnet: Prefix) => subnet.slice(0, subnet.indexOf('/')) as SubnetRange['min'];
 
 function refuseFull(
   network: PodNetwork,
@@ -211,4 +156,13 @@ function refuseFull(
   );
 }
 
-const isFileName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,249}$/.test(name);
+function explain({ message, code }: NodeJS.ErrnoException): string {
+  if (code === 'EACCES' || code === 'EROFS' || code === 'EPERM') {
+    return `${message}; flanneld must be able to write there`;
+  }
+  if (code === 'EEXIST' || code === 'ENOTDIR') {
+    return `a file is in the place of the directory (${message}); move it away, or name another directory (--lease-dir)`;
+  }
+  if (code === 'ENOSPC' || code === 'EDQUOT') return `${message}; make room there`;
+  return message;
+}

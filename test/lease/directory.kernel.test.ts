@@ -26,6 +26,7 @@ const registry = (directory: string, node: string, some = ranges) =>
     directory,
     node,
     ranges: some,
+    files: fs,
     flock: (fd, operation) => binding.flock(fd, operation),
     clock: systemClock,
   });
