@@ -33,10 +33,14 @@ export class Daemon {
   private constructor(child: ChildProcess) {
     this.#child = child;
     child.stderr?.on('data', (data: Buffer) => this.#errors.push(data));
+    const kill = () => child.kill('SIGKILL');
+    process.once('exit', kill);
     this.#exited = new Promise((resolve) => {
-      child.once('close', () => resolve());
+      child.once('close', () => {
+        process.off('exit', kill);
+        resolve();
+      });
     });
-    process.once('exit', () => child.kill('SIGKILL'));
   }
 
   /** Only started: see `ready`. */
