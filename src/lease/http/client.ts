@@ -104,7 +104,7 @@ export class HttpClient {
           try {
             body.take(chunk);
           } catch (error) {
-            finish(() => reject(error as Error));
+            finish(() => reject(error));
             outgoing.destroy();
           }
         });
