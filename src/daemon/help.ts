@@ -45,7 +45,7 @@ function sentence({ help, initial, fallback }: Option<unknown>): string {
 }
 
 const shown = (initial: unknown): string =>
-  typeof initial === 'string' || typeof initial === 'number' ? String(initial) : '';
+  typeof initial === 'string' || typeof initial === 'number' || initial === true ? String(initial) : '';
 
 function wrap(text: string, limit: number): string[] {
   const lines: string[] = [];

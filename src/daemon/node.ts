@@ -37,6 +37,12 @@ export interface NodeWorld {
   previous(): { readonly subnet?: Prefix; readonly ipv6Subnet?: Prefix };
   lastKnown(): LastKnown | undefined;
   saveLastKnown(state: LastKnown): void;
+  /** Puts the node-wide firewall rules in place and keeps them; resolves after the first try. */
+  keepFirewall(networks: readonly Prefix[], subnets: readonly Prefix[]): Promise<void>;
+  /** Why the firewall rules are not in place. */
+  firewallProblem(): string | undefined;
+  /** `--ip-masq`. */
+  readonly ipMasq: boolean;
   writeSubnetEnv(env: SubnetEnv): void;
   /** Once, when pods can be served. */
   ready(): void;
@@ -85,7 +91,7 @@ export class FlannelNode {
     this.#settleIn(lease, identity, known);
     log.info({ lease: describeLease(lease), interface: this.#external.name }, 'this node has a lease');
     this.#stops.push(registry.watch(this.#sink()));
-    this.#stops.push(followSurroundings(subscribe, clock, () => void this.#lookAround()));
+    this.#stops.push(followSurroundings(subscribe, clock, () => this.#guarded(this.#lookAround())));
     await this.#becomeReady();
   }
 
@@ -115,6 +121,7 @@ export class FlannelNode {
   status(): Omit<Status, 'version' | 'uptime' | 'addresses' | 'node'> {
     const { registry, reconciler } = this.#world;
     const stale = this.#stale;
+    const firewall = this.#world.firewallProblem();
     return {
       registry: {
         name: registry.name,
@@ -126,6 +133,7 @@ export class FlannelNode {
       peers: [...(this.#book?.peers.values() ?? [])],
       refused: this.#book && this.#peers ? allRefusals(this.#book, this.#peers) : [],
       kernel: reconciler.report(),
+      ...(firewall !== undefined && { firewall }),
       waitingFor: this.waitingFor,
     };
   }
@@ -172,8 +180,15 @@ export class FlannelNode {
     );
     if (known === undefined || !this.#fits(known.own)) return again;
     log.warn({ lease: describeLease(known.own) }, 'starting with the lease last known, without the registry');
-    void again.then((lease) => lease && this.#renewed(lease));
+    this.#guarded(again.then((lease) => lease && this.#renewed(lease)));
     return { ...known.own, attributes };
+  }
+
+  /** For work that nobody waits for: what goes wrong is told, and the daemon goes on with what it had. */
+  #guarded(work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      this.#world.log.error({ err: error }, `a change could not be followed: ${messageOf(error)}`);
+    });
   }
 
   #fits({ subnet, ipv6Subnet }: Lease): boolean {
@@ -294,7 +309,23 @@ export class FlannelNode {
     if (this.#own === undefined || this.#book === undefined || this.#peers === undefined) return;
     const self = this.#self(this.#own, this.#identityNow);
     if (this.#complete) this.#peers.setSelf(self, this.#book.peers.values());
-    if (this.#ready) this.#writeSubnetEnv();
+    if (this.#ready) void this.#refreshSubnetEnv();
+  }
+
+  async #refreshSubnetEnv(): Promise<void> {
+    await this.#keepFirewall();
+    if (this.#abort.signal.aborted) return;
+    try {
+      this.#writeSubnetEnv();
+    } catch (error) {
+      this.#world.log.error({}, `cannot write the subnet file: ${messageOf(error)}`);
+    }
+  }
+
+  #keepFirewall(): Promise<void> {
+    const { ipv4, ipv6 } = this.#config.network;
+    const networks = [ipv4, ipv6].flatMap((network) => network ?? []);
+    return this.#world.keepFirewall(networks, this.subnets);
   }
 
   async #becomeReady(): Promise<void> {
@@ -302,6 +333,9 @@ export class FlannelNode {
     const report = await reconciler.settled();
     if (this.#abort.signal.aborted) return;
     this.#tellFailures(report);
+    // Before the subnet file says that pods need not hide themselves.
+    await this.#keepFirewall();
+    if (this.#abort.signal.aborted) return;
     await retry(
       clock,
       { first: 500, longest: 15_000 },
@@ -332,7 +366,7 @@ export class FlannelNode {
       ...(subnet && { subnet: gatewayOf(subnet) }),
       ...(ipv6Subnet && { ipv6Subnet: gatewayOf(ipv6Subnet) }),
       mtu: this.#backend.mtu(this.#external),
-      ipMasq: false,
+      ipMasq: this.#world.ipMasq,
     };
     const text = JSON.stringify(env);
     if (text === this.#subnetEnv) return;

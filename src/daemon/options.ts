@@ -41,12 +41,12 @@ function integer(initial: number, [min, max]: readonly [number, number], help: s
   return { initial, takes: 'value', placeholder: 'N', help, take };
 }
 
-function boolean(help: string): Option<boolean> {
+function boolean(help: string, initial = false): Option<boolean> {
   const take = (given: string) => {
     const value = goBoolean(given);
     return value === undefined ? 'neither true nor false' : { value };
   };
-  return { initial: false, takes: 'boolean', placeholder: '', help, take };
+  return { initial, takes: 'boolean', placeholder: '', help, take };
 }
 
 function ip(family: Family, help: string): Option<Address | undefined> {
@@ -76,6 +76,21 @@ export const options = {
     'The IPv4 address at which the other nodes reach this one, if not the address of the interface.',
   ),
   'public-ipv6': ip(6, 'The same for IPv6.'),
+  'ip-masq': boolean(
+    'Hide the pods behind the address of their node when they talk to anything outside the flannel network.',
+  ),
+  'ip-masq-fully-random-disable': boolean(
+    'Leave the source ports of hidden connections as they are, if possible.',
+  ),
+  'iptables-forward-rules': boolean(
+    'Let traffic from and to the flannel network pass where the firewall forwards nothing by default.',
+    true,
+  ),
+  'iptables-resync': integer(
+    5,
+    [0, 2 ** 31 - 1],
+    "Accepted for Go flannel's sake: changed rules are mended when the kernel announces the change.",
+  ),
   'subnet-file': text('FILE', '/run/flannel/subnet.env', 'Where to write what CNI plugins need to know.'),
   'state-dir': text(
     'DIRECTORY',
@@ -106,14 +121,10 @@ export const flagsToCome: readonly string[] = [
   'iface-regex',
   'iface-can-reach',
   'subnet-lease-renew-margin',
-  'ip-masq',
-  'ip-masq-fully-random-disable',
   'kube-subnet-mgr',
   'kube-api-url',
   'kube-annotation-prefix',
   'kubeconfig-file',
-  'iptables-resync',
-  'iptables-forward-rules',
   'ip-blackhole-route',
   'set-node-network-unavailable',
   'vmodule',

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { type Binding, loadBinding } from '../../native/binding.ts';
 import { makeBackend } from '../backend/backends.ts';
 import { type CniService, createCniService } from '../cni/service.ts';
+import type { NodeFirewall } from '../firewall/node-firewall.ts';
 import { runProcess } from '../firewall/process.ts';
 import { groups } from '../kernel/groups.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
@@ -16,6 +17,7 @@ import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
 import { writeWhole } from './file.ts';
+import { openFirewall } from './firewall.ts';
 import { serveHealth } from './health.ts';
 import { observeHost } from './host.ts';
 import { chooseInterface } from './interface.ts';
@@ -58,7 +60,9 @@ export async function startProgram(
   const port = options['healthz-port'];
   const server = port === 0 ? undefined : await serveHealth(options['healthz-ip'], port, health);
 
-  const world = nodeWorld({ options, config, binding, log, registry, session, ready: () => ready() });
+  const firewall = openFirewall(binding, config.enableNFTables, environment, log);
+  const input = { options, config, binding, log, registry, session, firewall };
+  const world = nodeWorld({ ...input, ready: () => ready() });
   const node = new FlannelNode(config, backend, world);
   state.node = node;
   mkdirSync(path.dirname(options.socket), { recursive: true, mode: 0o755 });
@@ -94,6 +98,7 @@ export async function startProgram(
     notify('STOPPING=1');
     clearInterval(sweeping);
     node.stop();
+    firewall.close();
     cni.close();
     server?.close();
     session.close();
@@ -142,10 +147,12 @@ interface WorldInput {
   log: Log;
   registry: DirectoryRegistry;
   session: SyncSession;
+  firewall: NodeFirewall;
   ready(): void;
 }
 
-function nodeWorld({ options, config, binding, log, registry, session, ready }: WorldInput): NodeWorld {
+function nodeWorld(input: WorldInput): NodeWorld {
+  const { options, config, binding, log, registry, session, firewall, ready } = input;
   const stateFile = path.join(options['state-dir'], 'state.json');
   const wish = {
     families: [...(config.network.ipv4 ? [4 as const] : []), ...(config.network.ipv6 ? [6 as const] : [])],
@@ -172,6 +179,16 @@ function nodeWorld({ options, config, binding, log, registry, session, ready }: 
     lastKnown: () => readLastKnown(stateFile, log),
     saveLastKnown: (state: LastKnown) =>
       writeWhole(stateFile, lastKnownText(state), { file: 0o600, directory: 0o700 }),
+    keepFirewall: (networks, subnets) =>
+      firewall.keep({
+        masquerade: options['ip-masq'],
+        forward: options['iptables-forward-rules'],
+        randomFully: !options['ip-masq-fully-random-disable'],
+        networks,
+        subnets,
+      }),
+    firewallProblem: () => firewall.problem,
+    ipMasq: options['ip-masq'],
     writeSubnetEnv: (env) => writeSubnetEnv(options['subnet-file'], env),
     ready,
   };

@@ -18,6 +18,8 @@ export interface Status {
   readonly peers: readonly Lease[];
   readonly refused: readonly Refusal[];
   readonly kernel: Report;
+  /** Why the node-wide firewall rules are not in place. */
+  readonly firewall?: string;
   readonly addresses: readonly NetworkUsage[];
   /** What it waits for before it is ready; empty when it is. */
   readonly waitingFor: readonly string[];

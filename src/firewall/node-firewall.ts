@@ -46,6 +46,7 @@ export class NodeFirewall {
   #subscription: Subscription | undefined;
   #cancel: (() => void) | undefined;
   #wait = backOff.first;
+  #closed = false;
   #working: Promise<void> = Promise.resolve();
 
   constructor(writer: NodeFirewallWriter, world: NodeFirewallWorld) {
@@ -60,6 +61,7 @@ export class NodeFirewall {
 
   /** Resolves after the first try, whatever comes of it: what fails is tried again, and named by {@link problem}. */
   async keep(input: NodeRulesInput): Promise<void> {
+    if (this.#closed) return;
     const rules = { 4: nodeRules(input, 4), 6: nodeRules(input, 6) };
     if (JSON.stringify(rules) !== JSON.stringify(this.#rules)) this.#fingerprint = undefined;
     this.#rules = rules;
@@ -72,6 +74,7 @@ export class NodeFirewall {
 
   /** Ends it; the rules stay. */
   close(): void {
+    this.#closed = true;
     this.#cancel?.();
     this.#subscription?.close();
     this.#world.session.close();
@@ -107,6 +110,7 @@ export class NodeFirewall {
       this.#problem = undefined;
       this.#wait = backOff.first;
     } catch (error) {
+      if (this.#closed) return;
       const problem = error instanceof Error ? error.message : String(error);
       if (problem !== this.#problem) log.error({ wait: this.#wait }, problem);
       this.#problem = problem;

@@ -25,6 +25,10 @@ describe('the options', () => {
       socket: '/run/flannel/flanneld.sock',
       'healthz-ip': '0.0.0.0',
       'healthz-port': 0,
+      'ip-masq': false,
+      'ip-masq-fully-random-disable': false,
+      'iptables-forward-rules': true,
+      'iptables-resync': 5,
       v: 0,
       version: false,
     });
@@ -96,8 +100,8 @@ describe('refused', () => {
     ],
     [
       [],
-      { FLANNELD_IP_MASQ: 'true' },
-      "FLANNELD_IP_MASQ is set: --ip-masq is a flag of Go flannel's that this version of Flannelette does not have yet. Unset the variable",
+      { FLANNELD_IP_BLACKHOLE_ROUTE: 'true' },
+      "FLANNELD_IP_BLACKHOLE_ROUTE is set: --ip-blackhole-route is a flag of Go flannel's that this version of Flannelette does not have yet. Unset the variable",
     ],
   ])('%j %j', (args, environment, message) => {
     expect(() => readCommand(args, environment as Record<string, string>)).toThrow(message);

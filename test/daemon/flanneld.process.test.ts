@@ -192,6 +192,23 @@ describe.each(['v4', 'v6', 'dual'] as const)('two nodes, %s', (family) => {
   });
 });
 
+test.each([
+  [
+    false,
+    ['iptables-save', '-t', 'nat'],
+    /-s 10\.244\.0\.0\/16 ! -d 224\.0\.0\.0\/4 .* -j MASQUERADE --random-fully/,
+  ],
+  [true, ['nft', 'list', 'ruleset'], /ip saddr 10\.244\.0\.0\/16 .* masquerade fully-random/],
+])('pods are hidden with --ip-masq; EnableNFTables: %s', async (EnableNFTables, show, rule) => {
+  cluster = await Cluster.start('v4', 1);
+  cluster.configure({ ...cluster.configuration(), EnableNFTables });
+  await cluster.run(0, { args: ['--ip-masq'] });
+  // The rules are there before the subnet file is.
+  const [program = '', ...args] = show;
+  expect(await cluster.nodes[0]?.exec(program, ...args)).toMatch(rule);
+  expect(fs.readFileSync(cluster.file('0.env'), 'utf8')).toContain('FLANNEL_IPMASQ=true');
+});
+
 describe('a running flanneld', () => {
   beforeEach(async () => {
     cluster = await Cluster.start('v4', 2);
