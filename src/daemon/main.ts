@@ -31,10 +31,13 @@ async function main(args: readonly string[]): Promise<number | undefined> {
   requireCapabilities(readFileSync('/proc/self/status', 'utf8'));
   log.info({ version, options }, 'flanneld starts');
   const ended = signalled();
-  const program = await Promise.race([startProgram(options, process.env, log), ended]);
-  if (typeof program === 'string') return 0;
-  log.info({ signal: await ended }, 'flanneld stops; the network stays as it is');
-  program.stop();
+  const program = await startProgram(options, process.env, log);
+  try {
+    await Promise.race([program.ready, ended]);
+    log.info({ signal: await ended }, 'flanneld stops; the network stays as it is');
+  } finally {
+    program.stop();
+  }
   return 0;
 }
 

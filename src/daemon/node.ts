@@ -4,9 +4,9 @@ import type { Reconciler } from '../kernel/reconciler.ts';
 import { LeaseBook } from '../lease/judge.ts';
 import type { LastKnown } from '../lease/last-known.ts';
 import type { Lease, LeaseAttributes } from '../lease/lease.ts';
-import { type LeaseSink, type Registry, RegistryError } from '../lease/registry.ts';
+import type { LeaseSink, LeaseWish, Registry } from '../lease/registry.ts';
 import type { Address } from '../net/address.ts';
-import type { Prefix } from '../net/prefix.ts';
+import { containsPrefix, type Prefix } from '../net/prefix.ts';
 import type { RouteNotification } from '../netlink/route/notification.ts';
 import type { SyncSession } from '../netlink/session.ts';
 import type { Subscription } from '../netlink/subscription.ts';
@@ -14,6 +14,7 @@ import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import { identityOf } from './identity.ts';
+import { LeaseKeeper } from './lease-keeper.ts';
 import type { NetworkConfig } from './network-config.ts';
 import { allRefusals, Peers } from './peers.ts';
 import { retry } from './retry.ts';
@@ -67,6 +68,10 @@ export class FlannelNode {
   #stale: { since: number; why: string } | undefined;
   /** Whether the registry has told everything at least once. */
   #complete = false;
+  #identity: Self['identity'] = {};
+  readonly #keeper: LeaseKeeper;
+  /** The registry has failed to give a lease. */
+  #onAway = (): void => {};
   #subnetEnv: string | undefined;
   #ready = false;
   #cancelSave: (() => void) | undefined;
@@ -78,6 +83,12 @@ export class FlannelNode {
     this.#backend = backend;
     this.#world = world;
     this.#external = world.chooseExternal();
+    this.#keeper = new LeaseKeeper({
+      registry: world.registry,
+      clock: world.clock,
+      wish: () => this.#wish(),
+      failed: (error, wait) => this.#askedInVain(error, wait),
+    });
   }
 
   /** Joins the network; resolves when the node is ready or {@link stop} was called. Rejects with a permanent RegistryError. */
@@ -85,10 +96,10 @@ export class FlannelNode {
     const { reconciler, registry, log, clock, subscribe } = this.#world;
     await reconciler.start();
     const known = this.#world.lastKnown();
-    const identity = await this.#identity(known);
-    const lease = await this.#acquire(this.#attributes(identity), known);
-    if (lease === undefined) return;
-    this.#settleIn(lease, identity, known);
+    this.#identity = await this.#chooseIdentity(known);
+    const lease = await this.#acquire(known);
+    if (lease === undefined || this.#abort.signal.aborted) return;
+    this.#settleIn(lease, known);
     log.info({ lease: describeLease(lease), interface: this.#external.name }, 'this node has a lease');
     this.#stops.push(registry.watch(this.#sink()));
     this.#stops.push(followSurroundings(subscribe, clock, () => this.#guarded(this.#lookAround())));
@@ -98,6 +109,7 @@ export class FlannelNode {
   /** Ends it. The kernel, the lease and the subnet file stay as they are: pods go on talking. */
   stop(): void {
     this.#abort.abort();
+    this.#keeper.stop();
     for (const stop of this.#stops.splice(0)) stop();
     if (this.#cancelSave !== undefined) this.#save();
     this.#world.reconciler.close();
@@ -138,19 +150,19 @@ export class FlannelNode {
     };
   }
 
-  async #identity(known: LastKnown | undefined) {
+  async #chooseIdentity(known: LastKnown | undefined): Promise<Self['identity']> {
     const { registry, session, random } = this.#world;
     const own = await registry.own().catch(() => undefined);
     return identityOf(this.#backend, session, [own, known?.own], random);
   }
 
-  #attributes(identity: Self['identity']): LeaseAttributes {
+  #attributes(): LeaseAttributes {
     const { publicIP, publicIPv6 } = this.#external;
     return {
       ...(publicIP && { publicIP }),
       ...(publicIPv6 && { publicIPv6 }),
       backendType: this.#backend.type,
-      ...this.#backend.attributes(this.#external, identity),
+      ...this.#backend.attributes(this.#external, this.#identity),
     };
   }
 
@@ -158,30 +170,40 @@ export class FlannelNode {
    * The lease, however long it takes. While the registry is away, the one last known serves: pods and peers of before a reboot need no
    * registry.
    */
-  async #acquire(attributes: LeaseAttributes, known: LastKnown | undefined): Promise<Lease | undefined> {
-    const { registry, clock, log } = this.#world;
-    const wish = { attributes, network: this.#config.network, previous: this.#world.previous() };
-    try {
-      return await registry.acquire(wish);
-    } catch (error) {
-      if (error instanceof RegistryError && error.permanent) throw error;
-      this.#stale = { since: clock.now(), why: messageOf(error) };
-      log.warn({ registry: registry.name }, `no lease yet: ${messageOf(error)}`);
-    }
-    const again = retry(
-      clock,
-      { first: 500, longest: 15_000 },
-      () => registry.acquire(wish),
-      (error, wait) => {
-        if (this.#stale) this.#stale.why = messageOf(error);
-        log.warn({ registry: registry.name, wait }, `no lease yet: ${messageOf(error)}`);
-      },
-      this.#abort.signal,
+  async #acquire(known: LastKnown | undefined): Promise<Lease | undefined> {
+    const asking = this.#keeper.ask().then((lease) => {
+      if (lease !== undefined) this.#registryStale(undefined, '');
+      return lease;
+    });
+    if (known === undefined || !this.#fits(known.own)) return asking;
+    const away = new Promise<'away'>((resolve) => {
+      this.#onAway = () => resolve('away');
+    });
+    const first = await Promise.race([asking, away]);
+    if (first !== 'away') return first;
+    this.#world.log.warn(
+      { lease: describeLease(known.own) },
+      'starting with the lease last known, without the registry',
     );
-    if (known === undefined || !this.#fits(known.own)) return again;
-    log.warn({ lease: describeLease(known.own) }, 'starting with the lease last known, without the registry');
-    this.#guarded(again.then((lease) => lease && this.#renewed(lease)));
-    return { ...known.own, attributes };
+    this.#guarded(asking.then((lease) => lease && this.#renewed(lease)));
+    return { ...known.own, attributes: this.#attributes() };
+  }
+
+  #wish(): LeaseWish {
+    return {
+      attributes: this.#attributes(),
+      network: this.#config.network,
+      previous: this.#world.previous(),
+    };
+  }
+
+  #askedInVain(error: unknown, wait: number): void {
+    const { registry, log, clock } = this.#world;
+    const why = messageOf(error);
+    this.#stale = { since: this.#stale?.since ?? clock.now(), why };
+    const what = this.#own === undefined ? 'no lease yet' : 'peers cannot be told';
+    log.warn({ registry: registry.name, wait }, `${what}: ${why}`);
+    this.#onAway();
   }
 
   /** For work that nobody waits for: what goes wrong is told, and the daemon goes on with what it had. */
@@ -193,14 +215,16 @@ export class FlannelNode {
 
   #fits({ subnet, ipv6Subnet }: Lease): boolean {
     const { ipv4, ipv6 } = this.#config.network;
-    return (ipv4 === undefined || subnet !== undefined) && (ipv6 === undefined || ipv6Subnet !== undefined);
+    const fits = (network: Prefix | undefined, own: Prefix | undefined): boolean =>
+      network === undefined || (own !== undefined && containsPrefix(network, own));
+    return fits(ipv4, subnet) && fits(ipv6, ipv6Subnet);
   }
 
-  #settleIn(lease: Lease, identity: Self['identity'], known: LastKnown | undefined): void {
+  #settleIn(lease: Lease, known: LastKnown | undefined): void {
     const { reconciler, session } = this.#world;
     this.#own = lease;
     this.#book = new LeaseBook(this.#config.network, lease);
-    const peers = new Peers(this.#self(lease, identity), {
+    const peers = new Peers(this.#self(lease), {
       backend: this.#backend,
       reconciler,
       isOnLink: (address: Address) => isOnLink(session, address),
@@ -219,11 +243,9 @@ export class FlannelNode {
     peers.add(this.#book.peers.values());
   }
 
-  #self(lease: Lease, identity: Self['identity']): Self {
-    this.#identityNow = identity;
-    return { lease, external: this.#external, identity };
+  #self(lease: Lease): Self {
+    return { lease, external: this.#external, identity: this.#identity };
   }
-  #identityNow: Self['identity'] = {};
 
   #sink(): LeaseSink {
     const update = (work: (book: LeaseBook, peers: Peers) => void): void => {
@@ -281,25 +303,13 @@ export class FlannelNode {
     if (!changed) return this.#replan();
     log.info({ before: this.#external, now: external }, 'the way to other nodes has changed');
     this.#external = external;
-    const { registry, clock } = this.#world;
-    const wish = {
-      attributes: this.#attributes(this.#identityNow),
-      network: this.#config.network,
-      previous: this.#world.previous(),
-    };
     this.#replan();
-    const lease = await retry(
-      clock,
-      { first: 500, longest: 15_000 },
-      () => registry.acquire(wish),
-      (error, wait) => log.warn({ wait }, `peers cannot be told: ${messageOf(error)}`),
-      this.#abort.signal,
-    );
+    const lease = await this.#keeper.ask();
     if (lease !== undefined) this.#renewed(lease);
   }
 
   #renewed(lease: Lease): void {
-    if (this.#stale !== undefined) this.#registryStale(undefined, '');
+    this.#registryStale(undefined, '');
     this.#own = lease;
     this.#book?.setOwn(lease);
     this.#replan();
@@ -307,8 +317,9 @@ export class FlannelNode {
 
   #replan(): void {
     if (this.#own === undefined || this.#book === undefined || this.#peers === undefined) return;
-    const self = this.#self(this.#own, this.#identityNow);
-    if (this.#complete) this.#peers.setSelf(self, this.#book.peers.values());
+    this.#peers.setSelf(this.#self(this.#own));
+    if (this.#complete) this.#peers.replace(this.#book.peers.values());
+    else this.#peers.add(this.#book.peers.values());
     if (this.#ready) void this.#refreshSubnetEnv();
   }
 

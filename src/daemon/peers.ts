@@ -35,10 +35,9 @@ export class Peers {
     return [...this.#refusals].map(([id, reason]) => ({ id, reason }));
   }
 
-  /** This node or its way out has changed: everything is planned anew. */
-  setSelf(self: Self, peers: Iterable<Lease>): void {
+  /** This node or its way out has changed: what is planned from now on goes by it. */
+  setSelf(self: Self): void {
     this.#self = self;
-    this.replace(peers);
   }
 
   /** These peers and no others. */

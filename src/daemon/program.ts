@@ -1,4 +1,4 @@
-import fs, { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import fs, { mkdirSync, readFileSync } from 'node:fs';
 import { hostname, uptime } from 'node:os';
 import path from 'node:path';
 import { type Binding, loadBinding } from '../../native/binding.ts';
@@ -35,6 +35,8 @@ const sweepInterval = 60_000;
 
 /** A running flanneld. */
 export interface Program {
+  /** Resolves when pods can be served, or after {@link stop}. Rejects like startProgram. */
+  readonly ready: Promise<void>;
   /** Ends it; the kernel, the lease and the subnet file stay. */
   stop(): void;
 }
@@ -103,13 +105,7 @@ export async function startProgram(
     server?.close();
     session.close();
   };
-  try {
-    await node.start();
-  } catch (error) {
-    stop();
-    throw error;
-  }
-  return { stop };
+  return { ready: node.start(), stop };
 }
 
 function readConfig(file: string): NetworkConfig {
@@ -175,7 +171,7 @@ function nodeWorld(input: WorldInput): NodeWorld {
       subscribe(openSocket(binding, { groups: surroundingGroups }), onMessage, onLost),
     registry,
     chooseExternal: () => externalOf(chooseInterface(observeHost(session), wish)),
-    previous: () => previousSubnets(textOf(options['subnet-file']) ?? ''),
+    previous: () => previousSubnets(textOf(options['subnet-file'], log) ?? ''),
     lastKnown: () => readLastKnown(stateFile, log),
     saveLastKnown: (state: LastKnown) =>
       writeWhole(stateFile, lastKnownText(state), { file: 0o600, directory: 0o700 }),
@@ -195,7 +191,7 @@ function nodeWorld(input: WorldInput): NodeWorld {
 }
 
 function readLastKnown(file: string, log: Log): LastKnown | undefined {
-  const text = textOf(file);
+  const text = textOf(file, log);
   if (text === undefined) return undefined;
   try {
     return parseLastKnown(text, file);
@@ -205,5 +201,13 @@ function readLastKnown(file: string, log: Log): LastKnown | undefined {
   }
 }
 
-const textOf = (file: string): string | undefined =>
-  existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+/** A file that is there and cannot be read is as good as none; it is told. */
+function textOf(file: string, log: Log): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    log.warn({ file }, `${file} cannot be read and is left out: ${(error as Error).message}`);
+    return undefined;
+  }
+}

@@ -1,172 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createNetns, type Netns } from '../kit/netns.ts';
-
-const flanneld = path.resolve(import.meta.dirname, '../../build/bin/flanneld');
-type Family = 'v4' | 'v6' | 'dual';
-
-/** Nodes on one bridge, each a namespace with eth0, a default route and perhaps a flanneld. */
-class Cluster {
-  readonly family: Family;
-  readonly directory = fs.mkdtempSync(path.join(tmpdir(), 'fl-daemon-'));
-  readonly nodes: Netns[] = [];
-  readonly #underlay = createNetns();
-  readonly #daemons = new Map<number, ChildProcess>();
-  readonly logs = new Map<number, string>();
-
-  private constructor(family: Family) {
-    this.family = family;
-  }
-
-  static async start(family: Family, nodes: number): Promise<Cluster> {
-    const cluster = new Cluster(family);
-    await cluster.#underlay.exec('ip', 'link', 'add', 'br0', 'type', 'bridge');
-    await cluster.#underlay.exec('ip', 'link', 'set', 'br0', 'up');
-    for (let i = 0; i < nodes; i++) await cluster.#plug(i);
-    cluster.configure(cluster.configuration());
-    return cluster;
-  }
-
-  async #plug(i: number): Promise<void> {
-    const node = createNetns();
-    this.nodes.push(node);
-    const add = `link add p${i} master br0 type veth peer name eth0 netns ${node.name}`;
-    await this.#underlay.exec('ip', ...add.split(' '));
-    await this.#underlay.exec('ip', 'link', 'set', `p${i}`, 'up');
-    const commands = [
-      'link set lo up',
-      'link set eth0 up',
-      ...(this.family === 'v6'
-        ? []
-        : [`addr add 192.0.2.${i + 1}/24 dev eth0`, 'route add default via 192.0.2.254']),
-      ...(this.family === 'v4'
-        ? []
-        : [
-            `addr add 2001:db8::${i + 1}/64 dev eth0 nodad`,
-            '-6 route add default via 2001:db8::fe dev eth0',
-          ]),
-    ];
-    for (const command of commands) await node.exec('ip', ...command.split(' '));
-  }
-
-  configuration(): object {
-    return {
-      ...(this.family === 'v6' ? { EnableIPv4: false } : { Network: '10.244.0.0/16' }),
-      ...(this.family === 'v4' ? {} : { EnableIPv6: true, IPv6Network: 'fd00:244::/56' }),
-      Backend: { Type: 'vxlan' },
-    };
-  }
-
-  configure(document: unknown): void {
-    fs.writeFileSync(
-      this.file('net-conf.json'),
-      typeof document === 'string' ? document : JSON.stringify(document),
-    );
-  }
-
-  file(name: string): string {
-    return path.join(this.directory, name);
-  }
-
-  args(i: number): string[] {
-    return [
-      `--net-config-path=${this.file('net-conf.json')}`,
-      `--lease-dir=${this.file('leases')}`,
-      `--node-name=node-${i}`,
-      `--subnet-file=${this.file(`${i}.env`)}`,
-      `--state-dir=${this.file(`state-${i}`)}`,
-      `--socket=${this.file(`${i}.sock`)}`,
-    ];
-  }
-
-  /** Starts flanneld on a node and waits until pods could be served; `before` goes in front of the program. */
-  async run(
-    i: number,
-    { before = [], args = [] }: { before?: string[]; args?: string[] } = {},
-  ): Promise<void> {
-    fs.rmSync(this.file(`${i}.env`), { force: true });
-    const command = [`--net=${this.nodes[i]?.path}`, ...before, flanneld, ...this.args(i), ...args];
-    const child = spawn('nsenter', command, { stdio: ['ignore', 'ignore', 'pipe'] });
-    this.#daemons.set(i, child);
-    this.logs.set(i, '');
-    child.stderr
-      ?.setEncoding('utf8')
-      .on('data', (text: string) => this.logs.set(i, `${this.logs.get(i)}${text}`));
-    await until(() => {
-      if (child.exitCode !== null) throw new Error(this.logs.get(i));
-      return fs.existsSync(this.file(`${i}.env`));
-    });
-  }
-
-  async end(i: number, signal: NodeJS.Signals): Promise<number | null> {
-    const child = this.#daemons.get(i);
-    if (child === undefined) return null;
-    this.#daemons.delete(i);
-    if (child.exitCode !== null) return child.exitCode;
-    const code = new Promise<number | null>((resolve) => {
-      child.once('close', resolve);
-    });
-    child.kill(signal);
-    return code;
-  }
-
-  /** A flanneld that must refuse to start: what it says. */
-  refused(
-    args: string[],
-    env: NodeJS.ProcessEnv = {},
-    before: string[] = [],
-  ): { status: number | null; says: string } {
-    const command = [`--net=${this.nodes[0]?.path}`, ...before, flanneld, ...args];
-    const { status, stderr } = spawnSync('nsenter', command, {
-      encoding: 'utf8',
-      env: { PATH: process.env['PATH'], ...env },
-      timeout: 15_000,
-    });
-    const sentences = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'));
-    return { status, says: sentences.join('\n') };
-  }
-
-  subnet(i: number, key = 'FLANNEL_SUBNET'): string {
-    return new RegExp(`${key}=([^/]*)`).exec(fs.readFileSync(this.file(`${i}.env`), 'utf8'))?.[1] ?? '';
-  }
-
-  /** The address of a node's own device: its subnet's network address. */
-  device(i: number, family: 4 | 6): string {
-    return family === 4
-      ? this.subnet(i).replace(/\.1$/, '.0')
-      : this.subnet(i, 'FLANNEL_IPV6_SUBNET').replace(/1$/, '');
-  }
-
-  async reaches(from: number, to: number, family: 4 | 6): Promise<boolean> {
-    const node = this.nodes[from];
-    return (
-      (await node?.exec('ping', `-${family}`, '-c1', '-W1', this.device(to, family)).then(
-        () => true,
-        () => false,
-      )) === true
-    );
-  }
-
-  async stop(): Promise<void> {
-    for (const i of this.#daemons.keys()) await this.end(i, 'SIGKILL');
-    for (const node of this.nodes) node.remove();
-    this.#underlay.remove();
-    fs.rmSync(this.directory, { recursive: true, force: true });
-  }
-}
-
-async function until(condition: () => boolean | Promise<boolean>, limit = 10_000): Promise<void> {
-  const end = Date.now() + limit;
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`it did not come to this: ${condition.toString()}`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 10);
-    });
-  }
-}
+import type { Netns } from '../kit/netns.ts';
+import { Cluster, flanneld, until } from './cluster.ts';
 
 let cluster: Cluster;
 afterEach(() => cluster.stop());
@@ -323,9 +160,77 @@ describe('a running flanneld', () => {
     expect(await cluster.reaches(0, 1, 4)).toBe(true);
   });
 
+  test('follows its interface also while the leases are away', async () => {
+    const node = cluster.nodes[0] as Netns;
+    await cluster.end(0, 'SIGTERM');
+    await leasesAway();
+    await cluster.run(0);
+    await node.exec('ip', 'addr', 'add', '192.0.2.101/24', 'dev', 'eth0');
+    await node.exec('ip', 'addr', 'del', '192.0.2.1/24', 'dev', 'eth0');
+    await node.exec('ip', 'addr', 'replace', '192.0.2.101/24', 'dev', 'eth0');
+    await node.exec('ip', 'route', 'replace', 'default', 'via', '192.0.2.254');
+    // The tunnel's source cannot be changed in place: for a moment there is no such device.
+    const shown = () => node.exec('ip', '-d', 'link', 'show', 'flannel.1').catch(() => '');
+    await until(async () => (await shown()).includes('local 192.0.2.101'));
+  });
+
+  test('does not start from a subnet that the network has no more', async () => {
+    await cluster.end(0, 'SIGTERM');
+    await leasesAway();
+    cluster.configure({ Network: '10.99.0.0/16', Backend: { Type: 'vxlan' } });
+    cluster.launch(0);
+    await until(() => cluster.logs.get(0)?.includes('no lease yet') === true);
+    expect(cluster.logs.get(0)).not.toContain('starting with the lease last known');
+    expect(fs.existsSync(cluster.file('0.env'))).toBe(false);
+  });
+
+  test('starts without a state or a subnet file that it cannot read', async () => {
+    await cluster.end(0, 'SIGTERM');
+    fs.rmSync(cluster.file('state-0/state.json'));
+    fs.mkdirSync(cluster.file('state-0/state.json'));
+    await cluster.run(0);
+    expect(cluster.logs.get(0)).toMatch(/state\.json.*is left out/);
+  });
+
+  /** A file stands where the directory was. */
+  async function leasesAway(): Promise<void> {
+    fs.renameSync(cluster.file('leases'), cluster.file('leases.away'));
+    fs.writeFileSync(cluster.file('leases'), 'no directory');
+  }
+
   test('does not let a second one take its socket', () => {
     const { status, says } = cluster.refused(cluster.args(0));
     expect([status, says]).toEqual([1, expect.stringContaining('0.sock is served already')]);
+  });
+});
+
+test('SIGTERM ends it also while it waits for a lease, and its socket goes', async () => {
+  cluster = await Cluster.start('v4', 1);
+  fs.writeFileSync(cluster.file('leases'), 'no directory');
+  cluster.launch(0);
+  await until(() => cluster.logs.get(0)?.includes('no lease yet') === true);
+  expect(fs.existsSync(cluster.file('0.sock'))).toBe(true);
+  expect(await cluster.end(0, 'SIGTERM')).toBe(0);
+  expect(fs.existsSync(cluster.file('0.sock'))).toBe(false);
+});
+
+describe.each([
+  ['host-gw', { Type: 'host-gw' }],
+  ['vxlan with DirectRouting', { Type: 'vxlan', DirectRouting: true }],
+])('two nodes, %s', (_name, Backend) => {
+  test.each(['v4', 'dual'] as const)('reach each other without a tunnel, %s', async (family) => {
+    cluster = await Cluster.start(family, 2);
+    cluster.configure({ ...cluster.configuration(), Backend });
+    for (const i of [0, 1]) await cluster.run(i);
+    for (const i of [0, 1]) await cluster.addPodAddress(i);
+    for (const each of family === 'dual' ? ([4, 6] as const) : ([4] as const)) {
+      await until(() => cluster.reachesPod(0, 1, each));
+      expect(await cluster.nodes[0]?.exec('ip', `-${each}`, 'route', 'show', 'dev', 'eth0')).toMatch(
+        each === 4
+          ? /10\.244\.\d+\.0\/24 via 192\.0\.2\.2 proto 241/
+          : /fd00:244:.*via 2001:db8::2 proto 241/,
+      );
+    }
   });
 });
 
@@ -349,8 +254,10 @@ describe('least privilege', () => {
   test('another user with that capability is as good', async () => {
     cluster = await Cluster.start('v4', 1);
     fs.chmodSync(cluster.directory, 0o777);
+    // The tree may lie where nobody else may look: /root, for one.
+    fs.cpSync(path.dirname(flanneld), cluster.file('bin'), { recursive: true });
     const before = ['setpriv', '--reuid=65534', '--inh-caps=+net_admin', '--ambient-caps=+net_admin'];
-    await cluster.run(0, { before });
+    await cluster.run(0, { before, program: cluster.file('bin/flanneld') });
     expect(await cluster.nodes[0]?.exec('ip', 'link', 'show', 'flannel.1')).toContain('UP');
   });
 
