@@ -343,6 +343,7 @@ describe.each(ways)('ADD, %s', (way) => {
     const wrong = await scene.fails('ADD');
     expect([wrong.code, wrong.msg]).toEqual([7, expect.stringContaining('FLANNEL_SUBNET')]);
     fs.rmSync(scene.subnetFile);
+    machine.mayRunAlone();
     const missing = await scene.fails('ADD');
     expect([missing.code, missing.msg]).toEqual([11, expect.stringContaining(scene.subnetFile)]);
   });

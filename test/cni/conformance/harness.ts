@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { createNetns, type Netns } from '../../kit/netns.ts';
 
 export type Json = Record<string, unknown>;
@@ -61,8 +61,29 @@ export class Machine {
     await machine.node.exec('ip', 'link', 'add', 'eth0', 'type', 'bridge');
     await machine.node.exec('ip', 'link', 'set', 'eth0', 'up');
     await machine.node.exec('ip', 'addr', 'add', '192.0.2.1/24', 'dev', 'eth0');
+    fs.copyFileSync(path.join(programs, 'flannel'), path.join(machine.directory, 'flannel'));
     if (way === 'warm') await machine.startDaemon();
     return machine;
+  }
+
+  /**
+   * The plugin. For the warm way in it lies where it has no runtime beside it: what the daemon does not serve then fails, and is
+   * not done stand-alone without a word.
+   */
+  get flannel(): string {
+    return this.way === 'warm' && !this.#withRuntime
+      ? path.join(this.directory, 'flannel')
+      : path.join(programs, 'flannel');
+  }
+
+  #withRuntime = false;
+
+  /** For one test in which the daemon goes away, or rightly says "not mine" of a file that it does not see. */
+  mayRunAlone(): void {
+    this.#withRuntime = true;
+    onTestFinished(() => {
+      this.#withRuntime = false;
+    });
   }
 
   get socket(): string {
@@ -71,6 +92,8 @@ export class Machine {
 
   async startDaemon(): Promise<void> {
     const file = (name: string) => path.join(this.directory, name);
+    // What a killed one has left says nothing of the next one.
+    fs.rmSync(file('subnet.env'), { force: true });
     fs.writeFileSync(file('net-conf.json'), '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}');
     this.#daemon = spawn(
       'nsenter',
@@ -129,11 +152,7 @@ export class Machine {
   }
 
   /** Runs the plugin as a container runtime does, in the node's namespace. */
-  exec(
-    env: Record<string, string | undefined>,
-    stdin: string | Buffer,
-    program = path.join(programs, 'flannel'),
-  ) {
+  exec(env: Record<string, string | undefined>, stdin: string | Buffer, program = this.flannel) {
     return new Promise<Run>((resolve, reject) => {
       const child = this.spawn(env, program);
       let [stdout, stderr] = ['', ''];
@@ -146,7 +165,7 @@ export class Machine {
     });
   }
 
-  spawn(env: Record<string, string | undefined>, program = path.join(programs, 'flannel')): ChildProcess {
+  spawn(env: Record<string, string | undefined>, program = this.flannel): ChildProcess {
     const socket = this.way === 'warm' ? this.socket : path.join(this.directory, 'nobody.sock');
     return spawn('nsenter', [`--net=${this.node.path}`, program], {
       env: { PATH: process.env['PATH'], FLANNELD_SOCKET: socket, ...env },

@@ -162,6 +162,7 @@ describe.each(ways)('IPAM, %s', (way) => {
     fs.writeFileSync(file, 'nameserver 192.0.2.53\nsearch example.org\n');
     const result = await scene.ok('ADD', { conf: scene.conf({}, {}, { resolvConf: file }) });
     expect(result['dns']).toEqual({ nameservers: ['192.0.2.53'], search: ['example.org'] });
+    machine.mayRunAlone();
     const missing = scene.conf({}, {}, { resolvConf: '/none/such' });
     expect((await scene.fails('ADD', { id: 'b', netns: machine.pod().path, conf: missing })).msg).toContain(
       '/none/such',

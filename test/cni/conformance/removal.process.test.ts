@@ -293,6 +293,7 @@ describe.each(ways)('GC and STATUS, %s', (way) => {
     await scene.ok('ADD');
     await scene.fails('ADD', { id: 'c2', netns: machine.pod().path });
     await scene.ok('STATUS');
+    machine.mayRunAlone();
     fs.rmSync(scene.subnetFile);
     const failure = await scene.fails('STATUS');
     expect([failure.code, failure.msg]).toEqual([50, expect.stringContaining(scene.subnetFile)]);

@@ -147,6 +147,7 @@ describe.each(ways)('rough handling, %s', (way) => {
 function killDaemon(get: () => Machine): void {
   test('kill -9 of the daemon at 100 random moments: DEL leaves nothing', { timeout: 240_000 }, async () => {
     const machine = get();
+    machine.mayRunAlone();
     const scene = machine.scene();
     const random = seeded(4711);
     for (let i = 0; i < 100; i++) {
@@ -178,8 +179,7 @@ function mountTmpfs(scene: Scene, options: string): void {
 }
 
 /** State and records lie on the same disc. */
-const onTmpfs = (scene: Scene) =>
-  scene.conf({ dataDir: path.join(scene.directory, 'networks', 'state', 'flannel') });
+const onTmpfs = (scene: Scene) => scene.conf({ dataDir: path.join(scene.directory, 'networks', 'flannel') });
 
 function fill(file: string): void {
   const fd = fs.openSync(file, 'w');
