@@ -8,6 +8,7 @@ const rooms = [
   'native',
   'world',
   'json',
+  'http',
   'net',
   'netlink',
   'kernel',

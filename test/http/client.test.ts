@@ -1,0 +1,307 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import net, { type AddressInfo, type Socket } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { TLSSocket } from 'node:tls';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { HttpClient, type HttpClientOptions } from '../../src/http/client.ts';
+import type { HttpError } from '../../src/http/error.ts';
+import { systemClock } from '../../src/world/clock.ts';
+import { Authority, type Identity } from '../kit/certificates.ts';
+
+const get = { method: 'GET', path: '/' } as const;
+
+describe('an HTTP client', () => {
+  test('sends what it is told, and answers status, headers and body', async () => {
+    const url = await listen(
+      http.createServer((request, response) => {
+        const { method, url: asked, headers } = request;
+        const seen = [method, asked, headers['authorization'], headers['x-a']].join(' ');
+        response.writeHead(201, { 'x-seen': seen });
+        request.pipe(response);
+      }),
+    );
+    let token = 1;
+    const client = clientOf({
+      servers: [`${url}/base/`],
+      headers: () => ({ authorization: `Bearer ${token++}` }),
+    });
+    const request = { method: 'POST', path: '/v1?x=1', body: 'hé', headers: { 'x-a': 'b' } } as const;
+    const answer = await client.text(request);
+    expect(answer).toMatchObject({ status: 201, text: 'hé' });
+    expect(answer.headers['x-seen']).toBe('POST /base/v1?x=1 Bearer 1 b');
+    expect((await client.text(request)).headers['x-seen']).toContain('Bearer 2');
+  });
+
+  test('keeps its connection, and opens another one when the server has ended it', async () => {
+    const sockets = new Set<Socket>();
+    const server = http.createServer((request, response) => {
+      sockets.add(request.socket);
+      // The second request on a connection meets its end.
+      if (request.headers['x-end'] !== undefined && request.headers.connection !== 'close')
+        request.socket.resetAndDestroy();
+      else response.end('fine');
+    });
+    const client = clientOf({ servers: [await listen(server)] });
+    await client.text(get);
+    await client.text(get);
+    expect(sockets.size).toBe(1);
+    expect((await client.text({ ...get, headers: { 'x-end': '' } })).text).toBe('fine');
+    expect(sockets.size).toBe(2);
+    await client.text(get);
+    await expect(client.text({ method: 'POST', path: '/', headers: { 'x-end': '' } })).rejects.toMatchObject({
+      code: 'ECONNRESET',
+    });
+  });
+
+  test('hands the body on while it comes, and lets go of the rest', async () => {
+    let ended = false;
+    let go: () => void = () => {};
+    const url = await listen(
+      http.createServer((request, response) => {
+        response.write('one');
+        go = () => response.write('two');
+        request.socket.on('close', () => (ended = true));
+      }),
+    );
+    const { body } = await clientOf({ servers: [url] }).request(get);
+    const seen: string[] = [];
+    for await (const chunk of body) {
+      seen.push(chunk.toString());
+      if (seen.length === 2) break;
+      go();
+    }
+    expect(seen).toEqual(['one', 'two']);
+    await until(() => ended);
+  });
+
+  test('goes to the next server when one cannot be reached, and stays there', async () => {
+    const asked: string[] = [];
+    const url = await listen(
+      http.createServer((request, response) => response.end(`${asked.push(request.url ?? '')}`)),
+    );
+    const client = clientOf({ servers: [await nobody(), url] });
+    await client.text({ method: 'POST', path: '/a' });
+    await client.text({ method: 'POST', path: '/b' });
+    expect(asked).toEqual(['/a', '/b']);
+  });
+
+  test('names each of several servers when none can be reached', async () => {
+    const servers = [await nobody(), await nobody()];
+    const message = await messageOf(clientOf({ servers }).text(get));
+    for (const server of servers) expect(message).toContain(`GET ${server}/: connect ECONNREFUSED`);
+    expect(message).toContain('is the server up');
+  });
+
+  test.each([
+    ['before the answer', () => {}, 'no answer came within 0.05 s'],
+    [
+      'in the middle of it',
+      (response: http.ServerResponse) => void response.write('x'),
+      'it fell silent within 0.05 s',
+    ],
+  ])('gives up a server that is silent %s', async (_when, begin, why) => {
+    const url = await listen(http.createServer((_request, response) => begin(response)));
+    const asked = clientOf({ servers: [url] }).text({ ...get, path: '/x?secret=1', silence: 50 });
+    expect(await messageOf(asked)).toBe(`GET ${url}/x: ${why}`);
+  });
+
+  test('gives up a server that accepts and does not speak TLS', async () => {
+    const url = await listen(net.createServer(() => {}));
+    const client = clientOf({ servers: [url.replace('http:', 'https:')] });
+    expect(await messageOf(client.text({ ...get, connect: 50 }))).toMatch(/it was not reached within 0.05 s/);
+  });
+
+  test('does not count the time that the reader takes as silence', async () => {
+    const url = await listen(
+      http.createServer((_request, response) => {
+        response.write('one');
+        setTimeout(() => response.end('two'), 30);
+      }),
+    );
+    const { body } = await clientOf({ servers: [url] }).request({ ...get, silence: 60 });
+    let text = '';
+    for await (const chunk of body) {
+      text += chunk.toString();
+      await pause(100);
+    }
+    expect(text).toBe('onetwo');
+  });
+
+  test.each([
+    ['before the answer', () => {}],
+    ['in the middle of it', (response: http.ServerResponse) => void response.write('x')],
+  ])('is given up %s', async (_when, begin) => {
+    const stop = new AbortController();
+    const url = await listen(
+      http.createServer((_request, response) => {
+        begin(response);
+        setTimeout(() => stop.abort(), 20);
+      }),
+    );
+    const asked = clientOf({ servers: [url] }).text({ ...get, signal: stop.signal });
+    await expect(asked).rejects.toMatchObject({ code: 'ABORT_ERR' });
+  });
+
+  test('does not begin when it was given up before', async () => {
+    let asked = false;
+    const url = await listen(http.createServer(() => (asked = true)));
+    const given = clientOf({ servers: [url] }).text({ ...get, signal: AbortSignal.abort() });
+    await expect(given).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    expect(asked).toBe(false);
+  });
+
+  test('says that the connection ended in the middle', async () => {
+    const server = http.createServer((request, response) => {
+      response.writeHead(200, { 'content-length': 100 });
+      response.write('half', () => request.socket.destroy());
+    });
+    const client = clientOf({ servers: [await listen(server)] });
+    expect(await messageOf(client.text(get))).toMatch(/aborted; the server ended the connection/);
+  });
+
+  test('takes no answer that is too long', async () => {
+    const url = await listen(http.createServer((_request, response) => response.end('x'.repeat(2000))));
+    await expect(clientOf({ servers: [url] }).text(get, 1999)).rejects.toMatchObject({ code: 'EMSGSIZE' });
+    expect((await clientOf({ servers: [url] }).text(get, 2000)).text).toHaveLength(2000);
+  });
+
+  test('says when what answers is no HTTP', async () => {
+    const url = await listen(net.createServer((socket) => socket.end('SSH-2.0-OpenSSH_9.2\r\n')));
+    expect(await messageOf(clientOf({ servers: [url] }).text(get))).toMatch(/does not speak HTTP/);
+  });
+});
+
+describe('over TLS', () => {
+  const authority = new Authority('test');
+  const server = authority.issue('server', { names: ['127.0.0.1', 'api.test'] });
+  const ca = { text: authority.cert };
+
+  test('trusts the authority that it was given, and no other', async () => {
+    const url = await secure(server);
+    expect((await clientOf({ servers: [url], tls: { ca } }).text(get)).text).toBe('nobody');
+    const other = { text: new Authority('other').cert };
+    for (const tls of [{}, { ca: other }]) {
+      expect(await messageOf(clientOf({ servers: [url], tls }).text(get))).toMatch(
+        /not signed by the authority/,
+      );
+    }
+    expect((await clientOf({ servers: [url], tls: { insecure: true } }).text(get)).text).toBe('nobody');
+  });
+
+  test('looks at the name in the certificate', async () => {
+    const named = await secure(authority.issue('server', { names: ['api.test'] }));
+    expect(await messageOf(clientOf({ servers: [named], tls: { ca } }).text(get))).toMatch(
+      /is for another name/,
+    );
+    const client = clientOf({ servers: [named], tls: { ca, serverName: 'api.test' } });
+    expect((await client.text(get)).text).toBe('nobody');
+  });
+
+  test('looks at the dates', async () => {
+    const now = Date.now();
+    const old = await secure(
+      authority.issue('s', { names: ['127.0.0.1'], from: now - 9e6, until: now - 6e6 }),
+    );
+    expect(await messageOf(clientOf({ servers: [old], tls: { ca } }).text(get))).toMatch(
+      /has expired: renew it/,
+    );
+    const early = await secure(
+      authority.issue('s', { names: ['127.0.0.1'], from: now + 6e6, until: now + 9e6 }),
+    );
+    expect(await messageOf(clientOf({ servers: [early], tls: { ca } }).text(get))).toMatch(/not valid yet/);
+  });
+
+  test('comes with its certificate, read anew from its files', async () => {
+    const url = await secure(server, authority);
+    const directory = mkdtempSync(path.join(tmpdir(), 'http-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const [cert, key] = [path.join(directory, 'cert'), path.join(directory, 'key')];
+    const client = clientOf({ servers: [url], tls: { ca, cert: { file: cert }, key: { file: key } } });
+    const write = (identity: Identity) => {
+      writeFileSync(cert, identity.cert);
+      writeFileSync(key, identity.key);
+    };
+    expect(await messageOf(client.text(get))).toMatch(/the client certificate cannot be read: ENOENT.*cert'/);
+    write({ cert: 'no', key: 'none' });
+    expect(await messageOf(client.text(get))).toMatch(/the client certificate in .*cert is not PEM/);
+    write(authority.issue('first'));
+    expect((await client.text(get)).text).toBe('first');
+    write(authority.issue('second'));
+    expect((await client.text(get)).text).toBe('second');
+    expect(await messageOf(clientOf({ servers: [url], tls: { ca } }).text(get))).toMatch(
+      /wants a client certificate/,
+    );
+  });
+
+  test('says that a server does not speak TLS', async () => {
+    const url = await listen(http.createServer());
+    const client = clientOf({ servers: [url.replace('http:', 'https:')], tls: { ca } });
+    expect(await messageOf(client.text(get))).toMatch(/http:\/\/ instead of https:\/\//);
+  });
+});
+
+/** Answers the name in the client's certificate. */
+function secure(identity: Identity, clients?: Authority): Promise<string> {
+  const trust = clients && { requestCert: true, ca: clients.cert };
+  const server = https.createServer({ ...identity, ...trust }, (request, response) => {
+    response.end(clients ? (request.socket as TLSSocket).getPeerCertificate().subject.CN : 'nobody');
+  });
+  return listen(server).then((url) => url.replace('http:', 'https:'));
+}
+
+function clientOf(options: Partial<HttpClientOptions> & { servers: readonly string[] }): HttpClient {
+  const readFile = (file: string) => readFileSync(file, 'utf8');
+  const client = new HttpClient({ clock: systemClock, readFile, ...options });
+  onTestFinished(() => client.close());
+  return client;
+}
+
+function listen(server: net.Server): Promise<string> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+  });
+  onTestFinished(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () =>
+      resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
+    );
+  });
+}
+
+/** An address at which nothing listens any more. */
+async function nobody(): Promise<string> {
+  const server = net.createServer();
+  const url = await listen(server);
+  await new Promise((resolve) => {
+    server.close(resolve);
+  });
+  return url;
+}
+
+async function messageOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => 'it succeeded',
+    (error: HttpError) => error.message,
+  );
+}
+
+const pause = (ms: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let waited = 0; !condition(); waited += 5) {
+    if (waited > 5000) throw new Error(`it did not come to this: ${condition.toString()}`);
+    await pause(5);
+  }
+}
