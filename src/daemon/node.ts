@@ -44,6 +44,8 @@ export interface NodeWorld {
   firewallProblem(): string | undefined;
   /** `--ip-masq`. */
   readonly ipMasq: boolean;
+  /** `--ip-blackhole-route`. */
+  readonly blackhole: boolean;
   writeSubnetEnv(env: SubnetEnv): void;
   /** Once, when pods can be served. */
   ready(): void;
@@ -227,6 +229,7 @@ export class FlannelNode {
     const peers = new Peers(this.#self(lease), {
       backend: this.#backend,
       reconciler,
+      blackhole: this.#world.blackhole,
       isOnLink: (address: Address) => isOnLink(session, address),
     });
     this.#peers = peers;
@@ -236,6 +239,7 @@ export class FlannelNode {
       links: new Set(this.#backend.ownLinks),
       networks: [ipv4, ipv6].flatMap((network) => network ?? []),
       isFlannelRoute: (destination, gateway) => peers.isFlannelRoute(destination, gateway),
+      blackholes: this.#world.blackhole ? this.subnets : [],
     });
     // The peers of last time, until the registry says who they are now: nothing is removed before.
     const entries = new Map((known?.peers ?? []).map((peer) => [peer.id, { lease: peer }]));

@@ -91,6 +91,9 @@ export const options = {
     [0, 2 ** 31 - 1],
     "Accepted for Go flannel's sake: changed rules are mended when the kernel announces the change.",
   ),
+  'ip-blackhole-route': boolean(
+    "Drop what is sent to this node's subnet and belongs to no pod, where no bridge has a route to it (Canal).",
+  ),
   'subnet-file': text('FILE', '/run/flannel/subnet.env', 'Where to write what CNI plugins need to know.'),
   'state-dir': text(
     'DIRECTORY',
@@ -125,7 +128,6 @@ export const flagsToCome: readonly string[] = [
   'kube-api-url',
   'kube-annotation-prefix',
   'kubeconfig-file',
-  'ip-blackhole-route',
   'set-node-network-unavailable',
   'vmodule',
   'log_backtrace_at',

@@ -1,5 +1,5 @@
 import { type Backend, type Peer, PeerRefusal, type Self } from '../backend/backend.ts';
-import type { KernelObject } from '../kernel/object.ts';
+import { type KernelObject, ourProtocol } from '../kernel/object.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { LeaseBook, PeerChange } from '../lease/judge.ts';
 import type { Lease, Refusal } from '../lease/lease.ts';
@@ -13,6 +13,8 @@ const partOf = (id: string): string => `peer ${id}`;
 export interface PeersOptions {
   readonly backend: Backend;
   readonly reconciler: Pick<Reconciler, 'replaceParts' | 'setPart' | 'removePart'>;
+  /** `--ip-blackhole-route`. */
+  readonly blackhole: boolean;
   /** Whether an address is on a link of this node: no router between. */
   isOnLink(address: Address): boolean;
 }
@@ -84,7 +86,10 @@ export class Peers {
   }
 
   #planNode(): readonly KernelObject[] {
-    return this.#options.backend.planNode(this.#self);
+    const { backend, blackhole } = this.#options;
+    const { subnet, ipv6Subnet } = this.#self.lease;
+    const own = [subnet, ipv6Subnet].flatMap((prefix) => prefix ?? []);
+    return [...backend.planNode(this.#self), ...(blackhole ? own.map(blackholeTo) : [])];
   }
 
   #plan(lease: Lease): readonly KernelObject[] {
@@ -116,6 +121,16 @@ export class Peers {
     };
   }
 }
+
+/** Behind the bridge's own route to the same subnet, which would not be made beside one of metric 0. */
+const blackholeTo = (destination: Prefix): KernelObject => ({
+  kind: 'route',
+  type: 'blackhole',
+  destination,
+  metric: 1024,
+  onlink: false,
+  protocol: ourProtocol,
+});
 
 /** Why nodes are not peers, by whoever found it. */
 export const allRefusals = (book: Pick<LeaseBook, 'refusals'>, peers: Pick<Peers, 'refusals'>): Refusal[] => [

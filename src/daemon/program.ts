@@ -185,6 +185,7 @@ function nodeWorld(input: WorldInput): NodeWorld {
       }),
     firewallProblem: () => firewall.problem,
     ipMasq: options['ip-masq'],
+    blackhole: options['ip-blackhole-route'],
     writeSubnetEnv: (env) => writeSubnetEnv(options['subnet-file'], env),
     ready,
   };

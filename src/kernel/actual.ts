@@ -21,7 +21,7 @@ export interface OtherKind {
 
 /** What an object has that no desired one has: it never fits. */
 export interface Odd {
-  /** For people: `blackhole`, `src 10.0.0.1`. */
+  /** For people: `unreachable`, `src 10.0.0.1`. */
   readonly odd?: string;
 }
 

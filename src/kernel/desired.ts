@@ -18,6 +18,8 @@ export interface Ownership {
    * or last known. Routes of protocol 241 are ours wherever they point.
    */
   readonly isFlannelRoute: (destination: Prefix, gateway: Address | undefined) => boolean;
+  /** Blackhole routes of protocol boot to these are Go flannel's, whatever their metric, and so are ours. */
+  readonly blackholes?: readonly Prefix[];
 }
 
 /**

@@ -23,6 +23,7 @@ export function fits(desired: KernelObject, actual: ActualObject): boolean {
 
 function routeFits(desired: Route, actual: Route): boolean {
   return (
+    actual.type === desired.type &&
     actual.gateway === desired.gateway &&
     (desired.link === undefined || actual.link === desired.link) &&
     actual.onlink === desired.onlink &&

@@ -40,10 +40,12 @@ export interface LinkAddress {
   readonly address: Prefix;
 }
 
-/** A unicast route of the main table. */
+/** A route of the main table. */
 export interface Route {
   readonly kind: 'route';
   readonly destination: Prefix;
+  /** RTN_BLACKHOLE: what takes it is dropped, and it has no way out. Left out: unicast. */
+  readonly type?: 'blackhole';
   /** RTA_PRIORITY; IPv6's default is 1024, IPv4's 0. */
   readonly metric: number;
   readonly gateway?: Address;

@@ -51,12 +51,15 @@ export function routeFrom(message: RouteMessage, names: LinkNames): ActualRoute 
   if (message.rtm_tos !== 0 || message.rtm_src_len !== 0) return undefined;
   const unspecified = (message.rtm_family === k.AF_INET ? '0.0.0.0' : '::') as Address;
   const { RTA_GATEWAY: gateway, RTA_OIF: index } = message;
-  const link = index === undefined ? undefined : names.nameOf(index);
+  const blackhole = message.rtm_type === k.RTN_BLACKHOLE;
+  // IPv6 says lo there.
+  const link = index === undefined || blackhole ? undefined : names.nameOf(index);
   const mtu = message.RTA_METRICS?.RTAX_MTU;
   const odd = oddness(message);
   return {
     kind: 'route',
     destination: prefixOf(message.RTA_DST ?? unspecified, message.rtm_dst_len),
+    ...(blackhole ? { type: 'blackhole' as const } : {}),
     metric: message.RTA_PRIORITY ?? 0,
     ...(gateway === undefined ? {} : { gateway }),
     ...(link === undefined ? {} : { link }),
@@ -72,7 +75,6 @@ const types = new Map<number, string>([
   [k.RTN_BROADCAST, 'broadcast'],
   [k.RTN_ANYCAST, 'anycast'],
   [k.RTN_MULTICAST, 'multicast'],
-  [k.RTN_BLACKHOLE, 'blackhole'],
   [k.RTN_UNREACHABLE, 'unreachable'],
   [k.RTN_PROHIBIT, 'prohibit'],
   [k.RTN_THROW, 'throw'],
@@ -80,7 +82,7 @@ const types = new Map<number, string>([
 
 function oddness(message: RouteMessage): string {
   const parts: string[] = [];
-  if (message.rtm_type !== k.RTN_UNICAST) {
+  if (message.rtm_type !== k.RTN_UNICAST && message.rtm_type !== k.RTN_BLACKHOLE) {
     parts.push(types.get(message.rtm_type) ?? `of type ${message.rtm_type}`);
   }
   if (message.RTA_PREFSRC !== undefined) parts.push(`src ${message.RTA_PREFSRC}`);

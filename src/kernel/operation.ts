@@ -63,11 +63,11 @@ function linkText({ name, mtu, mac, info }: Link | ActualLink): string {
 }
 
 function routeText(route: Extract<KernelObject, { kind: 'route' }> & { readonly odd?: string }): string {
-  const { destination, gateway, link, onlink, protocol, metric, mtu } = route;
+  const { type, destination, gateway, link, onlink, protocol, metric, mtu } = route;
   const usualMetric = prefixFamily(destination) === 4 ? 0 : 1024;
   const single = prefixLength(destination) === addressBits(prefixFamily(destination));
   return [
-    `route ${single ? destination.slice(0, destination.indexOf('/')) : destination}`,
+    `route ${type === undefined ? '' : `${type} `}${single ? destination.slice(0, destination.indexOf('/')) : destination}`,
     gateway === undefined ? '' : ` via ${gateway}`,
     link === undefined ? '' : ` dev ${link}`,
     protocol === ourProtocol ? '' : ` proto ${protocol === bootProtocol ? 'boot' : protocol}`,

@@ -4,7 +4,8 @@ import type { Ownership } from './desired.ts';
 import { bootProtocol, ourProtocol } from './object.ts';
 
 /** Whether `object` may be changed and removed; the rules stand at {@link Ownership}. */
-export function isOurs(object: ActualObject, { links, networks, isFlannelRoute }: Ownership): boolean {
+export function isOurs(object: ActualObject, ownership: Ownership): boolean {
+  const { links, networks, isFlannelRoute, blackholes = [] } = ownership;
   switch (object.kind) {
     case 'link':
       return links.has(object.name);
@@ -17,6 +18,7 @@ export function isOurs(object: ActualObject, { links, networks, isFlannelRoute }
       if (object.protocol === ourProtocol) return true;
       if (object.link !== undefined && links.has(object.link)) return !isKernels(object.protocol);
       if (object.protocol !== bootProtocol || object.odd !== undefined) return false;
+      if (object.type === 'blackhole') return blackholes.includes(object.destination);
       return isFlannelRoute(object.destination, object.gateway);
   }
 }

@@ -134,13 +134,13 @@ function addressMessage({ link, address }: LinkAddress, names: LinkNames) {
 }
 
 function routeMessage(route: Route, names: LinkNames): RouteWrite {
-  const { gateway, link, onlink, protocol, mtu } = route;
+  const { type, gateway, link, onlink, protocol, mtu } = route;
+  const toLink = type === undefined && gateway === undefined && prefixFamily(route.destination) === 4;
   return {
     ...routeKey(route),
     rtm_protocol: protocol,
-    rtm_scope:
-      gateway === undefined && prefixFamily(route.destination) === 4 ? k.RT_SCOPE_LINK : k.RT_SCOPE_UNIVERSE,
-    rtm_type: k.RTN_UNICAST,
+    rtm_scope: toLink ? k.RT_SCOPE_LINK : k.RT_SCOPE_UNIVERSE,
+    rtm_type: type === undefined ? k.RTN_UNICAST : k.RTN_BLACKHOLE,
     rtm_flags: onlink ? k.RTNH_F_ONLINK : 0,
     RTA_OIF: link === undefined ? undefined : indexOf(link, names),
     RTA_GATEWAY: gateway,

@@ -29,6 +29,7 @@ describe('the options', () => {
       'ip-masq-fully-random-disable': false,
       'iptables-forward-rules': true,
       'iptables-resync': 5,
+      'ip-blackhole-route': false,
       v: 0,
       version: false,
     });
@@ -100,8 +101,8 @@ describe('refused', () => {
     ],
     [
       [],
-      { FLANNELD_IP_BLACKHOLE_ROUTE: 'true' },
-      "FLANNELD_IP_BLACKHOLE_ROUTE is set: --ip-blackhole-route is a flag of Go flannel's that this version of Flannelette does not have yet. Unset the variable",
+      { FLANNELD_VMODULE: 'kube=2' },
+      "FLANNELD_VMODULE is set: --vmodule is a flag of Go flannel's that this version of Flannelette does not have yet. Unset the variable",
     ],
   ])('%j %j', (args, environment, message) => {
     expect(() => readCommand(args, environment as Record<string, string>)).toThrow(message);

@@ -2,7 +2,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { hostGw } from '../../src/backend/host-gw.ts';
 import { vxlan } from '../../src/backend/vxlan.ts';
 import { vxlanOptions } from '../../src/backend/vxlan-options.ts';
+import { ourProtocol } from '../../src/kernel/object.ts';
 import { describe as describeOperation } from '../../src/kernel/operation.ts';
+import { prefix } from '../../src/net/prefix.ts';
 import { macOf, peer, self } from '../backend/nodes.ts';
 import { bothFamilies, ownership, parts, TestNode } from './node.ts';
 
@@ -146,6 +148,46 @@ describe('vxlan in the kernel', () => {
   });
 });
 
+describe('a blackhole for the own subnet', () => {
+  const subnets = [prefix('10.244.1.0/24'), prefix('fd00:10:244:1::/64')];
+  const blackholes = subnets.map((destination) => ({
+    kind: 'route' as const,
+    type: 'blackhole' as const,
+    destination,
+    metric: 1024,
+    onlink: false,
+    protocol: ourProtocol,
+  }));
+  const shown = async () => [
+    ...(await node.lines('ip route show type blackhole')),
+    ...(await node.lines('ip -6 route show type blackhole')),
+  ];
+  const right = [
+    'blackhole 10.244.1.0/24 proto 241 metric 1024',
+    'blackhole fd00:10:244:1::/64 dev lo proto 241 metric 1024 pref medium',
+  ];
+
+  test("takes the place of Go flannel's, leaves the bridge's route alone, is back when deleted, and goes", async () => {
+    await node.ip('route add blackhole 10.244.1.0/24');
+    await node.ip('-6 route add blackhole fd00:10:244:1::/64');
+    node.reconciler.own({ ...ownership, blackholes: subnets });
+    node.reconciler.replaceParts(new Map([['node', blackholes]]));
+    await node.reconciler.start();
+    expect(await node.reconciler.settled()).toMatchObject({ failed: [], foreign: [] });
+    expect(await shown()).toEqual(right);
+    await node.ip('link add cni0 type bridge');
+    await node.ip('addr add 10.244.1.1/24 dev cni0');
+    await node.ip('link set cni0 up');
+    expect(await node.ip('route get 10.244.1.9')).toContain('dev cni0');
+    await node.ip('route del blackhole 10.244.1.0/24');
+    await node.ip('-6 route del blackhole fd00:10:244:1::/64');
+    await vi.waitFor(async () => expect(await shown()).toEqual(right));
+    node.reconciler.replaceParts(new Map());
+    await node.reconciler.settled();
+    await vi.waitFor(async () => expect(await shown()).toEqual([]));
+  });
+});
+
 describe('what is not ours', () => {
   test('a foreign route in the way stays, is reported, and the rest goes on', async () => {
     await node.ip('route add 10.244.2.0/24 via 192.0.2.77 proto static');
@@ -157,7 +199,7 @@ describe('what is not ours', () => {
       failed: [],
       foreign: [
         'route 10.244.2.0/24 via 192.0.2.77 dev eth0 proto 4',
-        'route 10.244.3.0/24 proto boot (blackhole)',
+        'route blackhole 10.244.3.0/24 proto boot',
       ],
     });
     expect(await node.lines('ip route show 10.244.2.0/24')).toEqual([
