@@ -11,6 +11,7 @@ export default defineConfig({
           exclude: ['test/**/*.{kernel,process,vm}.test.ts'],
           pool: 'threads',
           isolate: false, // pure: nothing to be kept apart from, and twice as quick
+          testTimeout: 20_000, // a busy machine is no failure
         },
       },
       {
