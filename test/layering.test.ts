@@ -25,6 +25,7 @@ const rooms = [
 const packages: Record<string, readonly string[]> = {
   pino: ['daemon'],
   yargs: ['tool'],
+  yaml: ['json'],
   valibot: ['json', 'lease', 'backend', 'cni', 'daemon'],
 };
 

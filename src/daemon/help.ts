@@ -7,8 +7,8 @@ subnets of all other nodes, keeps it so, and serves the CNI plugin "flannel".
 
   flanneld --lease-dir=/srv/leases --healthz-port=8471
 
-Flags, with one dash or two. A flag that is not given is taken from the environment: --subnet-file from
-FLANNELD_SUBNET_FILE.
+Flags, with one dash or two. A flag that is not given is taken from the environment, --subnet-file from
+FLANNELD_SUBNET_FILE, and then from the file of --config, where it is called subnet-file.
 `;
 
 /** What `flanneld --help` prints. */
@@ -25,9 +25,11 @@ export function helpText(): string {
 export function optionsTable(): string {
   const rows = Object.entries(options).map(([name, option]: [string, Option<unknown>]) => {
     const initial = shown(option.initial);
-    const variables = [variableOf(name), option.fallback].filter((variable) => variable !== undefined);
+    const variables = [...spellingsOf(name, option).map(variableOf), ...(option.variables ?? [])];
     const cells = [
-      `\`--${name}\``,
+      spellingsOf(name, option)
+        .map((flag) => `\`--${flag}\``)
+        .join(', '),
       option.placeholder === '' ? '' : `\`${option.placeholder.replace('|', '\\|')}\``,
       initial === '' ? '' : `\`${initial}\``,
       variables.map((variable) => `\`${variable}\``).join(', '),
@@ -38,10 +40,13 @@ export function optionsTable(): string {
   return ['| flag | value | default | environment | meaning |', '|---|---|---|---|---|', ...rows].join('\n');
 }
 
-function sentence({ help, initial, fallback }: Option<unknown>): string {
+const spellingsOf = (name: string, { aliases = [] }: Option<unknown>): string[] => [name, ...aliases];
+
+function sentence({ help, initial, aliases = [], variables = [] }: Option<unknown>): string {
   const value = shown(initial);
   const byDefault = value === '' ? '' : ` Default: ${value}.`;
-  return `${help}${byDefault}${fallback === undefined ? '' : ` Also from ${fallback}.`}`;
+  const also = [...aliases.map((alias) => `--${alias}`), ...variables];
+  return `${help}${byDefault}${also.length === 0 ? '' : ` Also: ${also.join(', ')}.`}`;
 }
 
 const shown = (initial: unknown): string =>

@@ -1,6 +1,7 @@
-import { readFileSync, writeSync } from 'node:fs';
+import fs, { readFileSync, writeSync } from 'node:fs';
 import { requireCapabilities } from './capabilities.ts';
-import { readCommand } from './configuration.ts';
+import { configurationFile, readCommand } from './configuration.ts';
+import { readConfigurationFile } from './configuration-file.ts';
 import { UsageError } from './go-flags.ts';
 import { helpText } from './help.ts';
 import { openLog } from './log.ts';
@@ -9,7 +10,9 @@ import { version } from './version.ts';
 
 /** flanneld: exits with 2 for a bad command line, with 1 when it cannot start, with 0 after SIGTERM or SIGINT. */
 async function main(args: readonly string[]): Promise<number | undefined> {
-  const command = readCommand(args, process.env);
+  const file = configurationFile(args, process.env);
+  const settings = file === undefined ? [] : await readConfigurationFile(file, fs);
+  const command = readCommand(args, process.env, settings);
   if (command.does === 'help') {
     process.stdout.write(helpText());
     return 0;
@@ -19,7 +22,7 @@ async function main(args: readonly string[]): Promise<number | undefined> {
     process.stderr.write(`${version}\n`);
     return 0;
   }
-  const { options, ignored } = command;
+  const { options, ignored, foreignKeys } = command;
   const log = openLog({
     verbosity: options.v,
     readable: process.stderr.isTTY,
@@ -27,6 +30,12 @@ async function main(args: readonly string[]): Promise<number | undefined> {
   });
   if (ignored.length > 0) {
     log.warn({ ignored }, 'these arguments come after the flags, and nobody looks at them');
+  }
+  if (foreignKeys.length > 0) {
+    log.info(
+      { file, keys: foreignKeys },
+      'these keys of the configuration file are for others, and nobody looks at them here',
+    );
   }
   requireCapabilities(readFileSync('/proc/self/status', 'utf8'));
   log.info({ version, options }, 'flanneld starts');

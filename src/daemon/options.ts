@@ -1,4 +1,5 @@
 import { type Address, familyOf, type Family, parseAddress } from '../net/address.ts';
+import { networkOf, parsePrefix, type Prefix } from '../net/prefix.ts';
 import { goBoolean, goInteger, UsageError } from './go-flags.ts';
 
 /** One option: what the command line, the environment, the help and the reference page need to know of it. */
@@ -9,21 +10,16 @@ export interface Option<T> {
   /** For the help: what stands for the value. Empty for booleans. */
   readonly placeholder: string;
   readonly help: string;
-  /** The environment variable that is looked at after FLANNELD_<FLAG>. */
-  readonly fallback?: string;
+  /** Other spellings of the flag: K3s's. */
+  readonly aliases?: readonly string[];
+  /** Environment variables of other programs that mean the same as FLANNELD_<FLAG>. */
+  readonly variables?: readonly string[];
   /** The value after `text` was given on top of `before`; a string says what `text` should have been. */
   take(text: string, before: T): { value: T } | string;
 }
 
-function text(placeholder: string, initial: string, help: string, fallback?: string): Option<string> {
-  const option = {
-    initial,
-    takes: 'value',
-    placeholder,
-    help,
-    take: (value: string) => ({ value }),
-  } as const;
-  return fallback === undefined ? option : { ...option, fallback };
+function text(placeholder: string, initial: string, help: string): Option<string> {
+  return { initial, takes: 'value', placeholder, help, take: (value: string) => ({ value }) };
 }
 
 function repeated(placeholder: string, help: string): Option<readonly string[]> {
@@ -58,19 +54,57 @@ function ip(family: Family, help: string): Option<Address | undefined> {
   return { initial: undefined, takes: 'value', placeholder: 'ADDRESS', help, take };
 }
 
+/** A list, separated by commas or given in several flags. `read` answers undefined for what is no `what`. */
+function list<T>(
+  placeholder: string,
+  [what, read]: readonly [string, (text: string) => T | undefined],
+  help: string,
+): Option<readonly T[]> {
+  const take = (given: string, before: readonly T[]) => {
+    const values = given.split(',').map((part) => read(part.trim()));
+    const known = values.filter((value) => value !== undefined);
+    return known.length === values.length ? { value: [...before, ...known] } : what;
+  };
+  return { initial: [], takes: 'value', placeholder, help, take };
+}
+
+const addresses = ['not a list of IP addresses', parseAddress] as const;
+const ranges = [
+  'not a list of address ranges such as 10.42.0.0/16',
+  (given: string): Prefix | undefined => {
+    const range = parsePrefix(given);
+    return range && networkOf(range);
+  },
+] as const;
+
 /** All of them, in the order in which they are shown. */
 export const options = {
-  'net-config-path': text('FILE', '/etc/kube-flannel/net-conf.json', 'The network configuration.'),
+  config: text(
+    'FILE',
+    '',
+    'A YAML file of options, as K3s reads its config.yaml: flags without their dashes as keys. Flags and environment variables go before it.',
+  ),
+  'net-config-path': {
+    ...text('FILE', '/etc/kube-flannel/net-conf.json', 'The network configuration.'),
+    aliases: ['flannel-conf'],
+  },
   'lease-dir': text(
     'DIRECTORY',
     '',
     'Where the nodes keep their leases, one JSON file a node: a directory that all of them share.',
   ),
-  'node-name': text('NAME', '', "This node's name in the cluster; without it, the host name.", 'NODE_NAME'),
-  iface: repeated(
-    'NAME|ADDRESS',
-    'The interface for traffic between nodes, by name or by one of its addresses. May be given several times: the first that exists is taken. Without it, the interface of the default route.',
-  ),
+  'node-name': {
+    ...text('NAME', '', "This node's name in the cluster, in lower case; without it, the host name."),
+    take: (given: string) => ({ value: given.toLowerCase() }),
+    variables: ['NODE_NAME', 'K3S_NODE_NAME'],
+  },
+  iface: {
+    ...repeated(
+      'NAME|ADDRESS',
+      'The interface for traffic between nodes, by name or by one of its addresses. May be given several times: the first that exists is taken. Without it, the interface of the default route.',
+    ),
+    aliases: ['flannel-iface'],
+  },
   'public-ip': ip(
     4,
     'The IPv4 address at which the other nodes reach this one, if not the address of the interface.',
@@ -93,6 +127,38 @@ export const options = {
   ),
   'ip-blackhole-route': boolean(
     "Drop what is sent to this node's subnet and belongs to no pod, where no bridge has a route to it (Canal).",
+  ),
+  'flannel-backend': text(
+    'NAME',
+    '',
+    "K3s's name for the backend: vxlan, host-gw, wireguard-native or none. In net-conf.json: Backend.Type.",
+  ),
+  'flannel-ipv6-masq': boolean(
+    'Hide the IPv6 addresses of pods too, where --ip-masq is for IPv4 alone: with the options of K3s.',
+  ),
+  'flannel-external-ip': boolean(
+    'Tell the other nodes the addresses of --node-external-ip instead of those of the interface.',
+  ),
+  'flannel-cni-conf': text('FILE', '', 'The list of CNI plugins to install instead of the usual one.'),
+  'cluster-cidr': list(
+    'RANGE,...',
+    ranges,
+    'The addresses of all pods: one range, or one of each family. In net-conf.json: Network and IPv6Network.',
+  ),
+  'service-cidr': list(
+    'RANGE,...',
+    ranges,
+    'The addresses of services, to see that they do not overlap with others.',
+  ),
+  'node-ip': list(
+    'ADDRESS,...',
+    addresses,
+    "This node's own addresses, one of each family. Without --iface they choose the interface; of its addresses they are taken.",
+  ),
+  'node-external-ip': list(
+    'ADDRESS,...',
+    addresses,
+    'The addresses at which this node is reached from elsewhere: see --flannel-external-ip.',
   ),
   'subnet-file': text('FILE', '/run/flannel/subnet.env', 'Where to write what CNI plugins need to know.'),
   'state-dir': text(
@@ -133,6 +199,16 @@ export const flagsToCome: readonly string[] = [
   'log_backtrace_at',
 ];
 
+/** Every way to write a flag, and the option that it means. */
+const spellings: ReadonlyMap<string, OptionName> = new Map(
+  Object.entries(options).flatMap(([name, { aliases = [] }]: [string, Option<unknown>]) =>
+    [name, ...aliases].map((spelling) => [spelling, name as OptionName] as const),
+  ),
+);
+
+/** The option of that name or alias. */
+export const optionOf = (spelling: string): OptionName | undefined => spellings.get(spelling);
+
 /** The environment variable of a flag. */
 export const variableOf = (flag: string): string =>
   `FLANNELD_${flag.toUpperCase().replaceAll('-', '_').replaceAll('.', '_')}`;
@@ -144,19 +220,17 @@ export function unknownFlag(name: string): UsageError {
       `--${name} is a flag of Go flannel's that this version of Flannelette does not have yet`,
     );
   }
-  const near = nearest(name, Object.keys(options));
+  const near = nearestFlag(name, Math.max(1, Math.floor(name.length / 3)));
   const hint = near === undefined ? 'see flanneld --help' : `did you mean --${near}? See flanneld --help`;
   return new UsageError(`there is no flag --${name}; ${hint}`);
 }
 
-/** The candidate with the fewest letters to change, undefined when none is near. */
-function nearest(name: string, candidates: readonly string[]): string | undefined {
-  const ranked = candidates
-    .map((candidate) => ({ candidate, distance: distance(name, candidate) }))
+/** The flag with the fewest letters to change; undefined when none has as few as `limit`. */
+export function nearestFlag(name: string, limit: number): string | undefined {
+  const ranked = [...spellings.keys()]
+    .map((flag) => ({ flag, distance: distance(name, flag) }))
     .toSorted((a, b) => a.distance - b.distance)[0];
-  return ranked !== undefined && ranked.distance <= Math.max(1, Math.floor(name.length / 3))
-    ? ranked.candidate
-    : undefined;
+  return ranked !== undefined && ranked.distance <= limit ? ranked.flag : undefined;
 }
 
 /** Levenshtein's. */

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readCommand } from '../../src/daemon/configuration.ts';
+import { configurationFile, readCommand, type Setting } from '../../src/daemon/configuration.ts';
+import { UsageError } from '../../src/daemon/go-flags.ts';
 import { helpText, optionsTable } from '../../src/daemon/help.ts';
 import { flagsToCome, options } from '../../src/daemon/options.ts';
 
@@ -14,12 +15,21 @@ function optionsOf(args: string[], environment: Record<string, string> = {}) {
 describe('the options', () => {
   test('have flannel’s defaults', () => {
     expect(optionsOf([])).toEqual({
+      config: '',
       'net-config-path': '/etc/kube-flannel/net-conf.json',
       'lease-dir': '',
       'node-name': '',
       iface: [],
       'public-ip': undefined,
       'public-ipv6': undefined,
+      'flannel-backend': '',
+      'flannel-ipv6-masq': false,
+      'flannel-external-ip': false,
+      'flannel-cni-conf': '',
+      'cluster-cidr': [],
+      'service-cidr': [],
+      'node-ip': [],
+      'node-external-ip': [],
       'subnet-file': '/run/flannel/subnet.env',
       'state-dir': '/var/lib/flannelette',
       socket: '/run/flannel/flanneld.sock',
@@ -61,11 +71,14 @@ describe('the options', () => {
     expect(optionsOf(['--node-name='], { NODE_NAME: 'node-1' })['node-name']).toBe('');
   });
 
-  test('--node-name: flag, FLANNELD_NODE_NAME, NODE_NAME', () => {
-    const environment = { FLANNELD_NODE_NAME: 'b', NODE_NAME: 'c' };
-    expect(optionsOf(['--node-name=a'], environment)['node-name']).toBe('a');
-    expect(optionsOf([], environment)['node-name']).toBe('b');
-    expect(optionsOf([], { NODE_NAME: 'c' })['node-name']).toBe('c');
+  test.each([
+    [['--node-name=a'], { FLANNELD_NODE_NAME: 'b', K3S_NODE_NAME: 'c' }, 'a'],
+    [[], { FLANNELD_NODE_NAME: 'b' }, 'b'],
+    [[], { NODE_NAME: 'c' }, 'c'],
+    [[], { K3S_NODE_NAME: 'PI-4' }, 'pi-4'],
+    [[], { FLANNELD_NODE_NAME: 'Node-1', NODE_NAME: 'node-1', K3S_NODE_NAME: 'NODE-1' }, 'node-1'],
+  ])('--node-name: %j %j is %s', (args, environment, name) => {
+    expect(optionsOf(args, environment as Record<string, string>)['node-name']).toBe(name);
   });
 
   test('--version wins before the environment is looked at', () => {
@@ -81,7 +94,124 @@ describe('the options', () => {
   });
 });
 
+const setting = (key: string, ...texts: string[]): Setting => ({ key, texts, where: 'c.yaml:1' });
+
+describe('an option is taken from the first level that has it:', () => {
+  const args = ['--flannel-backend=vxlan'];
+  const environment = { FLANNELD_FLANNEL_BACKEND: 'host-gw' };
+  const settings = [setting('flannel-backend', 'none')];
+
+  test.each([
+    ['the command line', args, environment, settings, 'vxlan', '--flannel-backend'],
+    ['the environment', [], environment, settings, 'host-gw', 'FLANNELD_FLANNEL_BACKEND'],
+    ['the configuration file', [], {}, settings, 'none', 'c.yaml:1: flannel-backend'],
+  ])('%s', (_level, onLine, variables, inFile, backend, source) => {
+    const command = readCommand(onLine, variables, inFile);
+    if (command.does !== 'run') throw new Error(command.does);
+    expect([command.options['flannel-backend'], command.sources.get('flannel-backend')]).toEqual([
+      backend,
+      source,
+    ]);
+  });
+
+  test('a list is not continued on the next level', () => {
+    const given = readCommand(['--iface=eth0'], {}, [setting('flannel-iface', 'eth1')]);
+    expect(given).toMatchObject({ options: { iface: ['eth0'] } });
+  });
+});
+
+describe('K3s’s spellings', () => {
+  test.each([
+    [['--flannel-iface=eth1'], { iface: ['eth1'] }],
+    [['--flannel-conf=/x.json'], { 'net-config-path': '/x.json' }],
+    [
+      ['--cluster-cidr=10.42.0.9/16,2001:CAFE:42::/56'],
+      { 'cluster-cidr': ['10.42.0.0/16', '2001:cafe:42::/56'] },
+    ],
+    [
+      ['--service-cidr=10.43.0.0/16', '--service-cidr', 'fd00:43::/112'],
+      { 'service-cidr': ['10.43.0.0/16', 'fd00:43::/112'] },
+    ],
+    [['--node-ip=10.0.0.1, fd00::1'], { 'node-ip': ['10.0.0.1', 'fd00::1'] }],
+    [
+      ['--flannel-ipv6-masq', '--flannel-external-ip=true'],
+      { 'flannel-ipv6-masq': true, 'flannel-external-ip': true },
+    ],
+    [['--iface=eth0', '--flannel-iface=eth0'], { iface: ['eth0'] }],
+  ])('%j', (args, expected) => {
+    expect(optionsOf(args)).toMatchObject(expected);
+  });
+
+  test('as variables and in a file', () => {
+    expect(optionsOf([], { FLANNELD_FLANNEL_IFACE: 'eth1' }).iface).toEqual(['eth1']);
+    const command = readCommand([], {}, [
+      setting('cluster-cidr', '10.42.0.0/16', 'fd00:42::/56'),
+      setting('flannel-ipv6-masq', 'true'),
+      setting('token', 'secret'),
+      setting('node-label', 'a=b'),
+    ]);
+    expect(command).toMatchObject({
+      options: { 'cluster-cidr': ['10.42.0.0/16', 'fd00:42::/56'], 'flannel-ipv6-masq': true },
+      foreignKeys: ['token', 'node-label'],
+    });
+  });
+});
+
+describe('the configuration file is', () => {
+  test.each([
+    [['--config=/a'], { FLANNELD_CONFIG: '/b' }, '/a'],
+    [[], { FLANNELD_CONFIG: '/b' }, '/b'],
+    [['--config='], { FLANNELD_CONFIG: '/b' }, undefined],
+    [['--version', '--config=/a'], {}, undefined],
+    [[], {}, undefined],
+  ])('%j %j: %s', (args, environment, file) => {
+    expect(configurationFile(args, environment as Record<string, string>)).toBe(file);
+  });
+});
+
+describe('what contradicts itself on one level is refused, and both are named:', () => {
+  const meansTheSame = 'they mean the same option, leave one of them out';
+  test.each([
+    [['--iface=eth0', '--flannel-iface=eth1'], {}, [], '--iface says eth0, --flannel-iface says eth1'],
+    [
+      [],
+      { FLANNELD_NET_CONFIG_PATH: '/a', FLANNELD_FLANNEL_CONF: '/b' },
+      [],
+      'FLANNELD_NET_CONFIG_PATH says /a, FLANNELD_FLANNEL_CONF says /b',
+    ],
+    [[], { NODE_NAME: 'a', K3S_NODE_NAME: 'b' }, [], 'NODE_NAME says a, K3S_NODE_NAME says b'],
+    [
+      [],
+      {},
+      [setting('iface', 'eth0'), setting('flannel-iface', 'eth1')],
+      'c.yaml:1: iface says eth0, c.yaml:1: flannel-iface says eth1',
+    ],
+  ])('%j %j %j', (args, environment, settings, message) => {
+    const read = () => readCommand(args, environment, settings);
+    expect(read).toThrow(new UsageError(`${message}: ${meansTheSame}`));
+  });
+});
+
 describe('refused', () => {
+  test('every finding at once', () => {
+    const read = () =>
+      readCommand(['--cluster-cidr=10.42.0.0', '--healthz-port=x'], { FLANNELD_NODE_IP: 'here' }, [
+        setting('flannel-backned', 'vxlan'),
+        setting('iptables-resync', '-1'),
+      ]);
+    expect(read).toThrow(
+      new UsageError(
+        [
+          '--cluster-cidr: "10.42.0.0" is not a list of address ranges such as 10.42.0.0/16',
+          '--healthz-port: "x" is not a whole number from 0 to 65535',
+          'FLANNELD_NODE_IP: "here" is not a list of IP addresses',
+          'c.yaml:1: iptables-resync: "-1" is not a whole number from 0 to 2147483647',
+          'c.yaml:1: there is no option flannel-backned; did you mean flannel-backend?',
+        ].join('\n'),
+      ),
+    );
+  });
+
   test.each([
     [['--leese-dir=/x'], {}, 'there is no flag --leese-dir; did you mean --lease-dir? See flanneld --help'],
     [['--colour'], {}, 'there is no flag --colour; see flanneld --help'],
