@@ -9,7 +9,7 @@ import { DirectoryRegistry, type DirectoryRegistryOptions } from '../../src/leas
 import type { Entry } from '../../src/lease/registry.ts';
 import { address } from '../../src/net/address.ts';
 import { type Clock, sleep, systemClock } from '../../src/world/clock.ts';
-import { acquire, registrySuite, suiteNetwork } from './registry-suite.ts';
+import { acquire, allocationSuite, type RegistryKit, registrySuite, suiteNetwork } from './registry-suite.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const binding = loadBinding();
@@ -41,7 +41,7 @@ const registry = (
   });
 
 describe('the directory', () => {
-  registrySuite(() => {
+  const kit = (): RegistryKit => {
     const directory = scratch();
     return {
       node: (name) => registry(directory, name),
@@ -56,7 +56,9 @@ describe('the directory', () => {
         fs.renameSync(`${directory}.away`, directory);
       },
     };
-  });
+  };
+  registrySuite(kit);
+  allocationSuite(kit);
 
   test('keeps documents that people can read, and nothing else', async () => {
     const directory = scratch();

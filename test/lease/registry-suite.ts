@@ -6,8 +6,8 @@ import { type Prefix, prefix } from '../../src/net/prefix.ts';
 
 /** A kind of registry, empty, for one test. */
 export interface RegistryKit {
-  /** One node's view. */
-  node(name: string): Registry;
+  /** One node's view. Where the cluster knows its nodes, the node is there afterwards. */
+  node(name: string): Registry | Promise<Registry>;
   /** Puts something there that is no lease, under a node's name. */
   spoil(name: string): void | Promise<void>;
   /** Takes a node's lease away, as when the node is removed. */
@@ -23,55 +23,46 @@ export const suiteNetwork: PodNetwork = { ipv4: prefix('10.244.0.0/16'), ipv6: p
 export function registrySuite(make: () => RegistryKit | Promise<RegistryKit>): void {
   test('gives a lease, which the same node has again', async () => {
     const kit = await make();
-    const first = await acquire(kit.node('a'), 1);
+    const first = await acquire(await kit.node('a'), 1);
     expect(first).toMatchObject({ id: 'a', subnet: expect.any(String), ipv6Subnet: expect.any(String) });
-    expect(await acquire(kit.node('a'), 1)).toEqual(first);
-    expect(await kit.node('a').own()).toEqual(first);
-    expect(await kit.node('b').own()).toBeUndefined();
+    expect(await acquire(await kit.node('a'), 1)).toEqual(first);
+    expect(await (await kit.node('a')).own()).toEqual(first);
+    expect(await (await kit.node('b')).own()).toBeUndefined();
   });
 
   test('never gives one subnet to two of eight that start at once', async () => {
     const kit = await make();
     const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
-    const leases = await Promise.all(names.map((name, i) => acquire(kit.node(name), i + 1)));
+    const leases = await Promise.all(names.map(async (name, i) => acquire(await kit.node(name), i + 1)));
     expect(new Set(leases.map(({ subnet }) => subnet)).size).toBe(8);
     expect(new Set(leases.map(({ ipv6Subnet }) => ipv6Subnet)).size).toBe(8);
   });
 
-  test('gives the subnet that the node had before, if nobody has it', async () => {
-    const kit = await make();
-    const wanted = prefix('10.244.77.0/24');
-    expect((await acquire(kit.node('a'), 1, wanted)).subnet).toBe(wanted);
-    expect((await acquire(kit.node('b'), 2, wanted)).subnet).not.toBe(wanted);
-    const foreign = prefix('10.9.0.0/24');
-    expect((await acquire(kit.node('c'), 3, foreign)).subnet).toMatch(/^10\.244\./);
-  });
-
   test('tells about all, and then about each that comes, changes and goes', async () => {
     const kit = await make();
-    const a = await acquire(kit.node('a'), 1);
+    const a = await acquire(await kit.node('a'), 1);
     const seen = new Seen();
-    const stop = kit.node('me').watch(seen);
+    const stop = (await kit.node('me')).watch(seen);
     await seen.until(() => seen.lease('a') !== undefined);
     expect(seen.lease('a')).toEqual(a);
-    await acquire(kit.node('b'), 2);
+    await acquire(await kit.node('b'), 2);
     await seen.until(() => seen.lease('b') !== undefined);
-    await acquire(kit.node('b'), 9);
+    await acquire(await kit.node('b'), 9);
     await seen.until(() => seen.lease('b')?.attributes.publicIP === '192.0.2.9');
     await kit.remove('b');
     await seen.until(() => !seen.entries.has('b'));
     stop();
-    await acquire(kit.node('c'), 3);
+    await acquire(await kit.node('c'), 3);
     await pause(100);
     expect(seen.entries.has('c')).toBe(false);
   });
 
   test('names what is no lease, and hides nobody else', async () => {
     const kit = await make();
-    await acquire(kit.node('a'), 1);
+    await acquire(await kit.node('a'), 1);
     await kit.spoil('b');
     const seen = new Seen();
-    const stop = kit.node('me').watch(seen);
+    const stop = (await kit.node('me')).watch(seen);
     await seen.until(() => seen.entries.size === 2);
     expect(seen.entries.get('b')).toEqual({ unreadable: expect.stringMatching(/\S/) });
     expect(seen.lease('a')).toBeDefined();
@@ -80,18 +71,30 @@ export function registrySuite(make: () => RegistryKit | Promise<RegistryKit>): v
 
   test('says since when it is away, forgets nobody meanwhile, and goes on when it is back', async () => {
     const kit = await make();
-    await acquire(kit.node('a'), 1);
+    await acquire(await kit.node('a'), 1);
     const seen = new Seen();
-    const stop = kit.node('me').watch(seen);
+    const stop = (await kit.node('me')).watch(seen);
     await seen.until(() => seen.lease('a') !== undefined);
     await kit.away();
     await seen.until(() => seen.staleSince !== undefined);
     expect(seen.lease('a')).toBeDefined();
     await kit.back();
     await seen.until(() => seen.staleSince === undefined);
-    await acquire(kit.node('b'), 2);
+    await acquire(await kit.node('b'), 2);
     await seen.until(() => seen.lease('b') !== undefined);
     stop();
+  });
+}
+
+/** What a registry has to do that chooses the subnets itself; Kubernetes leaves that to its controller manager. */
+export function allocationSuite(make: () => RegistryKit | Promise<RegistryKit>): void {
+  test('gives the subnet that the node had before, if nobody has it', async () => {
+    const kit = await make();
+    const wanted = prefix('10.244.77.0/24');
+    expect((await acquire(await kit.node('a'), 1, wanted)).subnet).toBe(wanted);
+    expect((await acquire(await kit.node('b'), 2, wanted)).subnet).not.toBe(wanted);
+    const foreign = prefix('10.9.0.0/24');
+    expect((await acquire(await kit.node('c'), 3, foreign)).subnet).toMatch(/^10\.244\./);
   });
 }
 
