@@ -1,6 +1,6 @@
 // The first file system of the emulated machine: busybox, the modules that reach this machine's disk, and init.sh.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { environment } from '../step.mjs';
 
@@ -20,7 +20,8 @@ export function initrd({ version, modules: moduleRoot }) {
   archive.file('sbin/modprobe', readFileSync(path.join(directoryOfThis(), 'modprobe.sh')));
   for (const file of unique) archive.file(`modules/${path.basename(file)}`, readFileSync(file));
   archive.file('modules/order', Buffer.from(unique.map((file) => `${path.basename(file)}\n`).join('')));
-  archive.file('modules/root', Buffer.from(`${moduleRoot}/lib/modules/${version}\n`));
+  // The machine finds this disk under /lower, where an absolute link leads elsewhere.
+  archive.file('modules/root', Buffer.from(`${realpathSync(moduleRoot)}/lib/modules/${version}\n`));
   return archive.finish();
 }
 

@@ -38,14 +38,22 @@ export class PeerRefusal extends Error {
   override readonly name = 'PeerRefusal';
 }
 
+/** Nodes reach each other only by the same backend; for a peer that has another one, throws a {@link PeerRefusal}. */
+export function requireBackend(type: string, { lease }: Peer): void {
+  const { backendType } = lease.attributes;
+  if (backendType !== type) {
+    throw new PeerRefusal(`its backend is "${backendType}", and this node's is "${type}"`);
+  }
+}
+
 /**
  * How nodes are joined. A backend is made from net-conf.json's Backend object, and is pure: the same input gives the
  * same plan, and it knows no kernel.
  */
 export interface Backend {
-  /** As in leases. */
+  /** As in leases; empty for one without a datapath. */
   readonly type: string;
-  /** The devices that it makes, by name. */
+  /** Devices whose MAC address peers are told, by name. */
   readonly links: readonly string[];
   /** Names that are its own: also those of a family that the network has no more. What is there by such a name and not made goes. */
   readonly ownLinks: readonly string[];

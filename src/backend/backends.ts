@@ -1,8 +1,11 @@
 import { foldKeys } from '../json/go-json.ts';
+import { alloc } from './alloc.ts';
 import type { Backend } from './backend.ts';
 import { BackendError } from './error.ts';
 import type { Families } from './families.ts';
 import { hostGw } from './host-gw.ts';
+import { ipip } from './ipip.ts';
+import { ipipKeys, ipipOptions } from './ipip-options.ts';
 import { vxlan } from './vxlan.ts';
 import { vxlanKeys, vxlanOptions } from './vxlan-options.ts';
 
@@ -17,6 +20,8 @@ export interface BackendInput {
 const makers: Readonly<Record<string, (input: BackendInput) => Backend>> = {
   vxlan: ({ options, families }) => vxlan(vxlanOptions(foldKeys(options, vxlanKeys)), families),
   'host-gw': ({ families }) => hostGw(families),
+  ipip: ({ options, families }) => ipip(ipipOptions(foldKeys(options, ipipKeys)), families),
+  alloc: () => alloc,
 };
 
 /** Go flannel's other backends, and what to do without them. */
@@ -24,7 +29,7 @@ const others: Readonly<Record<string, string>> = {
   udp: 'it would copy every packet through a user process; use "vxlan", which every Linux kernel has',
   'tencent-vpc': 'it is for that cloud alone; use "vxlan"',
 };
-const toCome = ['wireguard', 'ipip', 'ipsec', 'extension', 'alloc'];
+const toCome = ['wireguard', 'ipsec', 'extension'];
 
 /** The backend of that name: net-conf.json's Backend.Type, in lower case. Throws a {@link BackendError}. */
 export function makeBackend(type: string, input: BackendInput): Backend {

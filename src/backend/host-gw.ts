@@ -1,7 +1,7 @@
 import { type KernelObject, ourProtocol } from '../kernel/object.ts';
 import type { Address } from '../net/address.ts';
 import type { Prefix } from '../net/prefix.ts';
-import { type Backend, type External, type Peer, PeerRefusal, type Self } from './backend.ts';
+import { type Backend, type External, type Peer, PeerRefusal, requireBackend, type Self } from './backend.ts';
 import { BackendError } from './error.ts';
 import type { Families } from './families.ts';
 
@@ -19,10 +19,8 @@ export function hostGw(families: Families): Backend {
       return [];
     },
     planPeer(self, peer) {
-      const { backendType, publicIP, publicIPv6 } = peer.lease.attributes;
-      if (backendType !== 'host-gw') {
-        throw new PeerRefusal(`its backend is "${backendType}", and this node's is "host-gw"`);
-      }
+      requireBackend('host-gw', peer);
+      const { publicIP, publicIPv6 } = peer.lease.attributes;
       const { subnet, ipv6Subnet } = peer.lease;
       return [
         ...(families.ipv4 ? [planRoute(self, peer, { family: 'IPv4', subnet, publicIP, metric: 0 })] : []),

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { BackendError } from './error.ts';
+import { flag, integer, readOptions } from './option-schema.ts';
 
 /** net-conf.json's Backend object of type vxlan; flannel's defaults are filled in. */
 export interface VxlanOptions {
@@ -21,27 +21,10 @@ const defaultPort = 8472;
 /** IPv4's smallest MTU (RFC 791) on the inside, plus the tunnel's 50 bytes. */
 const smallestMtu = 68 + 50;
 
-const integer = (key: string, min: number, max: number, hint: string, isMore: (value: number) => boolean) => {
-  const must = `Backend.${key} must be a whole number from ${min} to ${max}${hint}, and is `;
-  return v.pipe(
-    v.number(({ received }) => `${must}${received}`),
-    v.check(
-      (value) => (Number.isInteger(value) && value >= min && value <= max) || isMore(value),
-      ({ input }) => `${must}${input}`,
-    ),
-  );
-};
-
 const isZero = (value: number): boolean => value === 0;
 
-const flag = (key: string) =>
-  v.boolean(({ received }) => `Backend.${key} must be true or false, and is ${received}`);
-
 const schema = v.object({
-  VNI: v.optional(
-    integer('VNI', 1, 16_777_215, '', () => false),
-    1,
-  ),
+  VNI: v.optional(integer('VNI', 1, 16_777_215), 1),
   Port: v.optional(integer('Port', 1, 65_535, ` (or 0: ${defaultPort})`, isZero), 0),
   MTU: v.optional(integer('MTU', smallestMtu, 65_535, " (or 0: the interface's)", isZero), 0),
   Learning: v.optional(flag('Learning'), false),
@@ -49,13 +32,9 @@ const schema = v.object({
   DirectRouting: v.optional(flag('DirectRouting'), false),
 });
 
-/** `raw` has the keys as in {@link vxlanKeys}; others are passed over, as Go does. Throws a {@link BackendError}. */
+/** `raw` has the keys as in {@link vxlanKeys}; others are passed over, as Go does. Throws a BackendError. */
 export function vxlanOptions(raw: Readonly<Record<string, unknown>>): VxlanOptions {
-  const result = v.safeParse(schema, raw);
-  if (!result.success) {
-    throw new BackendError(`net-conf.json: ${result.issues.map(({ message }) => message).join('; ')}`);
-  }
-  const { VNI, Port, MTU, Learning, GBP, DirectRouting } = result.output;
+  const { VNI, Port, MTU, Learning, GBP, DirectRouting } = readOptions(schema, raw);
   return {
     vni: VNI,
     port: Port === 0 ? defaultPort : Port,

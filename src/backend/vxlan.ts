@@ -4,7 +4,7 @@ import type { Lease } from '../lease/lease.ts';
 import type { Address } from '../net/address.ts';
 import { type Mac, parseMac } from '../net/mac.ts';
 import { type Prefix, prefixAddress, prefixOf } from '../net/prefix.ts';
-import { type Backend, type External, type Peer, PeerRefusal, type Self } from './backend.ts';
+import { type Backend, type External, type Peer, PeerRefusal, requireBackend, type Self } from './backend.ts';
 import type { Families } from './families.ts';
 import type { VxlanOptions } from './vxlan-options.ts';
 
@@ -57,11 +57,7 @@ export function vxlan(options: VxlanOptions, families: Families): Backend {
     planNode: (self) =>
       halves.flatMap((half) => planDevice(self, half, options, deviceMtu(self.external, half))),
     planPeer(self, peer) {
-      if (peer.lease.attributes.backendType !== 'vxlan') {
-        throw new PeerRefusal(
-          `its backend is "${peer.lease.attributes.backendType}", and this node's is "vxlan"`,
-        );
-      }
+      requireBackend('vxlan', peer);
       return halves.flatMap((half) => planHalf(self, peer, half, options));
     },
   };

@@ -3,9 +3,9 @@ import type { Request } from '../netlink/message.ts';
 import { getLink, type LinkMessage } from '../netlink/route/link.ts';
 import type { AsyncSession } from '../netlink/session.ts';
 import { explain } from './explain.ts';
-import type { LinkNames } from './link-names.ts';
+import { type LinkNames, NoSuchLink } from './link-names.ts';
 import type { Operation } from './operation.ts';
-import { NoSuchLink, requestsOf } from './requests.ts';
+import { requestsOf } from './requests.ts';
 
 /** An operation that the kernel refused. */
 export interface Failure {

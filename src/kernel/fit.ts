@@ -1,5 +1,6 @@
 import type { ActualLink, ActualObject } from './actual.ts';
-import type { KernelObject, Link, Route } from './object.ts';
+import { kindOf } from './link-kinds.ts';
+import type { KernelObject, Link, LinkInfo, Route } from './object.ts';
 
 /** Whether `actual` is what `desired` asks for; both have the same key. */
 export function fits(desired: KernelObject, actual: ActualObject): boolean {
@@ -34,31 +35,26 @@ function routeFits(desired: Route, actual: Route): boolean {
 
 /** What the kernel sets when a link is made, and never again. */
 export function mustBeReplaced({ info: wanted }: Link, { info }: ActualLink): boolean {
-  return (
-    info.kind !== wanted.kind ||
-    info.vni !== wanted.vni ||
-    info.lower !== wanted.lower ||
-    info.local !== wanted.local ||
-    info.port !== wanted.port ||
-    info.gbp !== wanted.gbp
-  );
+  return info.kind !== wanted.kind || kindOf(wanted).mustBeReplaced(wanted, info);
 }
 
 export interface LinkChanges {
   readonly mtu?: number;
   readonly mac?: Link['mac'];
   readonly up?: true;
-  readonly learning?: boolean;
+  /** Properties of {@link Link.info}. */
+  readonly info?: Partial<LinkInfo>;
 }
 
 /** What is to be changed on a link that stays; undefined when nothing is. */
 export function linkChanges(desired: Link, actual: ActualLink): LinkChanges | undefined {
-  const learning = actual.info.kind === 'vxlan' && actual.info.learning !== desired.info.learning;
+  const info =
+    actual.info.kind === desired.info.kind ? kindOf(desired.info).changes(desired.info, actual.info) : {};
   const changes: LinkChanges = {
     ...(actual.mtu === desired.mtu ? {} : { mtu: desired.mtu }),
     ...(desired.mac === undefined || desired.mac === actual.mac ? {} : { mac: desired.mac }),
     ...(actual.up ? {} : { up: true }),
-    ...(learning ? { learning: desired.info.learning } : {}),
+    ...(Object.keys(info).length === 0 ? {} : { info }),
   };
   return Object.keys(changes).length === 0 ? undefined : changes;
 }

@@ -1,3 +1,14 @@
+/** A link that an object names is not there. */
+export class NoSuchLink extends Error {
+  override readonly name = 'NoSuchLink';
+  readonly link: string;
+
+  constructor(link: string) {
+    super(`there is no link ${link}`);
+    this.link = link;
+  }
+}
+
 /** Which index a link has now, by name and the other way round. Of all links: routes and vxlan devices name any. */
 export class LinkNames {
   readonly #names = new Map<number, string>();
@@ -23,6 +34,13 @@ export class LinkNames {
 
   indexOf(name: string): number | undefined {
     return this.#indexes.get(name);
+  }
+
+  /** Throws {@link NoSuchLink}. */
+  need(name: string): number {
+    const index = this.#indexes.get(name);
+    if (index === undefined) throw new NoSuchLink(name);
+    return index;
   }
 
   /** A name may be another link's by now: they swap names in two steps. */

@@ -19,7 +19,7 @@ export interface Link {
 }
 
 /** IFLA_INFO_KIND with what makes one device of the kind different from another. */
-export type LinkInfo = VxlanInfo;
+export type LinkInfo = VxlanInfo | IpipInfo;
 
 /** A property that is left out is the kernel's default when the link is made, and not compared afterwards. */
 export interface VxlanInfo {
@@ -32,6 +32,13 @@ export interface VxlanInfo {
   readonly port: number;
   readonly learning: boolean;
   readonly gbp: boolean;
+}
+
+/** An ipip device without a remote: the gateway of a route is the tunnel's other end. IPv4 in IPv4. */
+export interface IpipInfo {
+  readonly kind: 'ipip';
+  /** The tunnel's source. */
+  readonly local: Address;
 }
 
 export interface LinkAddress {

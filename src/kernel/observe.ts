@@ -6,6 +6,7 @@ import type { LinkMessage } from '../netlink/route/link.ts';
 import type { NeighbourMessage } from '../netlink/route/neighbour.ts';
 import type { RouteMessage } from '../netlink/route/route.ts';
 import type { ActualFdbEntry, ActualLink, ActualRoute } from './actual.ts';
+import { linkKinds } from './link-kinds.ts';
 import type { LinkNames } from './link-names.ts';
 import type { LinkAddress, Neighbour } from './object.ts';
 
@@ -23,18 +24,11 @@ export function linkFrom(message: LinkMessage, names: LinkNames): ActualLink {
 }
 
 function infoFrom(info: LinkMessage['IFLA_LINKINFO'], names: LinkNames): ActualLink['info'] {
-  const data = info?.IFLA_INFO_KIND === 'vxlan' ? info.IFLA_INFO_DATA : undefined;
-  const local = data?.IFLA_VXLAN_LOCAL ?? data?.IFLA_VXLAN_LOCAL6;
-  if (data === undefined || local === undefined) return { kind: 'other', is: info?.IFLA_INFO_KIND ?? '' };
-  return {
-    kind: 'vxlan',
-    vni: data.IFLA_VXLAN_ID ?? 0,
-    lower: names.nameOf(data.IFLA_VXLAN_LINK ?? 0) ?? '',
-    local,
-    port: data.IFLA_VXLAN_PORT ?? 0,
-    learning: data.IFLA_VXLAN_LEARNING === 1,
-    gbp: data.IFLA_VXLAN_GBP === true,
-  };
+  for (const kind of linkKinds) {
+    const read = info && kind.read(info, names);
+    if (read !== undefined) return read;
+  }
+  return { kind: 'other', is: info?.IFLA_INFO_KIND ?? '' };
 }
 
 export function addressFrom(message: AddressMessage, link: string): LinkAddress | undefined {

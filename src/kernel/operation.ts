@@ -2,6 +2,7 @@ import { prefixLength, prefixFamily } from '../net/prefix.ts';
 import { addressBits } from '../net/address.ts';
 import type { ActualLink, ActualObject, Odd } from './actual.ts';
 import { linkChanges, mustBeReplaced } from './fit.ts';
+import { kindOf } from './link-kinds.ts';
 import { bootProtocol, type KernelObject, type Link, type ObjectKey, ourProtocol } from './object.ts';
 
 /** One step from what is to what should be. */
@@ -28,13 +29,9 @@ export function describe(operation: Operation): string {
 }
 
 function changesOf(desired: Link, actual: ActualLink): string {
-  const before: Record<string, unknown> = {
-    mtu: actual.mtu,
-    mac: actual.mac,
-    up: actual.up,
-    learning: !desired.info.learning,
-  };
-  const changes = Object.entries(linkChanges(desired, actual) ?? {});
+  const { info, ...rest } = linkChanges(desired, actual) ?? {};
+  const before: Record<string, unknown> = { ...actual, ...actual.info };
+  const changes = Object.entries({ ...rest, ...info });
   return changes.map(([name, value]) => `${name} ${String(value)}, was ${String(before[name])}`).join('; ');
 }
 
@@ -57,9 +54,7 @@ export function textOf(object: KernelObject | ActualObject): string {
 function linkText({ name, mtu, mac, info }: Link | ActualLink): string {
   const address = mac === undefined ? '' : ` address ${mac}`;
   if (info.kind === 'other') return `link ${name} of ${info.is === '' ? 'no' : info.is} kind`;
-  const { vni, local, lower, port, learning, gbp } = info;
-  const flags = `${learning ? '' : ' nolearning'}${gbp ? ' gbp' : ''}`;
-  return `link ${name}${address} mtu ${mtu} vxlan id ${vni} local ${local} dev ${lower} dstport ${port}${flags}`;
+  return `link ${name}${address} mtu ${mtu} ${kindOf(info).text(info)}`;
 }
 
 function routeText(route: Extract<KernelObject, { kind: 'route' }> & { readonly odd?: string }): string {

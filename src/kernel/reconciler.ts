@@ -335,6 +335,7 @@ export class Reconciler {
 
 function lowersOf({ objects }: Wanted): ReadonlySet<string> {
   const lowers = new Set<string>();
-  for (const object of objects.values()) if (object.kind === 'link') lowers.add(object.info.lower);
+  for (const object of objects.values())
+    if (object.kind === 'link' && 'lower' in object.info) lowers.add(object.info.lower);
   return lowers;
 }

@@ -8,20 +8,10 @@ import { delNeighbour, type NeighbourWrite, newNeighbour } from '../netlink/rout
 import { delRoute, newRoute, type RouteWrite } from '../netlink/route/route.ts';
 import type { ActualLink, ActualObject } from './actual.ts';
 import { linkChanges } from './fit.ts';
+import { kindOf } from './link-kinds.ts';
 import type { LinkNames } from './link-names.ts';
 import type { FdbEntry, KernelObject, Link, LinkAddress, Neighbour, Route } from './object.ts';
 import type { Operation } from './operation.ts';
-
-/** A link that an object names is not there. */
-export class NoSuchLink extends Error {
-  override readonly name = 'NoSuchLink';
-  readonly link: string;
-
-  constructor(link: string) {
-    super(`there is no link ${link}`);
-    this.link = link;
-  }
-}
 
 /** What to tell the kernel, one message after the other. Throws {@link NoSuchLink}. */
 export function requestsOf(operation: Operation, names: LinkNames): Request[] {
@@ -57,7 +47,7 @@ function create(object: KernelObject, names: LinkNames, how: number): Request {
 function remove(object: ActualObject, names: LinkNames): Request {
   switch (object.kind) {
     case 'link':
-      return delLink({ ifi_index: indexOf(object.name, names) });
+      return delLink({ ifi_index: names.need(object.name) });
     case 'address':
       return delAddress(addressMessage(object, names));
     case 'route':
@@ -69,9 +59,7 @@ function remove(object: ActualObject, names: LinkNames): Request {
   }
 }
 
-/** As Go flannel makes it, down to the zeros: a device of the one is the same as the other's. */
 function linkMessage({ name, mtu, mac, info }: Link, names: LinkNames): LinkWrite {
-  const local = familyOf(info.local) === 4 ? 'IFLA_VXLAN_LOCAL' : 'IFLA_VXLAN_LOCAL6';
   return {
     ifi_flags: k.IFF_UP,
     ifi_change: k.IFF_UP,
@@ -79,40 +67,19 @@ function linkMessage({ name, mtu, mac, info }: Link, names: LinkNames): LinkWrit
     IFLA_MTU: mtu,
     IFLA_TXQLEN: 0,
     IFLA_ADDRESS: mac,
-    IFLA_LINKINFO: {
-      IFLA_INFO_KIND: 'vxlan',
-      IFLA_INFO_DATA: {
-        IFLA_VXLAN_ID: info.vni,
-        IFLA_VXLAN_LINK: indexOf(info.lower, names),
-        [local]: info.local,
-        IFLA_VXLAN_TTL: 0,
-        IFLA_VXLAN_TOS: 0,
-        IFLA_VXLAN_LEARNING: info.learning ? 1 : 0,
-        IFLA_VXLAN_PROXY: 0,
-        IFLA_VXLAN_RSC: 0,
-        IFLA_VXLAN_L2MISS: 0,
-        IFLA_VXLAN_L3MISS: 0,
-        IFLA_VXLAN_PORT: info.port,
-        IFLA_VXLAN_UDP_ZERO_CSUM6_TX: 0,
-        IFLA_VXLAN_UDP_ZERO_CSUM6_RX: 0,
-        IFLA_VXLAN_GBP: info.gbp ? true : undefined,
-      },
-    },
+    IFLA_LINKINFO: kindOf(info).create(info, names),
   };
 }
 
 function change(desired: Link, was: ActualLink, names: LinkNames): Request {
-  const { mtu, mac, up, learning } = linkChanges(desired, was) ?? {};
+  const { mtu, mac, up, info } = linkChanges(desired, was) ?? {};
   return newLink(
     {
-      ifi_index: indexOf(desired.name, names),
+      ifi_index: names.need(desired.name),
       ...(up === true ? { ifi_flags: k.IFF_UP, ifi_change: k.IFF_UP } : {}),
       IFLA_MTU: mtu,
       IFLA_ADDRESS: mac,
-      IFLA_LINKINFO:
-        learning === undefined
-          ? undefined
-          : { IFLA_INFO_KIND: 'vxlan', IFLA_INFO_DATA: { IFLA_VXLAN_LEARNING: learning ? 1 : 0 } },
+      IFLA_LINKINFO: info === undefined ? undefined : kindOf(desired.info).change(desired.info, names),
     },
     0,
   );
@@ -124,7 +91,7 @@ function addressMessage({ link, address }: LinkAddress, names: LinkNames) {
   return {
     ifa_family: kernelFamily(family),
     ifa_prefixlen: prefixLength(address),
-    ifa_index: indexOf(link, names),
+    ifa_index: names.need(link),
     ifa_scope: k.RT_SCOPE_UNIVERSE,
     IFA_LOCAL,
     IFA_ADDRESS: IFA_LOCAL,
@@ -142,7 +109,7 @@ function routeMessage(route: Route, names: LinkNames): RouteWrite {
     rtm_scope: toLink ? k.RT_SCOPE_LINK : k.RT_SCOPE_UNIVERSE,
     rtm_type: type === undefined ? k.RTN_UNICAST : k.RTN_BLACKHOLE,
     rtm_flags: onlink ? k.RTNH_F_ONLINK : 0,
-    RTA_OIF: link === undefined ? undefined : indexOf(link, names),
+    RTA_OIF: link === undefined ? undefined : names.need(link),
     RTA_GATEWAY: gateway,
     RTA_METRICS: mtu === undefined ? undefined : { RTAX_MTU: mtu },
   };
@@ -171,7 +138,7 @@ const anyScope = (message: RouteWrite): RouteWrite => ({
 function neighbourMessage({ address, link }: Neighbour, names: LinkNames): NeighbourWrite {
   return {
     ndm_family: kernelFamily(familyOf(address)),
-    ndm_ifindex: indexOf(link, names),
+    ndm_ifindex: names.need(link),
     ndm_state: k.NUD_PERMANENT,
     ndm_type: k.RTN_UNICAST,
     NDA_DST: address,
@@ -181,7 +148,7 @@ function neighbourMessage({ address, link }: Neighbour, names: LinkNames): Neigh
 function fdbMessage({ link, mac, remote }: FdbEntry, names: LinkNames): NeighbourWrite {
   return {
     ndm_family: k.AF_BRIDGE,
-    ndm_ifindex: indexOf(link, names),
+    ndm_ifindex: names.need(link),
     ndm_state: k.NUD_PERMANENT,
     ndm_flags: k.NTF_SELF,
     NDA_DST: remote,
@@ -190,9 +157,3 @@ function fdbMessage({ link, mac, remote }: FdbEntry, names: LinkNames): Neighbou
 }
 
 const kernelFamily = (family: 4 | 6): number => (addressBits(family) === 32 ? k.AF_INET : k.AF_INET6);
-
-function indexOf(link: string, names: LinkNames): number {
-  const index = names.indexOf(link);
-  if (index === undefined) throw new NoSuchLink(link);
-  return index;
-}

@@ -14,6 +14,9 @@ describe('the backend of a configuration', () => {
     expect(backend.type).toBe('vxlan');
     expect(backend.links).toEqual(['flannel.5']);
     expect(makeBackend('host-gw', { options: {}, families }).type).toBe('host-gw');
+    expect(makeBackend('ipip', { options: { DIRECTROUTING: true }, families }).type).toBe('ipip');
+    // Go flannel publishes an empty type.
+    expect(makeBackend('alloc', { options: {}, families }).type).toBe('');
   });
 
   test.each([
@@ -29,6 +32,7 @@ describe('the backend of a configuration', () => {
       { Type: 'vlan' },
       'Backend.Type is "vlan": there is no such backend; use one of: vxlan, host-gw',
     ],
+    ['ipip', { DirectRouting: 'yes' }, 'Backend.DirectRouting must be true or false, and is "yes"'],
     ['constructor', { Type: 'constructor' }, 'there is no such backend'],
   ])('%s %j is refused', (type, options, message) => {
     expect(() => makeBackend(type, { options, families })).toThrow(message);

@@ -2,7 +2,7 @@ import { constants as os } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { explain } from '../../src/kernel/explain.ts';
 import { type KernelObject, keyOf, type Link } from '../../src/kernel/object.ts';
-import { NoSuchLink } from '../../src/kernel/requests.ts';
+import { NoSuchLink } from '../../src/kernel/link-names.ts';
 import { address } from '../../src/net/address.ts';
 import { prefix } from '../../src/net/prefix.ts';
 import { NetlinkError } from '../../src/netlink/error.ts';

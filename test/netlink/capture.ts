@@ -1,7 +1,8 @@
 /**
  * Records golden/*.json: `node test/netlink/capture.ts` as root, with iproute2, iptables, nft and strace. It needs a
  * look at the difference afterwards: what it writes is what the codecs made of the bytes. With `wireguard DIRECTORY`
- * only wireguard.json, into that directory: in the emulated machine (scripts/vm) when this kernel has no WireGuard.
+ * or `ipip DIRECTORY` only wireguard.json or link.ipip.json, into that directory: in the emulated machine (scripts/vm)
+ * when this kernel has no WireGuard or no ipip.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -37,12 +38,12 @@ interface Row {
 
 const rows = new Map<string, Row[]>();
 
-function record(codec: string, name: string, command: string, bytes: Uint8Array): void {
+function record(codec: string, name: string, command: string, bytes: Uint8Array, file = codec): void {
   const table = codecs[codec];
   if (table === undefined) throw new Error(`no codec ${codec}`);
   const value = table.decode(viewOf(bytes), 0, bytes.length);
   const exact = Buffer.from(bodyOf(table, value)).equals(bytes);
-  rows.set(codec, [...(rows.get(codec) ?? []), { name, command, exact, bytes, value }]);
+  rows.set(file, [...(rows.get(file) ?? []), { name, command, exact, bytes, value }]);
   console.log(`${codec.padEnd(10)} ${exact ? 'exact  ' : 'reorder'} ${name}`);
 }
 
@@ -316,18 +317,32 @@ async function captureWireguard(netns: Netns, scratch: string): Promise<void> {
   socket.close();
 }
 
+async function captureIpip(netns: Netns): Promise<void> {
+  const command = 'ip link add flannel.ipip type ipip local 192.0.2.1 ttl inherit nopmtudisc';
+  const [request] = sentBy(netns, command);
+  if (request === undefined) throw new Error(`${command}: sent nothing`);
+  const file = 'link.ipip';
+  record('link', 'request: ipip', command, request, file);
+  await netns.exec('ip', 'link', 'set', 'flannel.ipip', 'up');
+  const socket = openSocket(loadBinding(), { netnsFd: netns.fd });
+  for (const body of answers(socket, getLink({ IFLA_IFNAME: 'flannel.ipip' }), false)) {
+    record('link', 'ipip', 'ip -d link show flannel.ipip', body, file);
+  }
+  socket.close();
+}
+
 const [only, directory = path.join(import.meta.dirname, 'golden')] = process.argv.slice(2);
 await withNetns((netns) =>
   withNetns(async (peer) => {
     if (only === 'wireguard') return captureWireguard(netns, directory);
+    if (only === 'ipip') return captureIpip(netns);
     await setUp(netns, peer);
     captureKernel(netns, peer);
     captureIproute2(netns, peer);
     await captureNetfilter(netns);
   }),
 );
-for (const [codec, found] of rows) {
+for (const [file, found] of rows) {
   const lines = found.map((row) => JSON.stringify(row, replace));
-  const file = path.join(directory, `${codec}.json`);
-  writeFileSync(file, `[\n${lines.join(',\n')}\n]\n`);
+  writeFileSync(path.join(directory, `${file}.json`), `[\n${lines.join(',\n')}\n]\n`);
 }

@@ -78,8 +78,8 @@ describe('reading', () => {
 
   test('a kind that has no table keeps its data as bytes', () => {
     const data = attribute(1, Uint8Array.of(1, 2, 3, 4));
-    expect(readLink(attribute(18, attribute(1, text('ipip')), attribute(2, data))).IFLA_LINKINFO).toEqual({
-      IFLA_INFO_KIND: 'ipip',
+    expect(readLink(attribute(18, attribute(1, text('sit')), attribute(2, data))).IFLA_LINKINFO).toEqual({
+      IFLA_INFO_KIND: 'sit',
       unknown: [{ type: 2, bytes: new Uint8Array(data) }],
     });
   });
@@ -153,7 +153,7 @@ describe('writing', () => {
   });
 
   test('data of a kind without a table is refused', () => {
-    const data = { IFLA_INFO_KIND: 'ipip', IFLA_INFO_DATA: { x: 1 } };
+    const data = { IFLA_INFO_KIND: 'sit', IFLA_INFO_DATA: { x: 1 } };
     expect(() => newLink({ IFLA_LINKINFO: data as LinkMessage['IFLA_LINKINFO'] })).toThrow(
       'RTM_NEWLINK/IFLA_LINKINFO/IFLA_INFO_DATA: nothing known to hold here',
     );

@@ -4,12 +4,12 @@ import { nested, nestedMessage } from '../nested.ts';
 import type { Payload, ValueOf } from '../payload.ts';
 import { string } from '../text.ts';
 import { ifinfomsg, linkBasics } from './link-basics.ts';
-import { bridge, bridgePort, vxlan } from './link-kind.ts';
+import { bridge, bridgePort, ipip, vxlan } from './link-kind.ts';
 
 /** VETH_INFO_PEER is a link message of its own: name, MAC, MTU, queues and the namespace that it is born in. */
 const veth = nested({ VETH_INFO_PEER: [1, nestedMessage(ifinfomsg, linkBasics)] });
 
-const kinds = { vxlan, veth, bridge };
+const kinds = { vxlan, veth, bridge, ipip };
 const slaveKinds = { bridge: bridgePort };
 
 /** A kind with its data; of a kind without a table here the data is in `unknown`. */

@@ -40,6 +40,23 @@ export const vxlan = nested({
   IFLA_VXLAN_LABEL_POLICY: [32, u32],
 });
 
+/** IFLA_INFO_DATA of an ipip link (linux/if_tunnel.h); sit has more. */
+export const ipip = nested({
+  IFLA_IPTUN_LINK: [1, u32],
+  IFLA_IPTUN_LOCAL: [2, address],
+  IFLA_IPTUN_REMOTE: [3, address],
+  IFLA_IPTUN_TTL: [4, u8],
+  IFLA_IPTUN_TOS: [5, u8],
+  IFLA_IPTUN_PROTO: [9, u8],
+  IFLA_IPTUN_PMTUDISC: [10, u8],
+  IFLA_IPTUN_ENCAP_TYPE: [15, u16],
+  IFLA_IPTUN_ENCAP_FLAGS: [16, u16],
+  IFLA_IPTUN_ENCAP_SPORT: [17, be16],
+  IFLA_IPTUN_ENCAP_DPORT: [18, be16],
+  IFLA_IPTUN_COLLECT_METADATA: [19, flag],
+  IFLA_IPTUN_FWMARK: [20, u32],
+});
+
 /** IFLA_INFO_DATA of a bridge. Times are in hundredths of a second (USER_HZ). */
 export const bridge = nested({
   IFLA_BR_FORWARD_DELAY: [1, u32],
