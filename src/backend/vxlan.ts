@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { type KernelObject, type Link, ourProtocol, type Route } from '../kernel/object.ts';
 import type { Lease } from '../lease/lease.ts';
 import type { Address } from '../net/address.ts';
-import { type Mac, parseMac } from '../net/mac.ts';
+import { isUnicastMac, type Mac, parseMac } from '../net/mac.ts';
 import { type Prefix, prefixAddress, prefixOf } from '../net/prefix.ts';
 import { type Backend, type External, type Peer, PeerRefusal, requireBackend, type Self } from './backend.ts';
 import type { Families } from './families.ts';
@@ -161,11 +161,8 @@ function macOf(half: Half, lease: Lease, { identity }: Self): Mac {
   const mac = parseMac(text);
   if (mac === undefined)
     throw new PeerRefusal(`its VtepMAC ${JSON.stringify(text)} in ${key} is no MAC address`);
-  if (!isUnicast(mac)) throw new PeerRefusal(`its VtepMAC ${mac} in ${key} is no address of a single device`);
+  if (!isUnicastMac(mac))
+    throw new PeerRefusal(`its VtepMAC ${mac} in ${key} is no address of a single device`);
   if (mac === identity[half.device]) throw new PeerRefusal(`its VtepMAC ${mac} is this node's own`);
   return mac;
 }
-
-/** Not zero, and without the group bit. */
-const isUnicast = (mac: Mac): boolean =>
-  mac !== '00:00:00:00:00:00' && (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0;

@@ -1,6 +1,6 @@
 import type { Backend, Identity } from '../backend/backend.ts';
 import type { Lease } from '../lease/lease.ts';
-import { type Mac, parseMac, randomMac } from '../net/mac.ts';
+import { isUnicastMac, type Mac, parseMac, randomMac } from '../net/mac.ts';
 import { isNetlinkError } from '../netlink/error.ts';
 import { getLink } from '../netlink/route/link.ts';
 import type { SyncSession } from '../netlink/session.ts';
@@ -38,5 +38,7 @@ function deviceMac(session: Pick<SyncSession, 'request'>, name: string): Mac | u
 function announcedMac({ attributes }: Lease, name: string): Mac | undefined {
   const data = name.startsWith('flannel-v6') ? attributes.backendV6Data : attributes.backendData;
   if (typeof data !== 'object' || data === null || !('VtepMAC' in data)) return undefined;
-  return typeof data.VtepMAC === 'string' ? parseMac(data.VtepMAC) : undefined;
+  const mac = typeof data.VtepMAC === 'string' ? parseMac(data.VtepMAC) : undefined;
+  // The registry is not ours alone, and no device can have a group's address.
+  return mac !== undefined && isUnicastMac(mac) ? mac : undefined;
 }

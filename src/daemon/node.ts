@@ -1,11 +1,8 @@
 import type { Backend, External, Self } from '../backend/backend.ts';
-import type { Report } from '../kernel/report.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
-import { LeaseBook } from '../lease/judge.ts';
 import type { LastKnown } from '../lease/last-known.ts';
 import type { Lease, LeaseAttributes } from '../lease/lease.ts';
 import type { LeaseSink, LeaseWish, Registry } from '../lease/registry.ts';
-import type { Address } from '../net/address.ts';
 import { containsPrefix, type Prefix } from '../net/prefix.ts';
 import type { RouteNotification } from '../netlink/route/notification.ts';
 import type { SyncSession } from '../netlink/session.ts';
@@ -16,7 +13,7 @@ import type { Random } from '../world/random.ts';
 import { identityOf } from './identity.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { NetworkConfig } from './network-config.ts';
-import { allRefusals, Peers } from './peers.ts';
+import { nodePart, Peers } from './peers.ts';
 import { retry } from './retry.ts';
 import type { Status } from './status.ts';
 import { gatewayOf, type SubnetEnv } from './subnet-env.ts';
@@ -53,6 +50,9 @@ export interface NodeWorld {
 
 /** The state is saved so long after it changed, in milliseconds. */
 const saveDelay = 1000;
+/** Between attempts to write the subnet file, and to tell the cluster that the network is up, in milliseconds. */
+const fileBackOff = { first: 500, longest: 15_000 };
+const completeBackOff = { first: 1000, longest: 60_000 };
 
 /**
  * A node's life. Its lease makes it known to the others; their leases, judged, are planned by the backend; the reconciler makes
@@ -65,11 +65,9 @@ export class FlannelNode {
   readonly #abort = new AbortController();
   #external: External;
   #own: Lease | undefined;
-  #book: LeaseBook | undefined;
+  /** There since this node has a lease. */
   #peers: Peers | undefined;
   #stale: { since: number; why: string } | undefined;
-  /** Whether the registry has told everything at least once. */
-  #complete = false;
   #identity: Self['identity'] = {};
   readonly #keeper: LeaseKeeper;
   /** The registry has failed to give a lease. */
@@ -101,9 +99,9 @@ export class FlannelNode {
     this.#identity = await this.#chooseIdentity(known);
     const lease = await this.#acquire(known);
     if (lease === undefined || this.#abort.signal.aborted) return;
-    this.#settleIn(lease, known);
+    const peers = this.#settleIn(lease, known);
     log.info({ lease: describeLease(lease), interface: this.#external.name }, 'this node has a lease');
-    this.#stops.push(registry.watch(this.#sink()));
+    this.#stops.push(registry.watch(this.#sink(peers)));
     this.#stops.push(followSurroundings(subscribe, clock, () => this.#guarded(this.#lookAround())));
     await this.#becomeReady();
   }
@@ -117,9 +115,12 @@ export class FlannelNode {
     this.#world.reconciler.close();
   }
 
+  /** Peers do not count: one that cannot be reached keeps nobody from serving pods. */
   get waitingFor(): string[] {
-    if (this.#ready) return [];
-    if (this.#own === undefined) return [`a lease from the ${this.#world.registry.name}`];
+    const { registry, reconciler } = this.#world;
+    if (this.#own === undefined) return [`a lease from the ${registry.name}`];
+    const obstacles = reconciler.obstacles(nodePart);
+    if (obstacles.length > 0 || this.#ready) return obstacles;
     return ['the network to be in place'];
   }
 
@@ -144,8 +145,8 @@ export class FlannelNode {
       interface: { name: this.#external.name, mtu: this.#external.mtu },
       backend: this.#backend.type,
       ...(this.#own && { lease: this.#own }),
-      peers: [...(this.#book?.peers.values() ?? [])],
-      refused: this.#book && this.#peers ? allRefusals(this.#book, this.#peers) : [],
+      peers: this.#peers?.leases ?? [],
+      refused: this.#peers?.refusals ?? [],
       kernel: reconciler.report(),
       ...(firewall !== undefined && { firewall }),
       waitingFor: this.waitingFor,
@@ -222,63 +223,48 @@ export class FlannelNode {
     return fits(ipv4, subnet) && fits(ipv6, ipv6Subnet);
   }
 
-  #settleIn(lease: Lease, known: LastKnown | undefined): void {
-    const { reconciler, session } = this.#world;
+  #settleIn(lease: Lease, known: LastKnown | undefined): Peers {
+    const { reconciler, session, log, blackhole } = this.#world;
     this.#own = lease;
-    this.#book = new LeaseBook(this.#config.network, lease);
-    const peers = new Peers(this.#self(lease), {
+    const peers = new Peers(this.#self(lease), known?.peers ?? [], {
+      network: this.#config.network,
       backend: this.#backend,
       reconciler,
-      blackhole: this.#world.blackhole,
-      isOnLink: (address: Address) => isOnLink(session, address),
+      log,
+      blackhole,
+      isOnLink: (address) => isOnLink(session, address),
     });
     this.#peers = peers;
-    for (const peer of known?.peers ?? []) peers.remember(peer);
     const { ipv4, ipv6 } = this.#config.network;
     reconciler.own({
       links: new Set(this.#backend.ownLinks),
       networks: [ipv4, ipv6].flatMap((network) => network ?? []),
       isFlannelRoute: (destination, gateway) => peers.isFlannelRoute(destination, gateway),
-      blackholes: this.#world.blackhole ? this.subnets : [],
+      blackholes: blackhole ? this.subnets : [],
     });
-    // The peers of last time, until the registry says who they are now: nothing is removed before.
-    const entries = new Map((known?.peers ?? []).map((peer) => [peer.id, { lease: peer }]));
-    this.#book.all(entries);
-    peers.add(this.#book.peers.values());
+    return peers;
   }
 
   #self(lease: Lease): Self {
     return { lease, external: this.#external, identity: this.#identity };
   }
 
-  #sink(): LeaseSink {
-    const update = (work: (book: LeaseBook, peers: Peers) => void): void => {
-      if (this.#book === undefined || this.#peers === undefined) return;
-      const before = new Map(allRefusals(this.#book, this.#peers).map(({ id, reason }) => [id, reason]));
-      work(this.#book, this.#peers);
-      this.#tellRefusals(before);
-      this.#saveLater();
-    };
+  #sink(peers: Peers): LeaseSink {
     return {
-      all: (entries) =>
-        update((book, peers) => {
-          const change = book.all(entries);
-          if (this.#complete) peers.update(change);
-          else peers.replace(book.peers.values());
-          this.#complete = true;
-        }),
-      changed: (id, entry) => update((book, peers) => peers.update(book.changed(id, entry))),
-      gone: (id) => update((book, peers) => peers.update(book.gone(id))),
+      all: (entries) => {
+        peers.all(entries);
+        this.#saveLater();
+      },
+      changed: (id, entry) => {
+        peers.changed(id, entry);
+        this.#saveLater();
+      },
+      gone: (id) => {
+        peers.gone(id);
+        this.#saveLater();
+      },
       stale: (since, why = '') => this.#registryStale(since, why),
     };
-  }
-
-  #tellRefusals(before: ReadonlyMap<string, string>): void {
-    if (this.#book === undefined || this.#peers === undefined) return;
-    for (const { id, reason } of allRefusals(this.#book, this.#peers)) {
-      if (before.get(id) !== reason)
-        this.#world.log.warn({ node: id }, `the lease of ${id} is refused: ${reason}`);
-    }
   }
 
   #registryStale(since: number | undefined, why: string): void {
@@ -314,16 +300,19 @@ export class FlannelNode {
 
   #renewed(lease: Lease): void {
     this.#registryStale(undefined, '');
+    const [before, now] = [this.#own, lease].map((each) => each && describeLease(each));
+    if (before !== now) {
+      const what = `this node's subnet is ${now} now, and was ${before}`;
+      this.#world.log.warn({}, `${what}: pods with addresses of the old one are cut off, so make them anew`);
+    }
     this.#own = lease;
-    this.#book?.setOwn(lease);
     this.#replan();
   }
 
   #replan(): void {
-    if (this.#own === undefined || this.#book === undefined || this.#peers === undefined) return;
-    this.#peers.setSelf(this.#self(this.#own));
-    if (this.#complete) this.#peers.replace(this.#book.peers.values());
-    else this.#peers.add(this.#book.peers.values());
+    if (this.#own === undefined) return;
+    this.#peers?.setSelf(this.#self(this.#own));
+    this.#saveLater();
     if (this.#ready) void this.#refreshSubnetEnv();
   }
 
@@ -345,16 +334,17 @@ export class FlannelNode {
 
   async #becomeReady(): Promise<void> {
     const { reconciler, registry, clock, log, ready } = this.#world;
-    const report = await reconciler.settled();
+    // Peers have been tried once, and this node's own part stands.
+    await reconciler.settled();
+    await reconciler.inPlace(nodePart);
     if (this.#abort.signal.aborted) return;
-    this.#tellFailures(report);
     // Before the subnet file says that pods need not hide themselves.
     await this.#keepFirewall();
     if (this.#abort.signal.aborted) return;
     await retry(
       clock,
-      { first: 500, longest: 15_000 },
-      () => Promise.resolve(this.#writeSubnetEnv()),
+      fileBackOff,
+      () => this.#writeSubnetEnv(),
       (error, wait) => log.error({ wait }, `cannot write the subnet file: ${messageOf(error)}`),
       this.#abort.signal,
     );
@@ -362,13 +352,14 @@ export class FlannelNode {
     this.#ready = true;
     this.#saveLater();
     ready();
-    await registry.complete().catch((error: unknown) => {
-      log.warn({}, `cannot tell the cluster that the network is up: ${messageOf(error)}`);
-    });
-  }
-
-  #tellFailures({ failed }: Report): void {
-    for (const { what, why } of failed) this.#world.log.error({ what }, why);
+    await retry(
+      clock,
+      completeBackOff,
+      () => registry.complete(),
+      (error, wait) =>
+        log.warn({ wait }, `cannot tell the cluster that the network is up: ${messageOf(error)}`),
+      this.#abort.signal,
+    );
   }
 
   #writeSubnetEnv(): void {
@@ -396,9 +387,9 @@ export class FlannelNode {
   #save(): void {
     this.#cancelSave?.();
     this.#cancelSave = undefined;
-    if (this.#own === undefined || this.#book === undefined) return;
+    if (this.#own === undefined || this.#peers === undefined) return;
     try {
-      this.#world.saveLastKnown({ own: this.#own, peers: [...this.#book.peers.values()] });
+      this.#world.saveLastKnown({ own: this.#own, peers: this.#peers.leases });
     } catch (error) {
       this.#world.log.warn({}, `cannot save the last known state: ${messageOf(error)}`);
     }

@@ -1,69 +1,87 @@
 import { type Backend, type Peer, PeerRefusal, type Self } from '../backend/backend.ts';
 import { type KernelObject, ourProtocol } from '../kernel/object.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
-import type { LeaseBook, PeerChange } from '../lease/judge.ts';
-import type { Lease, Refusal } from '../lease/lease.ts';
+import { LeaseBook, type PeerChange } from '../lease/judge.ts';
+import type { Lease, PodNetwork, Refusal } from '../lease/lease.ts';
+import type { Entry } from '../lease/registry.ts';
 import type { Address } from '../net/address.ts';
 import type { Prefix } from '../net/prefix.ts';
+import type { Log } from '../world/log.ts';
 
 /** The part of the desired state that is this node's own. */
 export const nodePart = 'node';
 const partOf = (id: string): string => `peer ${id}`;
 
 export interface PeersOptions {
+  readonly network: PodNetwork;
   readonly backend: Backend;
   readonly reconciler: Pick<Reconciler, 'replaceParts' | 'setPart' | 'removePart'>;
+  readonly log: Log;
   /** `--ip-blackhole-route`. */
   readonly blackhole: boolean;
   /** Whether an address is on a link of this node: no router between. */
   isOnLink(address: Address): boolean;
 }
 
-/** Turns leases into desired state: one part for this node, one for each peer. */
+/**
+ * The other nodes: their leases, judged, and planned into desired state, with one part for each and one for this node. Until
+ * the registry has told everything once, nothing that is in the kernel goes.
+ */
 export class Peers {
   readonly #options: PeersOptions;
+  readonly #book: LeaseBook;
   /** What the backend could not do with peers that the book takes. */
   readonly #refusals = new Map<string, string>();
+  /** The refusals that people know of. */
+  #told: ReadonlyMap<string, string> = new Map();
   /** Where routes to nodes lead or have led: what Go flannel left is known by this. */
   readonly #gateways = new Map<Prefix, Set<Address>>();
+  /** The registry has told everything. */
+  #complete = false;
   #self: Self;
 
-  constructor(self: Self, options: PeersOptions) {
+  /** `known` are the peers of last time, until the registry says who they are now. */
+  constructor(self: Self, known: readonly Lease[], options: PeersOptions) {
     this.#self = self;
     this.#options = options;
+    this.#book = new LeaseBook(options.network, self.lease);
+    for (const lease of known) this.#remember(lease);
+    this.#book.all(new Map(known.map((lease) => [lease.id, { lease }])));
+    this.#planAll();
   }
 
+  get leases(): Lease[] {
+    return [...this.#book.peers.values()];
+  }
+
+  /** Why nodes are not peers, by whoever found it. */
   get refusals(): Refusal[] {
-    return [...this.#refusals].map(([id, reason]) => ({ id, reason }));
+    const own = [...this.#refusals].map(([id, reason]) => ({ id, reason }));
+    return [...this.#book.refusals, ...own];
   }
 
-  /** This node or its way out has changed: what is planned from now on goes by it. */
+  /** This node, or its way out, or what the kernel says about the ways to others, may have changed. */
   setSelf(self: Self): void {
     this.#self = self;
+    this.#book.setOwn(self.lease);
+    this.#planAll();
   }
 
-  /** These peers and no others. */
-  replace(peers: Iterable<Lease>): void {
-    this.#refusals.clear();
-    const parts = new Map<string, readonly KernelObject[]>([[nodePart, this.#planNode()]]);
-    for (const lease of peers) parts.set(partOf(lease.id), this.#plan(lease));
-    this.#options.reconciler.replaceParts(parts);
+  /** As a {@link LeaseSink}. */
+  all(entries: ReadonlyMap<string, Entry>): void {
+    const change = this.#book.all(entries);
+    const isFirst = !this.#complete;
+    this.#complete = true;
+    if (isFirst) this.#planAll();
+    else this.#update(change);
   }
 
-  /** These peers beside what there is: nothing is removed. For what was known before the registry has spoken. */
-  add(peers: Iterable<Lease>): void {
-    const { reconciler } = this.#options;
-    reconciler.setPart(nodePart, this.#planNode());
-    for (const lease of peers) reconciler.setPart(partOf(lease.id), this.#plan(lease));
+  changed(id: string, entry: Entry): void {
+    this.#update(this.#book.changed(id, entry));
   }
 
-  update({ changed, gone }: PeerChange): void {
-    const { reconciler } = this.#options;
-    for (const id of gone) {
-      this.#refusals.delete(id);
-      reconciler.removePart(partOf(id));
-    }
-    for (const lease of changed) reconciler.setPart(partOf(lease.id), this.#plan(lease));
+  gone(id: string): void {
+    this.#update(this.#book.gone(id));
   }
 
   /** A route with protocol boot is Go flannel's if it leads where a lease, present or last known, says. */
@@ -71,18 +89,24 @@ export class Peers {
     return gateway !== undefined && this.#gateways.get(destination)?.has(gateway) === true;
   }
 
-  /** What leases say, without a plan: for those last known. */
-  remember({ subnet, ipv6Subnet, attributes }: Lease): void {
-    this.#know(subnet, attributes.publicIP);
-    this.#know(ipv6Subnet, attributes.publicIPv6);
+  #update({ changed, gone }: PeerChange): void {
+    const { reconciler } = this.#options;
+    for (const id of gone) {
+      this.#refusals.delete(id);
+      reconciler.removePart(partOf(id));
+    }
+    for (const lease of changed) reconciler.setPart(partOf(lease.id), this.#plan(lease));
+    this.#tellRefusals();
   }
 
-  #know(subnet: Prefix | undefined, publicAddress: Address | undefined): void {
-    if (subnet === undefined) return;
-    const gateways = this.#gateways.get(subnet) ?? new Set();
-    gateways.add(subnet.slice(0, subnet.indexOf('/')) as Address);
-    if (publicAddress !== undefined) gateways.add(publicAddress);
-    this.#gateways.set(subnet, gateways);
+  #planAll(): void {
+    const { reconciler } = this.#options;
+    this.#refusals.clear();
+    const parts = new Map<string, readonly KernelObject[]>([[nodePart, this.#planNode()]]);
+    for (const lease of this.#book.peers.values()) parts.set(partOf(lease.id), this.#plan(lease));
+    if (this.#complete) reconciler.replaceParts(parts);
+    else for (const [part, objects] of parts) reconciler.setPart(part, objects);
+    this.#tellRefusals();
   }
 
   #planNode(): readonly KernelObject[] {
@@ -93,7 +117,7 @@ export class Peers {
   }
 
   #plan(lease: Lease): readonly KernelObject[] {
-    this.remember(lease);
+    this.#remember(lease);
     this.#refusals.delete(lease.id);
     try {
       return this.#options.backend.planPeer(this.#self, this.#peer(lease));
@@ -120,6 +144,28 @@ export class Peers {
       },
     };
   }
+
+  #remember({ subnet, ipv6Subnet, attributes }: Lease): void {
+    this.#know(subnet, attributes.publicIP);
+    this.#know(ipv6Subnet, attributes.publicIPv6);
+  }
+
+  #know(subnet: Prefix | undefined, publicAddress: Address | undefined): void {
+    if (subnet === undefined) return;
+    const gateways = this.#gateways.get(subnet) ?? new Set();
+    gateways.add(subnet.slice(0, subnet.indexOf('/')) as Address);
+    if (publicAddress !== undefined) gateways.add(publicAddress);
+    this.#gateways.set(subnet, gateways);
+  }
+
+  #tellRefusals(): void {
+    const now = new Map(this.refusals.map(({ id, reason }) => [id, reason]));
+    for (const [id, reason] of now) {
+      if (this.#told.get(id) === reason) continue;
+      this.#options.log.warn({ node: id }, `the lease of ${id} is refused: ${reason}`);
+    }
+    this.#told = now;
+  }
 }
 
 /** Behind the bridge's own route to the same subnet, which would not be made beside one of metric 0. */
@@ -131,9 +177,3 @@ const blackholeTo = (destination: Prefix): KernelObject => ({
   onlink: false,
   protocol: ourProtocol,
 });
-
-/** Why nodes are not peers, by whoever found it. */
-export const allRefusals = (book: Pick<LeaseBook, 'refusals'>, peers: Pick<Peers, 'refusals'>): Refusal[] => [
-  ...book.refusals,
-  ...peers.refusals,
-];

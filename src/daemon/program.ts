@@ -10,9 +10,9 @@ import { groups } from '../kernel/groups.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
 import { DirectoryRegistry } from '../lease/directory.ts';
 import { type LastKnown, lastKnownText, parseLastKnown } from '../lease/last-known.ts';
-import { Announcements } from '../netlink/announcements.ts';
 import { AsyncSession, SyncSession } from '../netlink/session.ts';
 import { openSocket } from '../netlink/socket.ts';
+import { subscribe } from '../netlink/subscription.ts';
 import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
@@ -27,7 +27,7 @@ import type { Options } from './options.ts';
 import { notifier } from './sd-notify.ts';
 import { type Status, statusFrame } from './status.ts';
 import { previousSubnets, writeSubnetEnv } from './subnet-env.ts';
-import { externalOf } from './surroundings.ts';
+import { externalOf, surroundingGroups } from './surroundings.ts';
 import { version } from './version.ts';
 
 /** Addresses and attachments that nobody uses any more are looked for as often as this, in milliseconds. */
@@ -56,7 +56,6 @@ export async function startProgram(
   const notify = notifier(binding, environment['NOTIFY_SOCKET'], log);
   const registry = openRegistry(options, config, binding);
   const session = new SyncSession(openSocket(binding));
-  const announcements = new Announcements(openSocket(binding, { groups }));
   const started = systemClock.monotonic();
   const state: { node?: FlannelNode; cni?: CniService } = {};
   const health = { broken: () => [], waitingFor: () => state.node?.waitingFor ?? ['its start'] };
@@ -64,7 +63,7 @@ export async function startProgram(
   const server = port === 0 ? undefined : await serveHealth(options['healthz-ip'], port, health);
 
   const firewall = openFirewall(binding, config.enableNFTables, environment, log);
-  const input = { options, config, binding, log, registry, session, announcements, firewall };
+  const input = { options, config, binding, log, registry, session, firewall };
   const world = nodeWorld({ ...input, ready: () => ready() });
   const node = new FlannelNode(config, backend, world);
   state.node = node;
@@ -74,7 +73,6 @@ export async function startProgram(
     clock: systemClock,
     log,
     random: systemRandom,
-    announcements,
     run: runProcess(environment),
     socketPath: options.socket,
     ipv6RouteMtu: () => node.ipv6RouteMtu,
@@ -104,7 +102,6 @@ export async function startProgram(
     node.stop();
     firewall.close();
     cni.close();
-    announcements.close();
     server?.close();
     session.close();
   };
@@ -146,13 +143,12 @@ interface WorldInput {
   log: Log;
   registry: DirectoryRegistry;
   session: SyncSession;
-  announcements: Announcements;
   firewall: NodeFirewall;
   ready(): void;
 }
 
 function nodeWorld(input: WorldInput): NodeWorld {
-  const { options, config, binding, log, registry, session, announcements, firewall, ready } = input;
+  const { options, config, binding, log, registry, session, firewall, ready } = input;
   const stateFile = path.join(options['state-dir'], 'state.json');
   const wish = {
     families: [...(config.network.ipv4 ? [4 as const] : []), ...(config.network.ipv6 ? [6 as const] : [])],
@@ -167,11 +163,12 @@ function nodeWorld(input: WorldInput): NodeWorld {
     session,
     reconciler: new Reconciler({
       session: new AsyncSession(openSocket(binding), systemClock),
-      subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
+      subscribe: (onMessage, onLost) => subscribe(openSocket(binding, { groups }), onMessage, onLost),
       clock: systemClock,
       log,
     }),
-    subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
+    subscribe: (onMessage, onLost) =>
+      subscribe(openSocket(binding, { groups: surroundingGroups }), onMessage, onLost),
     registry,
     chooseExternal: () => externalOf(chooseInterface(observeHost(session), wish)),
     previous: () => previousSubnets(textOf(options['subnet-file'], log) ?? ''),

@@ -3,13 +3,21 @@ import type { Address } from '../net/address.ts';
 import { familyOf } from '../net/address.ts';
 import * as k from '../netlink/constants.ts';
 import { isNetlinkError } from '../netlink/error.ts';
-import type { LinkMessage } from '../netlink/route/link.ts';
 import type { RouteNotification } from '../netlink/route/notification.ts';
 import { getRoutes } from '../netlink/route/route.ts';
 import type { SyncSession } from '../netlink/session.ts';
 import type { Subscription } from '../netlink/subscription.ts';
 import type { Clock } from '../world/clock.ts';
 import type { ExternalInterface } from './interface.ts';
+
+/** What is announced about the node's own network: its interfaces, their addresses, the default routes. */
+export const surroundingGroups: readonly number[] = [
+  k.RTNLGRP_LINK,
+  k.RTNLGRP_IPV4_IFADDR,
+  k.RTNLGRP_IPV6_IFADDR,
+  k.RTNLGRP_IPV4_ROUTE,
+  k.RTNLGRP_IPV6_ROUTE,
+];
 
 /** So long after a change everything else that belongs to it has happened too, in milliseconds. */
 const settleTime = 200;
@@ -20,7 +28,6 @@ export function followSurroundings(
   clock: Clock,
   onChange: () => void,
 ): () => void {
-  const bystanders = new Bystanders();
   let cancel: (() => void) | undefined;
   const changed = () => {
     cancel ??= clock.after(settleTime, () => {
@@ -29,7 +36,7 @@ export function followSurroundings(
     });
   };
   const subscription = subscribe((message) => {
-    if (bystanders.isNews(message)) changed();
+    if (matters(message)) changed();
   }, changed);
   return () => {
     cancel?.();
@@ -37,33 +44,14 @@ export function followSurroundings(
   };
 }
 
-/** Pods come and go by the hundred: their links, the bridge that tells of each, and their routes are no reason to look. */
-class Bystanders {
-  /** Indexes of pods' links, as ports of a bridge. */
-  readonly #ports = new Set<number>();
-  /** What was announced of the others last. */
-  readonly #seen = new Map<number, string>();
-
-  isNews({ type, value }: RouteNotification): boolean {
-    if (type === k.RTM_NEWLINK || type === k.RTM_DELLINK) return this.#isNewsOfLink(value, type);
-    if (type === k.RTM_NEWROUTE || type === k.RTM_DELROUTE) return value.rtm_dst_len === 0;
-    return (type === k.RTM_NEWADDR || type === k.RTM_DELADDR) && !this.#ports.has(value.ifa_index);
+/** Pods come and go by the hundred: their links and routes are no reason to look. */
+function matters({ type, value }: RouteNotification): boolean {
+  if (type === k.RTM_NEWLINK || type === k.RTM_DELLINK) {
+    const kind = value.IFLA_LINKINFO?.IFLA_INFO_KIND;
+    return kind !== 'veth' && kind !== 'vxlan' && value.ifi_family !== k.AF_BRIDGE;
   }
-
-  #isNewsOfLink(link: LinkMessage, type: number): boolean {
-    // With AF_BRIDGE it only speaks of a bridge's port.
-    if (link.ifi_family === k.AF_BRIDGE) return false;
-    const { ifi_index: index, ifi_flags, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO } = link;
-    const kind = IFLA_LINKINFO?.IFLA_INFO_KIND;
-    if (kind === 'veth' && IFLA_MASTER !== undefined && type === k.RTM_NEWLINK) this.#ports.add(index);
-    else this.#ports.delete(index);
-    if (kind === 'veth' || kind === 'vxlan') return false;
-    const now = type === k.RTM_NEWLINK ? `${IFLA_IFNAME} ${IFLA_MTU} ${ifi_flags}` : '';
-    const isNews = this.#seen.get(index) !== now;
-    if (now === '') this.#seen.delete(index);
-    else this.#seen.set(index, now);
-    return isNews;
-  }
+  if (type === k.RTM_NEWROUTE || type === k.RTM_DELROUTE) return value.rtm_dst_len === 0;
+  return type === k.RTM_NEWADDR || type === k.RTM_DELADDR;
 }
 
 /** The chosen interface as backends see it. */

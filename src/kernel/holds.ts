@@ -53,6 +53,10 @@ export class Holds {
     return hold !== undefined && hold.until > now;
   }
 
+  why(key: ObjectKey): string | undefined {
+    return this.#holds.get(key)?.why;
+  }
+
   release(key: ObjectKey): void {
     this.#holds.delete(key);
   }

@@ -67,6 +67,7 @@ export class Reconciler {
   #closed = false;
   #subscription: Subscription | undefined;
   #waiting: ((report: Report) => void)[] = [];
+  #waitingForParts: { readonly part: Part; readonly resolve: () => void }[] = [];
   #cancelAudit: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
 
@@ -120,6 +121,20 @@ export class Reconciler {
       if (this.#closed) this.#answer();
       else this.#schedule();
     });
+  }
+
+  /** Resolves when every object of the part is in place, or after {@link close}. */
+  inPlace(part: Part): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waitingForParts.push({ part, resolve });
+      if (this.#closed) this.#answer();
+      else this.#schedule();
+    });
+  }
+
+  /** What keeps objects of the part from their places, in sentences for people. */
+  obstacles(part: Part): string[] {
+    return this.#wanted.keysOf(part).flatMap((key) => this.#standing.obstacle(key) ?? []);
   }
 
   report(): Report {
@@ -317,6 +332,11 @@ export class Reconciler {
   }
 
   #answer(): void {
+    const isReady = ({ part }: { readonly part: Part }): boolean =>
+      this.#closed || !this.#wanted.keysOf(part).some((key) => this.#standing.isMissing(key));
+    const ready = this.#waitingForParts.filter(isReady);
+    this.#waitingForParts = this.#waitingForParts.filter((each) => !ready.includes(each));
+    for (const { resolve } of ready) resolve();
     const waiting = this.#waiting.splice(0);
     if (waiting.length === 0) return;
     const report = this.report();

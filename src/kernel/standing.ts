@@ -23,6 +23,17 @@ export class Standing {
     return this.#missing.size;
   }
 
+  isMissing(key: ObjectKey): boolean {
+    return this.#missing.has(key);
+  }
+
+  /** What keeps the object from its place; undefined when nothing does, or nothing is known to. */
+  obstacle(key: ObjectKey): string | undefined {
+    const foreign = this.#foreign.get(key);
+    if (foreign === undefined) return this.#holds.why(key);
+    return `${textOf(foreign)} stands where ${key} should be, and is not flannel's: remove it`;
+  }
+
   foreign(): string[] {
     return [...this.#foreign.values()].map(textOf);
   }

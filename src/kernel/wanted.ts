@@ -23,6 +23,10 @@ export class Wanted {
     return this.#rivals;
   }
 
+  keysOf(part: Part): ObjectKey[] {
+    return (this.#parts.get(part) ?? []).map(keyOf);
+  }
+
   set(part: Part, objects: readonly KernelObject[]): ObjectKey[] {
     const changed: ObjectKey[] = [];
     const fresh = new Map(objects.map((object) => [keyOf(object), object]));

@@ -20,6 +20,11 @@ export function mac(text: string): Mac {
   return parsed;
 }
 
+/** One device's: not zero, and without the group bit. */
+export function isUnicastMac(mac: Mac): boolean {
+  return mac !== '00:00:00:00:00:00' && (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0;
+}
+
 export function macBytes(mac: Mac): Uint8Array {
   return Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16));
 }

@@ -50,7 +50,7 @@ function find(kernel: FakeKernel, { ifi_index, IFLA_IFNAME }: LinkMessage): Link
 function create(kernel: FakeKernel, value: LinkMessage): void {
   const info = value.IFLA_LINKINFO;
   if (info?.IFLA_INFO_KIND === undefined) throw new Refusal(EOPNOTSUPP, 'Unknown device type');
-  if (info.IFLA_INFO_KIND === 'vxlan') refuseSecondVni(kernel, info.IFLA_INFO_DATA?.IFLA_VXLAN_ID);
+  if (info.IFLA_INFO_KIND === 'vxlan') refuseSecondVni(kernel, info.IFLA_INFO_DATA);
   const peer = info.IFLA_INFO_KIND === 'veth' ? info.IFLA_INFO_DATA?.VETH_INFO_PEER : undefined;
   const other = peer?.IFLA_NET_NS_FD === undefined ? kernel : kernel.namespaces.get(peer.IFLA_NET_NS_FD);
   if (other === undefined) throw new Refusal(EINVAL);
@@ -63,13 +63,20 @@ function create(kernel: FakeKernel, value: LinkMessage): void {
   kernel.announce('NEW', 'LINK', link, made);
 }
 
-function refuseSecondVni(kernel: FakeKernel, vni: number | undefined): void {
+/** A tunnel over IPv6 does not stand in the way of one over IPv4. */
+function refuseSecondVni(kernel: FakeKernel, data: VxlanData): void {
+  const claim = (other: VxlanData) => `${other?.IFLA_VXLAN_ID} ${other?.IFLA_VXLAN_LOCAL6 === undefined}`;
   for (const { IFLA_LINKINFO: info } of kernel.links.values()) {
-    if (info?.IFLA_INFO_KIND === 'vxlan' && info.IFLA_INFO_DATA?.IFLA_VXLAN_ID === vni) {
+    if (info?.IFLA_INFO_KIND === 'vxlan' && claim(info.IFLA_INFO_DATA) === claim(data)) {
       throw new Refusal(EEXIST, 'A VXLAN device with the specified VNI already exists');
     }
   }
 }
+
+type VxlanData = Extract<
+  NonNullable<LinkMessage['IFLA_LINKINFO']>,
+  { IFLA_INFO_KIND: 'vxlan' }
+>['IFLA_INFO_DATA'];
 
 function add(kernel: FakeKernel, value: LinkWrite, kind: string): LinkMessage {
   const ifi_index = (value.ifi_index ?? 0) > 0 ? (value.ifi_index ?? 0) : kernel.takeIndex();
@@ -114,8 +121,9 @@ function change(kernel: FakeKernel, target: LinkMessage, value: LinkMessage): vo
   const given = Object.entries({ IFLA_IFNAME, IFLA_MTU, IFLA_ADDRESS, IFLA_GROUP, IFLA_TXQLEN });
   Object.assign(target, Object.fromEntries(given.filter(([, attribute]) => attribute !== undefined)));
   if (IFLA_MASTER !== undefined) setMaster(kernel, target, IFLA_MASTER);
-  const slave = value.IFLA_LINKINFO;
-  if (slave?.IFLA_INFO_SLAVE_KIND === 'bridge') setPort(target, slave.IFLA_INFO_SLAVE_DATA);
+  const info = value.IFLA_LINKINFO;
+  if (info?.IFLA_INFO_KIND === 'vxlan') setVxlan(target, info.IFLA_INFO_DATA);
+  if (info?.IFLA_INFO_SLAVE_KIND === 'bridge') setPort(target, info.IFLA_INFO_SLAVE_DATA);
   if (value.ifi_flags !== 0 || value.ifi_change !== 0) setFlags(kernel, target, value);
 }
 
@@ -129,6 +137,17 @@ function setMaster(kernel: FakeKernel, target: LinkMessage, master: number): voi
   if (kernel.links.get(master)?.IFLA_LINKINFO?.IFLA_INFO_KIND !== 'bridge') throw new Refusal(EOPNOTSUPP);
   target.IFLA_MASTER = master;
   setPort(target, { IFLA_BRPORT_STATE: k.BR_STATE_FORWARDING, IFLA_BRPORT_MODE: 0, IFLA_BRPORT_ISOLATED: 0 });
+}
+
+/** What is not given stays. */
+function setVxlan(target: LinkMessage, data: VxlanData): void {
+  const before = target.IFLA_LINKINFO;
+  if (before?.IFLA_INFO_KIND !== 'vxlan') return;
+  const given = Object.entries(data ?? {}).filter(([, attribute]) => attribute !== undefined);
+  target.IFLA_LINKINFO = {
+    ...before,
+    IFLA_INFO_DATA: { ...before.IFLA_INFO_DATA, ...Object.fromEntries(given) },
+  } as LinkMessage['IFLA_LINKINFO'];
 }
 
 function setPort(target: LinkMessage, data: object | undefined): void {

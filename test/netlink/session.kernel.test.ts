@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
 import { address } from '../../src/net/address.ts';
-import { Announcements } from '../../src/netlink/announcements.ts';
 import * as k from '../../src/netlink/constants.ts';
 import { LinkRemover } from '../../src/netlink/link-removal.ts';
 import { getLink, newLink, setLink } from '../../src/netlink/route/link.ts';
@@ -145,13 +144,11 @@ describe('a subscription', () => {
 describe('LinkRemover', () => {
   const removerOf = (groups: readonly number[]) => {
     const asynchronous = new AsyncSession(open(), systemClock);
-    const announcements = new Announcements(open(groups));
-    const remover = new LinkRemover(open(), announcements, asynchronous);
+    const remover = new LinkRemover(open(), open(groups), asynchronous);
     return {
       remover,
       close() {
         remover.close();
-        announcements.close();
         asynchronous.close();
       },
     };

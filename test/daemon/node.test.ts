@@ -1,0 +1,184 @@
+import * as fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { FakeRequest } from '../netlink/fake-kernel.ts';
+import type { SharedLeases } from './shared-leases.ts';
+import { subnetOf } from './shared-leases.ts';
+import type { SimulatedNode } from './simulated-node.ts';
+import { Simulation, steps } from './simulation.ts';
+
+const EPERM = 1;
+const ENETUNREACH = 101;
+
+const dualStack = { EnableIPv6: true, IPv6Network: 'fd00:244::/48' };
+
+describe('whatever happens to a cluster, each node has what the leases say, and nothing goes while it is blind', () => {
+  test.each([
+    ['IPv4', {}],
+    ['dual stack', dualStack],
+  ])('%s', async (_name, config) => {
+    const plays = fc.asyncProperty(steps, async (all) => {
+      await using simulation = new Simulation(config);
+      await simulation.play({ does: 'start', node: 1 });
+      for (const { step, hurry } of all) await simulation.play(step, hurry);
+      await simulation.play({ does: 'back' });
+    });
+    await fc.assert(plays, { numRuns: 8 });
+  });
+});
+
+describe('a node', () => {
+  let simulation: Simulation;
+  beforeEach(() => {
+    simulation = new Simulation();
+  });
+  afterEach(() => simulation[Symbol.asyncDispose]());
+
+  test('boots while the registry is away: its peers of last time are there again', async () => {
+    for (const node of [1, 2, 3]) await simulation.play({ does: 'start', node });
+    await simulation.play({ does: 'away' });
+    await simulation.play({ does: 'reboot', node: 1 });
+    expect(peersOf(1)).toEqual(['10.244.2.0/24', '10.244.3.0/24']);
+    await simulation.play({ does: 'inherit', node: 3, first: 'gone' });
+    await simulation.play({ does: 'back' });
+    expect(peersOf(1)).toEqual(['10.244.2.0/24', '10.244.3.0/24']);
+  });
+
+  test('is killed before it could save: what it finds in the kernel stays until the registry speaks', async () => {
+    await simulation.play({ does: 'start', node: 1 });
+    await simulation.play({ does: 'start', node: 2 }, true);
+    await simulation.clock.advance(500);
+    expect(simulation.node(1).state).not.toContain('node-2');
+    await simulation.play({ does: 'kill', node: 1 }, true);
+    await simulation.play({ does: 'away' }, true);
+    await simulation.play({ does: 'start', node: 1 });
+    expect(peersOf(1)).toEqual(['10.244.2.0/24']);
+    await simulation.play({ does: 'leave', node: 2 });
+    expect(peersOf(1)).toEqual(['10.244.2.0/24']);
+    await simulation.play({ does: 'back' });
+    expect(peersOf(1)).toEqual([]);
+  });
+
+  test('asks for its old subnet when its lease is gone', async () => {
+    for (const node of [1, 2, 3]) await simulation.play({ does: 'start', node });
+    await simulation.play({ does: 'leave', node: 2 });
+    await simulation.play({ does: 'leave', node: 3 });
+    await simulation.play({ does: 'start', node: 3 });
+    expect(simulation.leases.lease('node-3')?.subnet).toBe(subnetOf(3));
+  });
+
+  const peersOf = (n: number): string[] =>
+    simulation
+      .node(n)
+      .shown()
+      .filter((line) => line.startsWith('route') && line.includes('flannel.1'))
+      .map((line) => line.split(' ')[1] ?? '');
+});
+
+describe('readiness', () => {
+  let simulation: Simulation;
+  let node: SimulatedNode;
+  beforeEach(() => {
+    simulation = new Simulation();
+    node = simulation.node(1);
+  });
+  afterEach(() => simulation[Symbol.asyncDispose]());
+
+  test('waits for the device of this node, and says what is the matter', async () => {
+    node.kernel.refuse = ({ name }) => (name === 'RTM_NEWLINK' ? EPERM : undefined);
+    node.start();
+    await simulation.clock.advance(10_000);
+    expect([node.ready, node.subnetEnv]).toEqual([false, undefined]);
+    expect(node.flanneld?.waitingFor).toEqual([expect.stringMatching(/^cannot add link flannel\.1 .*EPERM/)]);
+    expect(node.log.filter((line) => line.includes('cannot add link'))).toHaveLength(1);
+    node.kernel.refuse = () => undefined;
+    await simulation.clock.advance(31_000);
+    expect([node.ready, node.flanneld?.waitingFor]).toEqual([true, []]);
+    expect(node.subnetEnv).toContain('FLANNEL_SUBNET=10.244.1.1/24');
+  });
+
+  test('does not wait for a peer that cannot be reached', async () => {
+    await simulation.play({ does: 'start', node: 2 });
+    node.kernel.refuse = (request) => (isRoute(request) ? ENETUNREACH : undefined);
+    node.start();
+    await simulation.clock.advance(5000);
+    expect([node.ready, node.flanneld?.status().kernel.failed.length]).toEqual([true, 1]);
+  });
+
+  test('is taken back while the device cannot be mended', async () => {
+    await simulation.play({ does: 'start', node: 1 });
+    node.kernel.refuse = ({ name }) => (name === 'RTM_NEWLINK' ? EPERM : undefined);
+    await simulation.play({ does: 'vandalise', node: 1, how: 'device', announced: true }, true);
+    await simulation.clock.advance(100);
+    expect(node.flanneld?.waitingFor).toEqual([expect.stringContaining('EPERM')]);
+    node.kernel.refuse = () => undefined;
+    await simulation.clock.advance(31_000);
+    expect(node.flanneld?.waitingFor).toEqual([]);
+  });
+
+  test('is told to the cluster until it hears', async () => {
+    simulation.leases.refuseComplete = 3;
+    node.start();
+    await simulation.clock.advance(60_000);
+    expect(simulation.leases.completed.get('node-1')).toBe(1);
+    expect(node.log.filter((line) => line.includes('cannot tell the cluster'))).toHaveLength(3);
+  });
+
+  const isRoute = ({ name, value }: FakeRequest): boolean =>
+    name === 'RTM_NEWROUTE' && value.RTA_DST === '10.244.1.0';
+});
+
+describe('what an operator should know is in the log', () => {
+  let simulation: Simulation;
+  let leases: SharedLeases;
+  beforeEach(async () => {
+    simulation = new Simulation();
+    ({ leases } = simulation);
+    await simulation.play({ does: 'start', node: 1 });
+  });
+  afterEach(() => simulation[Symbol.asyncDispose]());
+  const logged = (text: string) => simulation.node(1).log.filter((line) => line.includes(text));
+
+  test('that its subnet is another one now', async () => {
+    const lease = leases.lease('node-1');
+    if (lease !== undefined) leases.put('node-1', { lease: { ...lease, subnet: subnetOf(9) } });
+    await simulation.play({ does: 'move', node: 1 });
+    expect(logged('10.244.1.0/24')).toEqual([
+      expect.stringMatching(/^warn: .*subnet is 10\.244\.9\.0\/24 now, and was 10\.244\.1\.0\/24/),
+    ]);
+    expect(simulation.node(1).subnetEnv).toContain('FLANNEL_SUBNET=10.244.9.1/24');
+  });
+
+  test('who is refused because this node has changed', async () => {
+    await simulation.play({ does: 'start', node: 2 });
+    const theirs = leases.lease('node-2')?.attributes.publicIP;
+    simulation.node(2).kill();
+    simulation.node(1).readdress([theirs ?? '', '2001:db8::77']);
+    await simulation.clock.advance(1000);
+    expect(logged('is refused')).toEqual([
+      "warn: the lease of node-2 is refused: its public address 192.0.2.2 is this node's own",
+    ]);
+  });
+});
+
+describe('the MAC of the device', () => {
+  let simulation: Simulation;
+  beforeEach(async () => {
+    simulation = new Simulation();
+    await simulation.play({ does: 'start', node: 1 });
+    simulation.node(1).kill();
+  });
+  afterEach(() => simulation[Symbol.asyncDispose]());
+
+  test.each(['03:00:00:00:00:01', '00:00:00:00:00:00', 'ff:ff:ff:ff:ff:ff'])(
+    'is not the %s that the registry has',
+    async (VtepMAC) => {
+      const lease = simulation.leases.lease('node-1');
+      if (lease === undefined) throw new Error('no lease');
+      const attributes = { ...lease.attributes, backendData: { VNI: 1, VtepMAC } };
+      simulation.leases.put('node-1', { lease: { ...lease, attributes } });
+      await simulation.play({ does: 'replace', node: 1 });
+      const made = simulation.node(1).kernel.linkNamed('flannel.1')?.IFLA_ADDRESS;
+      expect(Number.parseInt(String(made), 16) & 3).toBe(2);
+    },
+  );
+});
