@@ -1,11 +1,5 @@
-import {
-  type Address,
-  type Family,
-  familyOf,
-  isGlobalUnicast,
-  isLinkLocalUnicast,
-  parseAddress,
-} from '../net/address.ts';
+import { type Address, type Family, familyOf, isGlobalUnicast, isLinkLocalUnicast } from '../net/address.ts';
+import type { Prefix } from '../net/prefix.ts';
 import { IFA_F_DEPRECATED, IFA_F_PERMANENT } from '../netlink/constants.ts';
 
 /** Shared by IPv4's secondary and IPv6's temporary addresses (linux/if_addr.h). */
@@ -15,6 +9,7 @@ export interface HostLink {
   readonly index: number;
   readonly name: string;
   readonly mtu: number;
+  readonly loopback: boolean;
 }
 
 export interface HostAddress {
@@ -37,6 +32,8 @@ export interface Host {
   readonly links: readonly HostLink[];
   readonly addresses: readonly HostAddress[];
   readonly defaultRoutes: readonly DefaultRoute[];
+  /** The way to the address of `--iface-can-reach`, if there is one. */
+  readonly reached?: { readonly link: number; readonly source?: Address };
 }
 
 export interface InterfaceWish {
@@ -44,6 +41,14 @@ export interface InterfaceWish {
   readonly families: readonly Family[];
   /** Names or addresses; the first that exists is taken. */
   readonly iface: readonly string[];
+  /** For addresses and names, in Go's syntax; looked at when no `iface` fits. */
+  readonly ifaceRegex: readonly string[];
+  /** What the interface must be the way to; looked at last. */
+  readonly ifaceCanReach?: Address | undefined;
+  /** The node's own addresses as it knows them: they choose where nothing else does, and are taken where the interface has them. */
+  readonly nodeIPs: readonly Address[];
+  /** The flannel network: an address in it is a pod's. */
+  readonly networks: readonly Prefix[];
   readonly publicIP?: Address | undefined;
   readonly publicIPv6?: Address | undefined;
 }
@@ -65,123 +70,10 @@ export class InterfaceError extends Error {
 }
 
 /**
- * Chooses as Go flannel does: the first of `iface` that fits; without it the interface that has the public
- * address; without that the interface of the default routes. Throws an {@link InterfaceError}.
+ * Those of a family that may serve, the best first: global before link-local, permanent before those with a lifetime, others
+ * before temporary ones; never a deprecated one.
  */
-export function chooseInterface(host: Host, wish: InterfaceWish): ExternalInterface {
-  const { families } = wish;
-  const publicIP = families.includes(4) ? wish.publicIP : undefined;
-  const publicIPv6 = families.includes(6) ? wish.publicIPv6 : undefined;
-  const publicAddress = publicIP ?? publicIPv6;
-  const ways: Way[] = wish.iface.map((name) => ({
-    source: `--iface=${name}`,
-    find: () => named(host, wish, name),
-  }));
-  if (ways.length === 0 && publicAddress !== undefined) {
-    const source = publicAddress === publicIP ? '--public-ip' : '--public-ipv6';
-    ways.push({ source: `${source}=${publicAddress}`, find: () => named(host, wish, publicAddress) });
-  }
-  if (ways.length === 0) ways.push({ source: 'default route', find: () => byDefaultRoute(host, families) });
-  const found = firstThatFits(host, ways, families);
-  return {
-    ...found,
-    ...(found.address && { publicIP: publicIP ?? found.address }),
-    ...(found.ipv6Address && { publicIPv6: publicIPv6 ?? found.ipv6Address }),
-  };
-}
-
-interface Way {
-  readonly source: string;
-  readonly find: () => Named;
-}
-
-interface Named {
-  readonly link: HostLink;
-  /** The addresses by which it was asked for. */
-  readonly literals: readonly Address[];
-}
-
-function firstThatFits(host: Host, ways: readonly Way[], families: readonly Family[]): ExternalInterface {
-  const reasons: string[] = [];
-  for (const { source, find } of ways) {
-    try {
-      return withAddresses(host, find(), families);
-    } catch (error) {
-      if (!(error instanceof InterfaceError)) throw error;
-      reasons.push(`${source}: ${error.message}`);
-    }
-  }
-  throw new InterfaceError(
-    `no interface for the traffic between nodes: ${reasons.join('; ')}. Name one by --iface. There are: ${listed(host)}`,
-  );
-}
-
-/** By name or by one of its addresses; in dual stack the public IPv6 address must be on the same interface as the latter. */
-function named(host: Host, { families, publicIPv6 }: InterfaceWish, name: string): Named {
-  const literal = parseAddress(name);
-  if (literal === undefined) {
-    const link = host.links.find((candidate) => candidate.name === name);
-    if (link === undefined) throw new InterfaceError('there is no such interface');
-    return { link, literals: [] };
-  }
-  if (!families.includes(familyOf(literal))) {
-    throw new InterfaceError(`the network has no IPv${familyOf(literal)}`);
-  }
-  const link = ownerOf(host, literal);
-  if (families.length < 2 || publicIPv6 === undefined) return { link, literals: [literal] };
-  const other = ownerOf(host, publicIPv6);
-  if (other.index !== link.index) {
-    throw new InterfaceError(`it is on ${link.name}, but --public-ipv6=${publicIPv6} on ${other.name}`);
-  }
-  return { link, literals: [literal, publicIPv6] };
-}
-
-function ownerOf(host: Host, wanted: Address): HostLink {
-  const owner = host.addresses.find(({ address }) => address === wanted);
-  const link = host.links.find(({ index }) => index === owner?.link);
-  if (link === undefined) throw new InterfaceError(`no interface has the address ${wanted}`);
-  return link;
-}
-
-function byDefaultRoute(host: Host, families: readonly Family[]): Named {
-  const links = families.map((family) => {
-    const route = host.defaultRoutes.find((candidate) => candidate.family === family);
-    const link = host.links.find(({ index }) => index === route?.link);
-    if (link === undefined) throw new InterfaceError(`there is no IPv${family} default route`);
-    return link;
-  });
-  const [first, second = first] = links;
-  if (first === undefined || second === undefined) throw new InterfaceError('the network has no family');
-  if (first.index !== second.index) {
-    throw new InterfaceError(
-      `IPv4's is on ${first.name}, IPv6's on ${second.name}; it must be one interface`,
-    );
-  }
-  return { link: first, literals: [] };
-}
-
-function withAddresses(
-  host: Host,
-  { link, literals }: Named,
-  families: readonly Family[],
-): ExternalInterface {
-  if (link.mtu === 0) throw new InterfaceError(`${link.name} has no MTU`);
-  const own = (family: Family): Address => {
-    const literal = literals.find((candidate) => familyOf(candidate) === family);
-    const address = literal ?? bestAddress(host, link, family);
-    if (address === undefined)
-      throw new InterfaceError(`${link.name} has no IPv${family} address that could serve`);
-    return address;
-  };
-  return {
-    link,
-    ...(families.includes(4) && { address: own(4) }),
-    ...(families.includes(6) && { ipv6Address: own(6) }),
-  };
-}
-
-/** Global before link-local, permanent before those with a lifetime, others before temporary ones; never a deprecated one. */
-function bestAddress(host: Host, link: HostLink, family: Family): Address | undefined {
+export function usableAddresses(host: Host, link: HostLink, family: Family): Address[] {
   const rank = ({ address, flags }: HostAddress): number =>
     (isGlobalUnicast(address) ? 0 : 4) +
     ((flags & IFA_F_PERMANENT) !== 0 ? 0 : 2) +
@@ -193,13 +85,5 @@ function bestAddress(host: Host, link: HostLink, family: Family): Address | unde
       (isGlobalUnicast(address) || isLinkLocalUnicast(address)) &&
       (flags & IFA_F_DEPRECATED) === 0,
   );
-  return usable.toSorted((a, b) => rank(a) - rank(b))[0]?.address;
-}
-
-function listed(host: Host): string {
-  const shown = host.links.map(({ index, name }) => {
-    const addresses = host.addresses.filter(({ link }) => link === index).map(({ address }) => address);
-    return `${name} (${addresses.length === 0 ? 'no address' : addresses.join(', ')})`;
-  });
-  return shown.length === 0 ? 'none' : shown.join(', ');
+  return usable.toSorted((a, b) => rank(a) - rank(b)).map(({ address }) => address);
 }

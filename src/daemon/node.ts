@@ -29,6 +29,8 @@ export interface NodeWorld {
   readonly reconciler: Reconciler;
   /** Announcements of interfaces, addresses and default routes. */
   subscribe(onMessage: (message: RouteNotification) => void, onLost: (why: Error) => void): Subscription;
+  /** Not only default routes decide which interface it is. */
+  readonly anyRoute?: boolean;
   readonly registry: Registry;
   /** The interface for traffic between nodes, as it is now. Throws an InterfaceError. */
   chooseExternal(): External;
@@ -93,7 +95,7 @@ export class FlannelNode {
 
   /** Joins the network; resolves when the node is ready or {@link stop} was called. Rejects with a permanent RegistryError. */
   async start(): Promise<void> {
-    const { reconciler, registry, log, clock, subscribe } = this.#world;
+    const { reconciler, registry, log } = this.#world;
     await reconciler.start();
     const known = this.#world.lastKnown();
     this.#identity = await this.#chooseIdentity(known);
@@ -102,7 +104,7 @@ export class FlannelNode {
     const peers = this.#settleIn(lease, known);
     log.info({ lease: describeLease(lease), interface: this.#external.name }, 'this node has a lease');
     this.#stops.push(registry.watch(this.#sink(peers)));
-    this.#stops.push(followSurroundings(subscribe, clock, () => this.#guarded(this.#lookAround())));
+    this.#stops.push(followSurroundings(this.#world, () => this.#guarded(this.#lookAround())));
     await this.#becomeReady();
   }
 

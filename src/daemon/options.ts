@@ -1,5 +1,6 @@
 import { type Address, familyOf, type Family, parseAddress } from '../net/address.ts';
 import { networkOf, parsePrefix, type Prefix } from '../net/prefix.ts';
+import { goRegExp } from './go-regexp.ts';
 import { goBoolean, goInteger, UsageError } from './go-flags.ts';
 
 /** One option: what the command line, the environment, the help and the reference page need to know of it. */
@@ -20,6 +21,13 @@ export interface Option<T> {
 
 function text(placeholder: string, initial: string, help: string): Option<string> {
   return { initial, takes: 'value', placeholder, help, take: (value: string) => ({ value }) };
+}
+
+/** For Go flannel's sake: its meaning are Go's source files. */
+function unused(placeholder: string, form: RegExp): Option<string> {
+  const take = (value: string) => (form.test(value) ? { value } : `not of the form ${placeholder}`);
+  const help = "Accepted for Go flannel's sake, without effect: it names files of its source.";
+  return { initial: '', takes: 'value', placeholder, help, take };
 }
 
 function repeated(placeholder: string, help: string): Option<readonly string[]> {
@@ -45,11 +53,12 @@ function boolean(help: string, initial = false): Option<boolean> {
   return { initial, takes: 'boolean', placeholder: '', help, take };
 }
 
-function ip(family: Family, help: string): Option<Address | undefined> {
+function ip(family: Family | undefined, help: string): Option<Address | undefined> {
   const take = (given: string) => {
     if (given === '') return { value: undefined };
     const value = parseAddress(given);
-    return value !== undefined && familyOf(value) === family ? { value } : `not an IPv${family} address`;
+    const right = value !== undefined && (family === undefined || familyOf(value) === family);
+    return right ? { value } : `not an ${family === undefined ? 'IP' : `IPv${family}`} address`;
   };
   return { initial: undefined, takes: 'value', placeholder: 'ADDRESS', help, take };
 }
@@ -105,6 +114,15 @@ export const options = {
     ),
     aliases: ['flannel-iface'],
   },
+  'iface-regex': {
+    ...repeated(
+      'REGEX',
+      'The same by a regular expression, for an address or else for a name. May be given several times; looked at when no --iface fits.',
+    ),
+    take: (given: string, before: readonly string[]) =>
+      goRegExp(given) === undefined ? 'no regular expression' : { value: [...before, given] },
+  },
+  'iface-can-reach': ip(undefined, 'The same by an address to which it is the way; looked at last.'),
   'public-ip': ip(
     4,
     'The IPv4 address at which the other nodes reach this one, if not the address of the interface.',
@@ -170,6 +188,8 @@ export const options = {
   'healthz-ip': text('ADDRESS', '0.0.0.0', 'The address for /healthz and /readyz.'),
   'healthz-port': integer(0, [0, 65_535], 'The TCP port for /healthz and /readyz; 0: none.'),
   v: integer(0, [-(2 ** 31), 2 ** 31 - 1], 'How much to log: 0 what matters, 1 and more everything.'),
+  vmodule: unused('PATTERN=N,...', /^([^=,]+=[+-]?\d+(,|$))*$/),
+  log_backtrace_at: unused('FILE:N', /^(\S+:\d+)?$/),
   version: boolean('Print the version and exit.'),
 };
 
@@ -187,16 +207,12 @@ export const flagsToCome: readonly string[] = [
   'etcd-cafile',
   'etcd-username',
   'etcd-password',
-  'iface-regex',
-  'iface-can-reach',
   'subnet-lease-renew-margin',
   'kube-subnet-mgr',
   'kube-api-url',
   'kube-annotation-prefix',
   'kubeconfig-file',
   'set-node-network-unavailable',
-  'vmodule',
-  'log_backtrace_at',
 ];
 
 /** Every way to write a flag, and the option that it means. */

@@ -20,7 +20,7 @@ import { writeWhole } from './file.ts';
 import { openFirewall } from './firewall.ts';
 import { serveHealth } from './health.ts';
 import { observeHost } from './host.ts';
-import { chooseInterface } from './interface.ts';
+import { chooseInterface } from './interface-choice.ts';
 import { ConfigurationError, type NetworkConfig, readNetworkConfig } from './network-config.ts';
 import { FlannelNode, type NodeWorld } from './node.ts';
 import type { Options } from './options.ts';
@@ -153,6 +153,10 @@ function nodeWorld(input: WorldInput): NodeWorld {
   const wish = {
     families: [...(config.network.ipv4 ? [4 as const] : []), ...(config.network.ipv6 ? [6 as const] : [])],
     iface: options.iface,
+    ifaceRegex: options['iface-regex'],
+    ifaceCanReach: options['iface-can-reach'],
+    nodeIPs: options['node-ip'],
+    networks: [config.network.ipv4, config.network.ipv6].flatMap((network) => network ?? []),
     publicIP: options['public-ip'],
     publicIPv6: options['public-ipv6'],
   };
@@ -169,8 +173,9 @@ function nodeWorld(input: WorldInput): NodeWorld {
     }),
     subscribe: (onMessage, onLost) =>
       subscribe(openSocket(binding, { groups: surroundingGroups }), onMessage, onLost),
+    anyRoute: wish.ifaceCanReach !== undefined,
     registry,
-    chooseExternal: () => externalOf(chooseInterface(observeHost(session), wish)),
+    chooseExternal: () => externalOf(chooseInterface(observeHost(session, wish.ifaceCanReach), wish)),
     previous: () => previousSubnets(textOf(options['subnet-file'], log) ?? ''),
     lastKnown: () => readLastKnown(stateFile, log),
     saveLastKnown: (state: LastKnown) =>

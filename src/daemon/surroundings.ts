@@ -1,4 +1,5 @@
 import type { External } from '../backend/backend.ts';
+import { ourProtocol } from '../kernel/object.ts';
 import type { Address } from '../net/address.ts';
 import { familyOf } from '../net/address.ts';
 import * as k from '../netlink/constants.ts';
@@ -22,10 +23,16 @@ export const surroundingGroups: readonly number[] = [
 /** So long after a change everything else that belongs to it has happened too, in milliseconds. */
 const settleTime = 200;
 
+export interface SurroundingsWorld {
+  subscribe(onMessage: (message: RouteNotification) => void, onLost: (why: Error) => void): Subscription;
+  readonly clock: Clock;
+  /** Not only default routes decide which interface it is: `--iface-can-reach`. */
+  readonly anyRoute?: boolean;
+}
+
 /** Calls `onChange` some moments after something changed that the choice of the interface depends on. */
 export function followSurroundings(
-  subscribe: (onMessage: (message: RouteNotification) => void, onLost: (why: Error) => void) => Subscription,
-  clock: Clock,
+  { subscribe, clock, anyRoute = false }: SurroundingsWorld,
   onChange: () => void,
 ): () => void {
   let cancel: (() => void) | undefined;
@@ -36,7 +43,7 @@ export function followSurroundings(
     });
   };
   const subscription = subscribe((message) => {
-    if (matters(message)) changed();
+    if (matters(message, anyRoute)) changed();
   }, changed);
   return () => {
     cancel?.();
@@ -45,12 +52,14 @@ export function followSurroundings(
 }
 
 /** Pods come and go by the hundred: their links and routes are no reason to look. */
-function matters({ type, value }: RouteNotification): boolean {
+function matters({ type, value }: RouteNotification, anyRoute: boolean): boolean {
   if (type === k.RTM_NEWLINK || type === k.RTM_DELLINK) {
     const kind = value.IFLA_LINKINFO?.IFLA_INFO_KIND;
     return kind !== 'veth' && kind !== 'vxlan' && value.ifi_family !== k.AF_BRIDGE;
   }
-  if (type === k.RTM_NEWROUTE || type === k.RTM_DELROUTE) return value.rtm_dst_len === 0;
+  if (type === k.RTM_NEWROUTE || type === k.RTM_DELROUTE) {
+    return value.rtm_dst_len === 0 || (anyRoute && value.rtm_protocol !== ourProtocol);
+  }
   return type === k.RTM_NEWADDR || type === k.RTM_DELADDR;
 }
 

@@ -20,6 +20,8 @@ describe('the options', () => {
       'lease-dir': '',
       'node-name': '',
       iface: [],
+      'iface-regex': [],
+      'iface-can-reach': undefined,
       'public-ip': undefined,
       'public-ipv6': undefined,
       'flannel-backend': '',
@@ -41,6 +43,8 @@ describe('the options', () => {
       'iptables-resync': 5,
       'ip-blackhole-route': false,
       v: 0,
+      vmodule: '',
+      log_backtrace_at: '',
       version: false,
     });
   });
@@ -142,6 +146,11 @@ describe('K3s’s spellings', () => {
     expect(optionsOf(args)).toMatchObject(expected);
   });
 
+  test('what means Go’s source files is taken and does nothing', () => {
+    const given = optionsOf(['--vmodule=main=2,kube*=3', '-log_backtrace_at', 'vxlan.go:42'], {});
+    expect([given.vmodule, given.log_backtrace_at]).toEqual(['main=2,kube*=3', 'vxlan.go:42']);
+  });
+
   test('as variables and in a file', () => {
     expect(optionsOf([], { FLANNELD_FLANNEL_IFACE: 'eth1' }).iface).toEqual(['eth1']);
     const command = readCommand([], {}, [
@@ -218,6 +227,10 @@ describe('refused', () => {
     [['--healthz-port=http'], {}, '--healthz-port: "http" is not a whole number from 0 to 65535'],
     [['--healthz-port=65536'], {}, '--healthz-port: "65536" is not a whole number from 0 to 65535'],
     [['--public-ip=fd00::1'], {}, '--public-ip: "fd00::1" is not an IPv4 address'],
+    [['--iface-regex=('], {}, '--iface-regex: "(" is no regular expression'],
+    [['--iface-can-reach=home'], {}, '--iface-can-reach: "home" is not an IP address'],
+    [['--vmodule=x'], {}, '--vmodule: "x" is not of the form PATTERN=N,...'],
+    [['--log_backtrace_at=main.go'], {}, '--log_backtrace_at: "main.go" is not of the form FILE:N'],
     [['--version=ja'], {}, '--version: "ja" is neither true nor false'],
     [
       [],
@@ -231,8 +244,8 @@ describe('refused', () => {
     ],
     [
       [],
-      { FLANNELD_VMODULE: 'kube=2' },
-      "FLANNELD_VMODULE is set: --vmodule is a flag of Go flannel's that this version of Flannelette does not have yet. Unset the variable",
+      { FLANNELD_KUBE_API_URL: 'http://x' },
+      "FLANNELD_KUBE_API_URL is set: --kube-api-url is a flag of Go flannel's that this version of Flannelette does not have yet. Unset the variable",
     ],
   ])('%j %j', (args, environment, message) => {
     expect(() => readCommand(args, environment as Record<string, string>)).toThrow(message);

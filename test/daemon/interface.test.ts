@@ -1,22 +1,23 @@
 import { describe, expect, test } from 'vitest';
 import {
-  chooseInterface,
   type Host,
   type HostAddress,
   InterfaceError,
   type InterfaceWish,
 } from '../../src/daemon/interface.ts';
+import { chooseInterface } from '../../src/daemon/interface-choice.ts';
 import { address } from '../../src/net/address.ts';
+import { prefix } from '../../src/net/prefix.ts';
 
 const permanent = 0x80;
 const deprecated = 0x20;
 const temporary = 0x01;
 
 const links = [
-  { index: 1, name: 'lo', mtu: 65_536 },
-  { index: 2, name: 'eth0', mtu: 1500 },
-  { index: 3, name: 'eth1', mtu: 9000 },
-  { index: 4, name: 'wlan0', mtu: 1500 },
+  { index: 1, name: 'lo', mtu: 65_536, loopback: true },
+  { index: 2, name: 'eth0', mtu: 1500, loopback: false },
+  { index: 3, name: 'eth1', mtu: 9000, loopback: false },
+  { index: 4, name: 'wlan0', mtu: 1500, loopback: false },
 ];
 const on = (link: number, text: string, flags = permanent): HostAddress => ({
   link,
@@ -42,7 +43,14 @@ const host: Host = {
     { family: 6, link: 3 },
   ],
 };
-const wish = (wanted: Partial<InterfaceWish>): InterfaceWish => ({ families: [4], iface: [], ...wanted });
+const wish = (wanted: Partial<InterfaceWish>): InterfaceWish => ({
+  families: [4],
+  iface: [],
+  ifaceRegex: [],
+  nodeIPs: [],
+  networks: [],
+  ...wanted,
+});
 const choose = (wanted: Partial<InterfaceWish>, on = host) => {
   const { link, ...rest } = chooseInterface(on, wish(wanted));
   return { name: link.name, ...rest };
@@ -113,6 +121,101 @@ describe('the interface is', () => {
   });
 });
 
+describe('--iface-regex', () => {
+  const byRegex = (...ifaceRegex: string[]) => {
+    const { name, address: ipv4 } = choose({ ifaceRegex });
+    return [name, ipv4];
+  };
+
+  test.each([
+    ['an address, and takes it', String.raw`0\.0\.2$`, 'eth0', '10.0.0.2'],
+    ['the first interface in the kernel’s order', String.raw`^1`, 'eth0', '10.0.0.1'],
+    ['part of an address', '168', 'eth1', '192.168.1.1'],
+    ['a name when it matches no address', '^eth1$', 'eth1', '192.168.1.1'],
+    ['in Go’s syntax', '(?i)^(?P<kind>ETH)[[:digit:]]', 'eth0', '10.0.0.1'],
+  ])('matches %s', (_what, text, name, ipv4) => {
+    expect(byRegex(text)).toEqual([name, ipv4]);
+  });
+
+  test('is tried in order, and after --iface', () => {
+    expect(byRegex('^10\\.9', 'eth1')).toEqual(['eth1', '192.168.1.1']);
+    expect(choose({ iface: ['eth1'], ifaceRegex: ['eth0'] }).name).toBe('eth1');
+    expect(choose({ iface: ['eth9'], ifaceRegex: ['eth0'] }).name).toBe('eth0');
+  });
+
+  test('in dual stack matches addresses of both families on one interface', () => {
+    const both = choose({ families: [4, 6], ifaceRegex: [String.raw`(\.0\.2|^fd00)`] });
+    expect([both.address, both.ipv6Address]).toEqual(['10.0.0.2', 'fd00::2']);
+    // 10.0.0.1 alone is not enough, and no name matches either.
+    expect(() => choose({ families: [4, 6], ifaceRegex: [String.raw`^10\.`] })).toThrow(
+      String.raw`--iface-regex=^10\.: it matches neither an address nor a name`,
+    );
+  });
+
+  test('never matches the loopback interface, a deprecated address or a pod’s', () => {
+    expect(byRegex('^(127|::1|lo)', 'eth1')[0]).toBe('eth1');
+    const pods = { ...host, addresses: [on(4, '10.244.1.1'), on(2, '10.0.0.9', deprecated), ...addresses] };
+    const found = choose({ ifaceRegex: [String.raw`^10\.`], networks: [prefix('10.244.0.0/16')] }, pods);
+    expect([found.name, found.address]).toEqual(['eth0', '10.0.0.1']);
+  });
+});
+
+describe('--iface-can-reach', () => {
+  const target = address('198.51.100.1');
+  const reaching = (reached: Host['reached'], wanted: Partial<InterfaceWish> = {}) =>
+    choose({ ifaceCanReach: target, ...wanted }, reached ? { ...host, reached } : host);
+
+  test('takes the interface and the source of the route', () => {
+    expect(reaching({ link: 2, source: address('10.0.0.2') })).toEqual({
+      name: 'eth0',
+      address: '10.0.0.2',
+      publicIP: '10.0.0.2',
+    });
+  });
+
+  test('takes the best address when the route names no source', () => {
+    expect(reaching({ link: 2 }).address).toBe('10.0.0.1');
+  });
+
+  test('by an IPv6 address: its source is the IPv6 address', () => {
+    const reached = { link: 2, source: address('fe80::2') };
+    const found = reaching(reached, { families: [4, 6], ifaceCanReach: address('2001:db8::1') });
+    expect([found.address, found.ipv6Address]).toEqual(['10.0.0.1', 'fe80::2']);
+  });
+
+  test('comes last', () => {
+    expect(reaching({ link: 2 }, { iface: ['eth1'] }).name).toBe('eth1');
+    expect(reaching({ link: 2 }, { ifaceRegex: ['eth1'] }).name).toBe('eth1');
+    expect(reaching({ link: 2 }, { iface: ['eth9'], ifaceRegex: ['^x'] }).name).toBe('eth0');
+  });
+});
+
+describe('--node-ip', () => {
+  const nodeIPs = [address('fd00::2'), address('10.0.0.2')];
+
+  test('chooses the interface that has it, where nothing else does', () => {
+    expect(choose({ nodeIPs }).name).toBe('eth0');
+    expect(choose({ nodeIPs, publicIP: address('203.0.113.1') })).toEqual({
+      name: 'eth0',
+      address: '10.0.0.2',
+      publicIP: '203.0.113.1',
+    });
+  });
+
+  test('is the address that is taken, of both families', () => {
+    const found = choose({ families: [4, 6], iface: ['eth0'], nodeIPs });
+    expect([found.publicIP, found.publicIPv6]).toEqual(['10.0.0.2', 'fd00::2']);
+  });
+
+  test('does not count where the interface asked for has it not', () => {
+    expect(choose({ iface: ['eth1'], nodeIPs }).address).toBe('192.168.1.1');
+  });
+
+  test('of a family that the network has not is passed over', () => {
+    expect(choose({ nodeIPs: [address('fd00::2')] }).name).toBe('eth1');
+  });
+});
+
 describe('of its addresses', () => {
   const eth0 = (...candidates: HostAddress[]) =>
     choose({ families: [6], iface: ['eth0'] }, { ...host, addresses: candidates }).ipv6Address;
@@ -157,8 +260,30 @@ describe('no interface:', () => {
     [
       { iface: ['eth9', 'lo'] },
       host,
-      '--iface=eth9: there is no such interface; --iface=lo: lo has no IPv4 address that could serve',
+      '--iface=eth9: there is no such interface; --iface=lo: lo is the loopback interface, it leads to no other node',
     ],
+    [
+      { iface: ['127.0.0.1'] },
+      host,
+      '--iface=127.0.0.1: lo is the loopback interface, it leads to no other node',
+    ],
+    [
+      { ifaceRegex: ['^wl', '^x'] },
+      host,
+      '--iface-regex=^wl: wlan0 has no IPv4 address that could serve; --iface-regex=^x: it matches neither an address nor a name',
+    ],
+    [{ ifaceCanReach: address('1.1.1.1') }, host, '--iface-can-reach=1.1.1.1: there is no route to it'],
+    [
+      { ifaceCanReach: address('10.0.0.1') },
+      { ...host, reached: { link: 1, source: address('10.0.0.1') } },
+      '--iface-can-reach=10.0.0.1: it is an address of this node itself',
+    ],
+    [
+      { ifaceCanReach: address('10.244.3.1'), networks: [prefix('10.244.0.0/16')] },
+      { ...host, reached: { link: 2 } },
+      '--iface-can-reach=10.244.3.1: it is inside of the flannel network',
+    ],
+    [{ nodeIPs: [address('10.9.9.9')] }, host, '--node-ip=10.9.9.9: no interface has the address 10.9.9.9'],
     [
       { publicIP: address('203.0.113.1') },
       host,

@@ -1,6 +1,6 @@
 import { makeBackend } from '../../src/backend/backends.ts';
 import { observeHost } from '../../src/daemon/host.ts';
-import { chooseInterface } from '../../src/daemon/interface.ts';
+import { chooseInterface } from '../../src/daemon/interface-choice.ts';
 import { readNetworkConfig } from '../../src/daemon/network-config.ts';
 import { FlannelNode, type NodeWorld } from '../../src/daemon/node.ts';
 import { previousSubnets, subnetEnvText } from '../../src/daemon/subnet-env.ts';
@@ -128,7 +128,15 @@ export class SimulatedNode implements AsyncDisposable {
       subscribe: (onMessage, onLost) => subscribe(this.kernel.open(surroundingGroups), onMessage, onLost),
       registry: leases.registry(this.id),
       chooseExternal: () =>
-        externalOf(chooseInterface(observeHost(session), { families: wished, iface: [] })),
+        externalOf(
+          chooseInterface(observeHost(session), {
+            families: wished,
+            iface: [],
+            ifaceRegex: [],
+            nodeIPs: [],
+            networks: [],
+          }),
+        ),
       previous: () => previousSubnets(this.subnetEnv ?? ''),
       lastKnown: () => (this.state === undefined ? undefined : parseLastKnown(this.state, 'state.json')),
       saveLastKnown: (state) => {
