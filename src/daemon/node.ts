@@ -1,4 +1,5 @@
 import type { Backend, External, Self } from '../backend/backend.ts';
+import { leftovers } from '../backend/leftovers.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { LastKnown } from '../lease/last-known.ts';
 import type { Lease, LeaseAttributes } from '../lease/lease.ts';
@@ -10,6 +11,7 @@ import type { Subscription } from '../netlink/subscription.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import { foundDevices } from './found-devices.ts';
 import { identityOf } from './identity.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { NetworkConfig } from './network-config.ts';
@@ -145,7 +147,7 @@ export class FlannelNode {
         ...(stale && { staleSince: new Date(stale.since).toISOString(), why: stale.why }),
       },
       interface: { name: this.#external.name, mtu: this.#external.mtu },
-      backend: this.#backend.type,
+      backend: this.#config.backendType,
       ...(this.#own && { lease: this.#own }),
       peers: this.#peers?.leases ?? [],
       refused: this.#peers?.refusals ?? [],
@@ -237,10 +239,15 @@ export class FlannelNode {
       isOnLink: (address) => isOnLink(session, address),
     });
     this.#peers = peers;
+    const { subnet, ipv6Subnet } = this.#world.previous();
     const { ipv4, ipv6 } = this.#config.network;
+    // A network of before counts too: what it left here is ours to clear.
+    const networks = [ipv4, ipv6, subnet, ipv6Subnet, known?.own.subnet, known?.own.ipv6Subnet].flatMap(
+      (network) => network ?? [],
+    );
     reconciler.own({
-      links: new Set(this.#backend.ownLinks),
-      networks: [ipv4, ipv6].flatMap((network) => network ?? []),
+      links: new Set([...this.#backend.ownLinks, ...leftovers(foundDevices(session), networks)]),
+      networks,
       isFlannelRoute: (destination, gateway) => peers.isFlannelRoute(destination, gateway),
       blackholes: blackhole ? this.subnets : [],
     });

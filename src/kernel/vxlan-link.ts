@@ -1,15 +1,20 @@
 import { familyOf } from '../net/address.ts';
+import type { LinkMessage } from '../netlink/route/link.ts';
 import { ipv6IsOff } from './ipv6-is-off.ts';
 import type { LinkKind } from './link-kind.ts';
 import type { LinkNames } from './link-names.ts';
 import type { VxlanInfo } from './object.ts';
+
+type VxlanData = NonNullable<
+  Extract<NonNullable<LinkMessage['IFLA_LINKINFO']>, { IFLA_INFO_KIND: 'vxlan' }>['IFLA_INFO_DATA']
+>;
 
 /** As Go flannel makes it, down to the zeros: a device of the one is the same as the other's. */
 export const vxlanLink: LinkKind<VxlanInfo> = {
   read(info, names) {
     const data = info.IFLA_INFO_KIND === 'vxlan' ? info.IFLA_INFO_DATA : undefined;
     const local = data?.IFLA_VXLAN_LOCAL ?? data?.IFLA_VXLAN_LOCAL6;
-    if (data === undefined || local === undefined) return undefined;
+    if (data === undefined || local === undefined || hasMore(data)) return undefined;
     return {
       kind: 'vxlan',
       vni: data.IFLA_VXLAN_ID ?? 0,
@@ -58,6 +63,12 @@ export const vxlanLink: LinkKind<VxlanInfo> = {
   },
   cause,
 };
+
+/** Sends to a group, or answers in others' places: no device of flannel's does. */
+const hasMore = (data: VxlanData): boolean =>
+  data.IFLA_VXLAN_GROUP !== undefined ||
+  data.IFLA_VXLAN_GROUP6 !== undefined ||
+  [data.IFLA_VXLAN_PROXY, data.IFLA_VXLAN_RSC, data.IFLA_VXLAN_L2MISS, data.IFLA_VXLAN_L3MISS].includes(1);
 
 /** The way out can be another one without loss: what is on the device stays. */
 const way = ({ lower, local }: VxlanInfo, names: LinkNames) => ({

@@ -370,10 +370,13 @@ describe('what is there already', () => {
 
   test.each([
     ['VNI', 'type vxlan id 2 dev eth0 local 192.0.2.1 dstport 8472 nolearning'],
-    ['source', 'type vxlan id 1 dev eth0 local 192.0.2.50 dstport 8472 nolearning'],
     ['port', 'type vxlan id 1 dev eth0 local 192.0.2.1 dstport 4789 nolearning'],
     ['GBP', 'type vxlan id 1 dev eth0 local 192.0.2.1 dstport 8472 nolearning gbp'],
-    ['lower device', 'type vxlan id 1 dev wire local 192.0.2.1 dstport 8472 nolearning'],
+    ['family', 'type vxlan id 1 dev eth0 local 2001:db8::1 dstport 8472 nolearning'],
+    ['group', 'type vxlan id 1 dev eth0 local 192.0.2.1 dstport 8472 nolearning group 239.1.1.1'],
+    ['habit: proxy', 'type vxlan id 1 dev eth0 local 192.0.2.1 dstport 8472 nolearning proxy'],
+    ['habit: l2miss', 'type vxlan id 1 dev eth0 local 192.0.2.1 dstport 8472 nolearning l2miss'],
+    ['habit: external', 'type vxlan dev eth0 dstport 8472 external'],
     ['kind', 'type bridge'],
   ])('a device with another %s is made anew', async (_what, how) => {
     await node.ip(`link add flannel.1 ${how}`);
@@ -383,6 +386,22 @@ describe('what is there already', () => {
     expect(report).toMatchObject({ wanted: 16, objects: 16, failed: [] });
     expect(node.reconciler.plan()).toEqual([]);
     expect((await node.shown()).length).toBe(14);
+  });
+
+  test.each([
+    ['source', 'local 192.0.2.50 dev eth0 nolearning'],
+    ['lower device', 'local 192.0.2.1 dev wire nolearning'],
+    ['habit: learning', 'local 192.0.2.1 dev eth0 learning'],
+  ])('a device with another %s keeps all that is on it while it is changed', async (_what, how) => {
+    await goFlannel();
+    await node.ip(`link set flannel.1 type vxlan id 1 ${how}`);
+    const before = await indexes();
+    const monitor = node.watch('ip', 'monitor', 'route', 'neigh', 'address', 'link');
+    await monitor.ready;
+    expect(await node.keep(parts([2, 3]))).toMatchObject({ objects: 16, failed: [] });
+    expect(node.reconciler.plan()).toEqual([]);
+    expect(await indexes()).toEqual(before);
+    expect(await monitor.stop()).not.toContain('Deleted');
   });
 
   test('a device that no family wants any more goes as a whole', async () => {
