@@ -1,5 +1,12 @@
 import { type Address, addressBits, addressFromInteger, addressToInteger, familyOf } from '../net/address.ts';
-import { type Prefix, prefixFamily, prefixOf, prefixRange } from '../net/prefix.ts';
+import {
+  containsPrefix,
+  type Prefix,
+  prefixFamily,
+  prefixLength,
+  prefixOf,
+  prefixRange,
+} from '../net/prefix.ts';
 
 /** The subnets of a network that nodes may have: all of one length, from one to another. */
 export interface SubnetRange {
@@ -9,8 +16,11 @@ export interface SubnetRange {
   readonly max: Address;
 }
 
-/** A free subnet: the first in order that overlaps none of `taken`. Undefined when there is none. */
-export function freeSubnet(range: SubnetRange, taken: Iterable<Prefix>): Prefix | undefined {
+/** The free subnets in order: those that overlap none of `taken`. */
+export function* freeSubnets(
+  range: SubnetRange,
+  taken: Iterable<Prefix>,
+): Generator<Prefix, void, undefined> {
   const family = familyOf(range.min);
   const size = sizeOf(range);
   const last = addressToInteger(range.max);
@@ -19,14 +29,29 @@ export function freeSubnet(range: SubnetRange, taken: Iterable<Prefix>): Prefix 
     .map(prefixRange)
     .toSorted((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0));
   let candidate = addressToInteger(range.min);
-  for (const span of spans) {
-    if (span.last < candidate) continue;
-    if (span.first >= candidate + size) break;
-    // The next subnet that begins behind what is taken.
-    candidate += ((span.last - candidate) / size + 1n) * size;
+  let next = 0;
+  while (candidate <= last) {
+    const span = spans[next];
+    if (span === undefined || span.first >= candidate + size) {
+      yield prefixOf(addressFromInteger(candidate, family), range.length);
+      candidate += size;
+    } else {
+      next++;
+      // The next subnet that begins behind what is taken.
+      if (span.last >= candidate) candidate += ((span.last - candidate) / size + 1n) * size;
+    }
   }
-  return candidate > last ? undefined : prefixOf(addressFromInteger(candidate, family), range.length);
 }
+
+/** The first of the free subnets. Undefined when there is none. */
+export function freeSubnet(range: SubnetRange, taken: Iterable<Prefix>): Prefix | undefined {
+  for (const subnet of freeSubnets(range, taken)) return subnet;
+  return undefined;
+}
+
+/** What `subnets` take of a network: whoever claims all of it, or something beyond it, takes nothing from anybody. */
+export const takenOf = (network: Prefix, subnets: readonly Prefix[]): Prefix[] =>
+  subnets.filter((subnet) => containsPrefix(network, subnet) && prefixLength(subnet) > prefixLength(network));
 
 /** Whether `subnet` is one of the range's. */
 export function isInRange(range: SubnetRange, subnet: Prefix): boolean {

@@ -1,6 +1,6 @@
 import { type Clock } from '../world/clock.ts';
-import { containsPrefix, type Prefix, prefixAddress, prefixLength } from '../net/prefix.ts';
-import { freeSubnet, isInRange, type SubnetRange } from './allocate.ts';
+import { type Prefix, prefixAddress } from '../net/prefix.ts';
+import { freeSubnet, isInRange, type SubnetRange, takenOf } from './allocate.ts';
 import { withDirectoryLock } from './directory-lock.ts';
 import { DirectoryWatch } from './directory-watch.ts';
 import { leaseDocument, subnetsNamed } from './document.ts';
@@ -86,8 +86,7 @@ export class DirectoryRegistry implements Registry {
     const choose = (family: 'ipv4' | 'ipv6', key: 'subnet' | 'ipv6Subnet'): Prefix | undefined => {
       const [whole, range] = [network[family], ranges[family]];
       if (whole === undefined || range === undefined) return undefined;
-      const taken = others.filter((subnet) => isPart(whole, subnet));
-      return chooseSubnet(range, taken, own?.[key], previous[key]);
+      return chooseSubnet(range, takenOf(whole, others), own?.[key], previous[key]);
     };
     const subnet = choose('ipv4', 'subnet');
     const ipv6Subnet = choose('ipv6', 'ipv6Subnet');
@@ -111,10 +110,6 @@ function claimed({ entry, bytes }: LeaseFile): Prefix[] {
   if ('unreadable' in entry) return subnetsNamed(bytes);
   return [entry.lease.subnet, entry.lease.ipv6Subnet].flatMap((subnet) => subnet ?? []);
 }
-
-/** Whoever claims all of the network, or something beyond it, takes no subnet from anybody. */
-const isPart = (network: Prefix, subnet: Prefix): boolean =>
-  containsPrefix(network, subnet) && prefixLength(subnet) > prefixLength(network);
 
 const isSame = (bytes: Uint8Array, text: string): boolean => Buffer.from(text).equals(bytes);
 

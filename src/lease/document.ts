@@ -2,7 +2,7 @@ import { asObject, foldKeys, JsonError, type JsonObject, kindOf, parseJson } fro
 import { type Address, type Family, familyOf, parseAddress } from '../net/address.ts';
 import { networkOf, type Prefix, parsePrefix, prefixFamily } from '../net/prefix.ts';
 import type { Entry } from './registry.ts';
-import type { Lease } from './lease.ts';
+import type { Lease, LeaseAttributes } from './lease.ts';
 
 const keys = [
   'Subnet',
@@ -42,6 +42,11 @@ export function parseLeaseObject(id: string, value: unknown): Entry {
   return orReason(() => ({ lease: leaseOf(id, foldKeys(asObject(value, 'the document'), keys)) }));
 }
 
+/** The attributes alone, without subnets: the value of a lease in etcd. Throws a {@link JsonError}. */
+export function parseLeaseAttributes(bytes: Uint8Array): LeaseAttributes {
+  return attributesOf(foldKeys(asObject(parseJson(bytes, 'the value'), 'the value'), keys));
+}
+
 /**
  * Subnets that are named in a document, whatever else is wrong with it: for not giving them away. Strings that are no
  * subnets do not count.
@@ -69,19 +74,23 @@ function leaseOf(id: string, fields: JsonObject): Lease {
   if (subnet === undefined && ipv6Subnet === undefined) {
     throw new JsonError('it has neither Subnet nor IPv6Subnet');
   }
-  const publicIP = addressField(fields, 'PublicIP', 4);
-  const publicIPv6 = addressField(fields, 'PublicIPv6', 6);
   return {
     id,
     ...(subnet !== undefined && { subnet }),
     ...(ipv6Subnet !== undefined && { ipv6Subnet }),
-    attributes: {
-      ...(publicIP !== undefined && { publicIP }),
-      ...(publicIPv6 !== undefined && { publicIPv6 }),
-      backendType: textField(fields, 'BackendType') ?? '',
-      ...('BackendData' in fields && { backendData: fields['BackendData'] }),
-      ...('BackendV6Data' in fields && { backendV6Data: fields['BackendV6Data'] }),
-    },
+    attributes: attributesOf(fields),
+  };
+}
+
+function attributesOf(fields: JsonObject): LeaseAttributes {
+  const publicIP = addressField(fields, 'PublicIP', 4);
+  const publicIPv6 = addressField(fields, 'PublicIPv6', 6);
+  return {
+    ...(publicIP !== undefined && { publicIP }),
+    ...(publicIPv6 !== undefined && { publicIPv6 }),
+    backendType: textField(fields, 'BackendType') ?? '',
+    ...('BackendData' in fields && { backendData: fields['BackendData'] }),
+    ...('BackendV6Data' in fields && { backendV6Data: fields['BackendV6Data'] }),
   };
 }
 

@@ -45,8 +45,11 @@ describe('the directory', () => {
     const directory = scratch();
     return {
       node: (name) => registry(directory, name),
-      spoil: (name) => fs.writeFileSync(path.join(directory, `${name}.json`), '{"Subnet":'),
-      remove: (name) => fs.rmSync(path.join(directory, `${name}.json`)),
+      spoil(name) {
+        fs.writeFileSync(path.join(directory, `${name}.json`), '{"Subnet":');
+        return name;
+      },
+      remove: (id) => fs.rmSync(path.join(directory, `${id}.json`)),
       away() {
         fs.renameSync(directory, `${directory}.away`);
         fs.writeFileSync(directory, 'no directory');

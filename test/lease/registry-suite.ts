@@ -6,12 +6,15 @@ import { type Prefix, prefix } from '../../src/net/prefix.ts';
 
 /** A kind of registry, empty, for one test. */
 export interface RegistryKit {
-  /** One node's view. Where the cluster knows its nodes, the node is there afterwards. */
+  /**
+   * One node's view. Where the cluster knows its nodes, the node is there afterwards. Node `a` has the public addresses of
+   * host 1, `b` those of host 2: see {@link acquire}.
+   */
   node(name: string): Registry | Promise<Registry>;
-  /** Puts something there that is no lease, under a node's name. */
-  spoil(name: string): void | Promise<void>;
-  /** Takes a node's lease away, as when the node is removed. */
-  remove(name: string): void | Promise<void>;
+  /** Puts something there that is no lease, under a node's name where leases have one. Answers the id that it has. */
+  spoil(name: string): string | Promise<string>;
+  /** Takes a lease away, as when its node is removed. */
+  remove(id: string): void | Promise<void>;
   /** Makes the registry unreachable, and reachable again. */
   away(): void | Promise<void>;
   back(): void | Promise<void>;
@@ -24,7 +27,7 @@ export function registrySuite(make: () => RegistryKit | Promise<RegistryKit>): v
   test('gives a lease, which the same node has again', async () => {
     const kit = await make();
     const first = await acquire(await kit.node('a'), 1);
-    expect(first).toMatchObject({ id: 'a', subnet: expect.any(String), ipv6Subnet: expect.any(String) });
+    expect(first).toMatchObject({ subnet: expect.any(String), ipv6Subnet: expect.any(String) });
     expect(await acquire(await kit.node('a'), 1)).toEqual(first);
     expect(await (await kit.node('a')).own()).toEqual(first);
     expect(await (await kit.node('b')).own()).toBeUndefined();
@@ -43,45 +46,46 @@ export function registrySuite(make: () => RegistryKit | Promise<RegistryKit>): v
     const a = await acquire(await kit.node('a'), 1);
     const seen = new Seen();
     const stop = (await kit.node('me')).watch(seen);
-    await seen.until(() => seen.lease('a') !== undefined);
-    expect(seen.lease('a')).toEqual(a);
-    await acquire(await kit.node('b'), 2);
-    await seen.until(() => seen.lease('b') !== undefined);
-    await acquire(await kit.node('b'), 9);
-    await seen.until(() => seen.lease('b')?.attributes.publicIP === '192.0.2.9');
-    await kit.remove('b');
-    await seen.until(() => !seen.entries.has('b'));
+    await seen.until(() => seen.lease(a.id) !== undefined);
+    expect(seen.lease(a.id)).toEqual(a);
+    const node = await kit.node('b');
+    const b = await acquire(node, 2);
+    await seen.until(() => seen.lease(b.id) !== undefined);
+    expect((await acquire(node, 9)).id).toBe(b.id);
+    await seen.until(() => seen.lease(b.id)?.attributes.publicIP === '192.0.2.9');
+    await kit.remove(b.id);
+    await seen.until(() => !seen.entries.has(b.id));
     stop();
-    await acquire(await kit.node('c'), 3);
+    const c = await acquire(await kit.node('c'), 3);
     await pause(100);
-    expect(seen.entries.has('c')).toBe(false);
+    expect(seen.entries.has(c.id)).toBe(false);
   });
 
   test('names what is no lease, and hides nobody else', async () => {
     const kit = await make();
-    await acquire(await kit.node('a'), 1);
-    await kit.spoil('b');
+    const a = await acquire(await kit.node('a'), 1);
+    const spoilt = await kit.spoil('b');
     const seen = new Seen();
     const stop = (await kit.node('me')).watch(seen);
     await seen.until(() => seen.entries.size === 2);
-    expect(seen.entries.get('b')).toEqual({ unreadable: expect.stringMatching(/\S/) });
-    expect(seen.lease('a')).toBeDefined();
+    expect(seen.entries.get(spoilt)).toEqual({ unreadable: expect.stringMatching(/\S/) });
+    expect(seen.lease(a.id)).toBeDefined();
     stop();
   });
 
   test('says since when it is away, forgets nobody meanwhile, and goes on when it is back', async () => {
     const kit = await make();
-    await acquire(await kit.node('a'), 1);
+    const a = await acquire(await kit.node('a'), 1);
     const seen = new Seen();
     const stop = (await kit.node('me')).watch(seen);
-    await seen.until(() => seen.lease('a') !== undefined);
+    await seen.until(() => seen.lease(a.id) !== undefined);
     await kit.away();
     await seen.until(() => seen.staleSince !== undefined);
-    expect(seen.lease('a')).toBeDefined();
+    expect(seen.lease(a.id)).toBeDefined();
     await kit.back();
     await seen.until(() => seen.staleSince === undefined);
-    await acquire(await kit.node('b'), 2);
-    await seen.until(() => seen.lease('b') !== undefined);
+    const b = await acquire(await kit.node('b'), 2);
+    await seen.until(() => seen.lease(b.id) !== undefined);
     stop();
   });
 }
@@ -114,7 +118,7 @@ export function acquire(registry: Registry, host: number, previous?: Prefix): Pr
   });
 }
 
-class Seen implements LeaseSink {
+export class Seen implements LeaseSink {
   readonly entries = new Map<string, Entry>();
   staleSince: number | undefined;
 

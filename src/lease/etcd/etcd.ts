@@ -1,0 +1,177 @@
+import { BackOff } from '../../http/back-off.ts';
+import type { Log } from '../../world/log.ts';
+import type { Lease, LeaseAttributes } from '../lease.ts';
+import { type LeaseSink, type LeaseWish, type Registry, RegistryError } from '../registry.ts';
+import { EtcdError } from './etcd-error.ts';
+import type { StoredLease } from './key-space.ts';
+import { KeyWatch } from './key-watch.ts';
+import { hasSameAddresses, isLost } from './lease-choice.ts';
+import { LeaseKeys } from './lease-sink.ts';
+import { leaseTime, type Taken, takeLease, type TakingOptions } from './taking.ts';
+
+/** By what a node knows its lease of before. */
+export type Self = Pick<LeaseWish, 'network' | 'previous'> & {
+  readonly attributes: Pick<LeaseAttributes, 'publicIP' | 'publicIPv6'>;
+};
+
+export interface EtcdRegistryOptions extends TakingOptions {
+  readonly self: () => Self;
+  /** A lease is renewed so many minutes before it ends (`--subnet-lease-renew-margin`). */
+  readonly renewMargin: number;
+  readonly log: Log;
+}
+
+/** A renewal that failed is tried again so many milliseconds later, as by Go flannel. */
+const renewRetry = 60_000;
+/** How soon a lease that somebody has overwritten is written again, in milliseconds: two who both do it should get slower. */
+const restoreLimits = { first: 1_000, longest: 600_000 };
+
+/**
+ * Leases in etcd as Go flannel keeps them: a key a subnet, `<prefix>/subnets/10.5.1.0-24`, which hangs on an etcd lease of a day.
+ */
+export class EtcdRegistry implements Registry {
+  readonly name: string;
+  readonly #options: EtcdRegistryOptions;
+  /** What this process has written, and for which wish. */
+  #taken: { readonly own: Taken; readonly wish: LeaseWish } | undefined;
+  /** Ends when no earlier {@link acquire} is under way. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #watch: KeyWatch | undefined;
+  #cancelRenewal = (): void => {};
+  readonly #restoring: BackOff;
+  #cancelRestoring: (() => void) | undefined;
+  #closed = false;
+
+  constructor(options: EtcdRegistryOptions) {
+    this.#options = options;
+    this.#restoring = new BackOff(restoreLimits, options.random);
+    this.name = options.store.gateway.name;
+  }
+
+  async own(): Promise<Lease | undefined> {
+    const { store, keys, self } = this.#options;
+    const { kvs } = await store.list(keys.leases);
+    const known = this.#taken?.own.id;
+    const me = self();
+    const mine = kvs.flatMap((kv) => {
+      const { id, entry } = keys.leaseOf(kv);
+      if (!('lease' in entry)) return [];
+      const isMine = known === undefined ? hasSameAddresses(entry.lease.attributes, me) : id === known;
+      return isMine ? [entry.lease] : [];
+    });
+    const isPrevious = ({ subnet, ipv6Subnet }: Lease): boolean =>
+      subnet === me.previous.subnet && ipv6Subnet === me.previous.ipv6Subnet;
+    return mine.find(isPrevious) ?? mine[0];
+  }
+
+  acquire(wish: LeaseWish): Promise<Lease> {
+    const taking = this.#turn.then(() => this.#take(wish));
+    this.#turn = taking.catch(() => {});
+    return taking;
+  }
+
+  watch(sink: LeaseSink): () => void {
+    const { store, keys, clock, random } = this.#options;
+    const leases = new LeaseKeys(keys, sink, (lease) => this.#see(lease));
+    const watch = new KeyWatch({ store, range: keys.leases, sink: leases, clock, random });
+    this.#watch = watch;
+    watch.start();
+    return () => watch.close();
+  }
+
+  /** There is nobody to tell. */
+  complete(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Ends what it does by itself. The lease stays until its time is over. */
+  close(): void {
+    this.#closed = true;
+    this.#cancelRenewal();
+    this.#cancelRestoring?.();
+  }
+
+  async #take(wish: LeaseWish): Promise<Lease> {
+    const before = this.#taken?.own;
+    const own = await takeLease(this.#options, wish, before).catch((error: unknown) => {
+      if (!(error instanceof EtcdError)) throw error;
+      throw new RegistryError(`cannot take a lease: ${error.message}`, { cause: error });
+    });
+    this.#taken = { own, wish };
+    this.#renewIn(leaseTime);
+    // No key of ours hangs on it any more. If this fails it ends by itself.
+    if (before !== undefined && before.leaseId !== '0') {
+      await this.#options.store.revoke(before.leaseId).catch(() => {});
+    }
+    // Whose the old key is now was not told while it was ours.
+    if (before !== undefined && before.id !== own.id) this.#watch?.relist();
+    return own.lease;
+  }
+
+  /** Looks whether somebody has changed our lease. False for one that is not ours any more: as good as gone. */
+  #see(lease: StoredLease): boolean {
+    if (this.#taken === undefined || lease.id !== this.#taken.own.id) return true;
+    const { own, wish } = this.#taken;
+    if (isLost(lease, own, wish)) return false;
+    const { modRevision, value } = lease.stored;
+    const isOverwritten =
+      modRevision > own.modRevision && Buffer.compare(value, Buffer.from(own.value)) !== 0;
+    if (isOverwritten) this.#restoreLater(lease);
+    return true;
+  }
+
+  #restoreLater({ id, entry }: StoredLease): void {
+    if (this.#closed || this.#cancelRestoring !== undefined) return;
+    const { log, clock } = this.#options;
+    const wait = this.#restoring.next();
+    const by = 'lease' in entry ? entry.lease.attributes : entry;
+    log.warn(
+      { lease: id, by, wait },
+      `somebody has overwritten the lease ${id} of this node, and it will be written again; ` +
+        'has another node the same public address (--public-ip)?',
+    );
+    this.#cancelRestoring = clock.after(wait, () => {
+      this.#cancelRestoring = undefined;
+      if (this.#taken !== undefined) this.#again(this.#taken.wish);
+    });
+  }
+
+  /** The daemon waits for nothing here; what fails is tried again with the next renewal. */
+  #again(wish: LeaseWish): void {
+    this.acquire(wish).catch((error: unknown) => {
+      this.#options.log.warn({}, `the lease of this node could not be written again: ${String(error)}`);
+      this.#renewAfter(renewRetry);
+    });
+  }
+
+  #renewIn(seconds: number): void {
+    const { renewMargin } = this.#options;
+    this.#renewAfter(Math.max((seconds - renewMargin * 60) * 1000, renewRetry));
+  }
+
+  #renewAfter(wait: number): void {
+    this.#cancelRenewal();
+    if (this.#closed || this.#taken?.own.leaseId === '0') return;
+    this.#cancelRenewal = this.#options.clock.after(wait, () => void this.#renew());
+  }
+
+  async #renew(): Promise<void> {
+    if (this.#taken === undefined) return;
+    const { own, wish } = this.#taken;
+    const { store, keys, log } = this.#options;
+    try {
+      const seconds = await store.keepAlive(own.leaseId);
+      const { kvs } = await store.list({ key: keys.keyOf(own.id) });
+      if (this.#taken.own !== own) return;
+      // A key that hangs on another lease, or none, was written by somebody else, or is gone.
+      if (seconds > 0 && kvs[0]?.leaseId === own.leaseId) this.#renewIn(seconds);
+      else this.#again(wish);
+    } catch (error) {
+      log.warn(
+        { lease: own.id },
+        `the lease could not be renewed; next try in a minute: ${(error as Error).message}`,
+      );
+      this.#renewAfter(renewRetry);
+    }
+  }
+}

@@ -1,0 +1,130 @@
+import { type Clock, sleep } from '../../world/clock.ts';
+import type { Random } from '../../world/random.ts';
+import type { Lease } from '../lease.ts';
+import { type LeaseWish, RegistryError } from '../registry.ts';
+import type { KeySpace } from './key-space.ts';
+import { type Choice, chooseLease, type OwnKey, type Ranges } from './lease-choice.ts';
+import { leaseValue } from './lease-value.ts';
+import type { Change, Comparison, EtcdStore } from './store.ts';
+
+export interface TakingOptions {
+  readonly store: EtcdStore;
+  readonly keys: KeySpace;
+  readonly ranges: Ranges;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** A lease that was written. */
+export interface Taken extends OwnKey {
+  readonly lease: Lease;
+  readonly value: string;
+  readonly modRevision: bigint;
+  /** `0`: a reservation, which does not end. */
+  readonly leaseId: string;
+}
+
+/** How long an etcd lease is, in seconds: as Go flannel's. */
+export const leaseTime = 86_400;
+/** How often other nodes may be quicker in one go. */
+const attempts = 30;
+/** Milliseconds. */
+const longestPause = 500;
+
+/**
+ * Takes the lease of this node, or writes it anew: in a transaction that fails when a lease came into being, or this one changed,
+ * since all were read. So two nodes never get subnets that overlap, whoever else asks. Rejects with an EtcdError or a
+ * {@link RegistryError}.
+ */
+export async function takeLease(
+  options: TakingOptions,
+  wish: LeaseWish,
+  own: OwnKey | undefined,
+): Promise<Taken> {
+  const { store, keys, clock, random } = options;
+  const grant = new Grant(store);
+  try {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const taken = await attemptToTake(options, wish, own, grant);
+      if (taken !== undefined) return taken;
+      await sleep(clock, (randomBelow(random, 1000) / 1000) * Math.min(2 ** attempt, longestPause));
+    }
+  } finally {
+    await grant.giveBack();
+  }
+  throw new RegistryError(
+    `cannot take a lease below ${keys.leases.key}: other nodes take theirs at the same time; it is tried again`,
+  );
+}
+
+/** A whole number from 0, below `count`: at most 65,536. */
+export function randomBelow(random: Random, count: number): number {
+  const [high = 0, low = 0] = random(2);
+  return Math.floor(((high * 256 + low) * count) / 65_536);
+}
+
+/** An etcd lease for the key, got when it is needed. One that no key came to hang on is given back. */
+class Grant {
+  readonly #store: EtcdStore;
+  #id: string | undefined;
+
+  constructor(store: EtcdStore) {
+    this.#store = store;
+  }
+
+  async get(): Promise<string> {
+    this.#id ??= await this.#store.grant(leaseTime);
+    return this.#id;
+  }
+
+  used(): void {
+    this.#id = undefined;
+  }
+
+  async giveBack(): Promise<void> {
+    // One that stays ends by itself in a day.
+    if (this.#id !== undefined) await this.#store.revoke(this.#id).catch(() => {});
+  }
+}
+
+async function attemptToTake(
+  { store, keys, ranges, random }: TakingOptions,
+  wish: LeaseWish,
+  own: OwnKey | undefined,
+  grant: Grant,
+): Promise<Taken | undefined> {
+  const { kvs, revision } = await store.list(keys.leases);
+  const leases = kvs.map((kv) => keys.leaseOf(kv));
+  const choice = chooseLease({ leases, wish, ranges, own, random: (count) => randomBelow(random, count) });
+  if ('full' in choice) throw full(choice.full, keys);
+  const { id, subnets, present } = choice;
+  const leaseId = present?.stored.leaseId === '0' ? '0' : await grant.get();
+  const value = leaseValue(wish.attributes);
+  const written = await store.transact(
+    comparisons(keys, choice, revision),
+    changes(keys, choice, value, leaseId),
+  );
+  if (written === undefined) return undefined;
+  if (leaseId !== '0') grant.used();
+  const createRevision = present?.stored.createRevision ?? written;
+  const lease = { id, ...subnets, attributes: wish.attributes };
+  return { lease, id, value, leaseId, createRevision, modRevision: written };
+}
+
+function comparisons(keys: KeySpace, { present, obsolete }: Choice, revision: bigint): Comparison[] {
+  const unchanged = [...(present ? [present] : []), ...obsolete].map(({ stored: { key, modRevision } }) => ({
+    key,
+    modRevision,
+  }));
+  return present ? unchanged : [{ range: keys.leases, createdBy: revision }, ...unchanged];
+}
+
+function changes(keys: KeySpace, { id, obsolete }: Choice, value: string, leaseId: string): Change[] {
+  return [{ put: keys.keyOf(id), value, leaseId }, ...obsolete.map(({ stored }) => ({ delete: stored.key }))];
+}
+
+const full = (network: string, { prefix }: KeySpace): RegistryError =>
+  new RegistryError(
+    `no subnet of ${network} is free in etcd: delete the leases of nodes that are gone (below ${prefix}/subnets/), ` +
+      `or use a larger Network or a longer SubnetLen in ${prefix}/config`,
+  );
