@@ -1,6 +1,6 @@
 // The Debian packages, by what they serve. A package counts as there when its programs are, however they came: a
 // machine with containerd from elsewhere keeps it.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Refusal, environment, run, seconds } from './step.mjs';
 
 const programs = (...names) => ({ programs: names });
@@ -32,6 +32,7 @@ export const groups = {
     'iputils-ping': programs('ping'),
     procps: programs('sysctl'),
     'util-linux': programs('nsenter', 'unshare', 'setpriv', 'flock'),
+    'etcd-server': programs('etcd'),
   },
   containers: {
     containerd: programs('containerd', 'ctr', 'containerd-shim-runc-v2'),
@@ -53,7 +54,7 @@ const why = {
   runtime: 'the pinned Node needs it',
   build: 'compiles the native addon and the launcher',
   arm64: 'compiles the same for arm64',
-  tests: 'network namespaces, and a second opinion on what the kernel holds',
+  tests: 'network namespaces, a second opinion on what the kernel holds, and etcd to keep leases in',
   machine: 'a second machine, emulated, with the kernel features that this one may lack',
   containers: 'nodes with a real container runtime, and the reference plugins to compare with',
 };
@@ -83,7 +84,7 @@ export async function installDebianPackages(names) {
     if (here.length > 0) console.log(`Installing ${here.join(', ')}: ${why[group]}`);
   }
   await apt(['update', '--quiet']);
-  await apt(['install', '--quiet', '--yes', '--no-install-recommends', ...missing]);
+  await withoutServices(() => apt(['install', '--quiet', '--yes', '--no-install-recommends', ...missing]));
   const still = missingPackages(names).map(([name]) => name);
   if (still.length > 0)
     throw new Refusal(`apt-get installed ${still.join(', ')}, yet its programs are not in PATH.`);
@@ -99,6 +100,20 @@ function refuseWhereImpossible(missing) {
     throw new Refusal(
       `Not a Debian system: install by hand what Debian's packages ${list} bring, then run this again.`,
     );
+  }
+}
+
+/** Debian asks this program whether a package may start its service. */
+const policy = '/usr/sbin/policy-rc.d';
+
+/** The tests start etcd and containerd by themselves: a service that nobody asked for must not come up. */
+async function withoutServices(work) {
+  if (existsSync(policy)) return work();
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755, flag: 'wx' });
+  try {
+    return await work();
+  } finally {
+    rmSync(policy, { force: true });
   }
 }
 
