@@ -1,3 +1,4 @@
+import { linkLocalAddress } from '../net/link-local.ts';
 import type { Mac } from '../net/mac.ts';
 import {
   lastAddress,
@@ -10,7 +11,7 @@ import {
 } from '../net/prefix.ts';
 import * as k from '../netlink/constants.ts';
 import type { AddressWrite } from '../netlink/route/address.ts';
-import type { AttachmentInput, BridgeOptions, PlannedAddress } from './attachment.ts';
+import type { AttachmentInput, BridgeOptions, GatewayLink, PlannedAddress } from './attachment.ts';
 import type { Step } from './attachment-step.ts';
 import { hasVlans } from './attachment-vlan.ts';
 
@@ -75,8 +76,25 @@ export function gatewaySteps(
         value: addressWrite(other, link.ifindex),
       }),
     );
-    return [...removals, addressStep(wanted, link.ifindex, options.enabledad, ['EEXIST'])];
+    return [
+      ...removals,
+      addressStep(wanted, link.ifindex, options.enabledad, ['EEXIST']),
+      ...linkLocalSteps(wanted, link, options),
+    ];
   });
+}
+
+/**
+ * Packets for pods wait until the node has asked who has the pod's address, and it asks from the link-local one. The kernel's own
+ * would be tentative for up to two seconds after the bridge got its first port; the same one without that test is there before.
+ */
+function linkLocalSteps(
+  gateway: Prefix,
+  { mac, ifindex }: GatewayLink,
+  { enabledad }: BridgeOptions,
+): Step[] {
+  if (prefixFamily(gateway) === 4 || enabledad) return [];
+  return [addressStep(prefixOf(linkLocalAddress(mac), 64), ifindex, false, ['EEXIST'])];
 }
 
 /** Every other IPv4 address, but of IPv6 only those of the same network: a link has several of these. */

@@ -60,6 +60,7 @@ export interface BridgeState {
 export interface GatewayLink {
   name: string;
   ifindex: number;
+  mac: Mac;
   addresses: readonly Prefix[];
 }
 

@@ -14,7 +14,7 @@ export function ensureVlanGateway(
   { host, random }: Pick<World, 'host' | 'random'>,
   options: BridgeOptions,
   bridge: BridgeState,
-): GatewayLink & { mac: Mac } {
+): GatewayLink {
   const name = `${options.bridge}.${options.vlan}`;
   if (Buffer.byteLength(name) > 15) {
     throw new Error(
@@ -57,7 +57,7 @@ function joinVlan(
   { vlan, preserveDefaultVlan }: BridgeOptions,
   bridge: BridgeState,
   { name, port }: { name: string; port: string },
-): GatewayLink & { mac: Mac } {
+): GatewayLink {
   const ifi_index = findLink(host, { IFLA_IFNAME: port })?.ifi_index ?? 0;
   try {
     apply(host, [
@@ -73,7 +73,7 @@ function joinVlan(
   }
 }
 
-function observe(host: Session, name: string): (GatewayLink & { mac: Mac }) | undefined {
+function observe(host: Session, name: string): GatewayLink | undefined {
   const link = findLink(host, { IFLA_IFNAME: name });
   if (link === undefined) return undefined;
   const { ifi_index: ifindex, IFLA_ADDRESS } = link;

@@ -46,6 +46,14 @@ describe('ADD', () => {
     );
   });
 
+  test('the first pod is reached over IPv6 at once: the bridge has an address to ask from', async () => {
+    const node = new TestNode();
+    await node.ok('ADD', node.pod());
+    const shown = await node.host.exec('ip', '-6', 'addr', 'show', 'dev', 'cni0');
+    expect(shown).toMatch(/inet6 fe80::.* scope link/);
+    expect(shown).not.toContain('tentative');
+  });
+
   test('with hairpin, promiscuous mode, isolation and MTU as the delegate says', async () => {
     const node = new TestNode();
     const pod = node.pod();

@@ -38,7 +38,7 @@ function input(changes: Partial<AttachmentInput> = {}): AttachmentInput {
   return {
     options,
     bridge,
-    gateway: { name: 'cni0', ifindex: 3, addresses: changes.bridge?.addresses ?? [] },
+    gateway: { name: 'cni0', ifindex: 3, mac: bridge.mac, addresses: changes.bridge?.addresses ?? [] },
     ips: [ipv4, ipv6],
     routes,
     pod: { ifname: 'eth0', mac: mac('02:00:00:00:00:03'), netnsFd: 9 },
@@ -78,6 +78,19 @@ describe('the plan of an attachment', () => {
           ifa_index: 3,
           IFA_LOCAL: 'fd00:244:0:1::1',
           IFA_ADDRESS: 'fd00:244:0:1::1',
+          IFA_FLAGS: k.IFA_F_NODAD,
+        },
+      },
+      {
+        message: 'newAddress',
+        flags: create,
+        tolerate: ['EEXIST'],
+        value: {
+          ifa_family: k.AF_INET6,
+          ifa_prefixlen: 64,
+          ifa_index: 3,
+          IFA_LOCAL: 'fe80::ff:fe00:1',
+          IFA_ADDRESS: 'fe80::ff:fe00:1',
           IFA_FLAGS: k.IFA_F_NODAD,
         },
       },
@@ -231,7 +244,7 @@ describe('the plan of an attachment', () => {
   });
 
   test('portIsolation isolates the port', () => {
-    const port = planAttachment(withOptions({ portIsolation: true, hairpinMode: false })).host[3];
+    const port = planAttachment(withOptions({ portIsolation: true, hairpinMode: false })).host[4];
     expect(port?.value).toMatchObject({
       IFLA_LINKINFO: { IFLA_INFO_SLAVE_DATA: { IFLA_BRPORT_MODE: 0, IFLA_BRPORT_ISOLATED: 1 } },
     });
@@ -276,7 +289,10 @@ describe('the bridge', () => {
   test('loses it with forceAddress', () => {
     const addresses = [prefix('10.9.9.1/24'), prefix('fd00:9::1/64')];
     const { host } = planAttachment(
-      withOptions({ forceAddress: true }, { gateway: { name: 'cni0', ifindex: 3, addresses } }),
+      withOptions(
+        { forceAddress: true },
+        { gateway: { name: 'cni0', ifindex: 3, mac: bridge.mac, addresses } },
+      ),
     );
     expect(host.filter(({ message }) => message === 'delAddress').map(({ value }) => value)).toMatchObject([
       { IFA_LOCAL: '10.9.9.1', ifa_prefixlen: 24 },
