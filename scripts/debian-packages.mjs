@@ -20,6 +20,7 @@ export const groups = {
   build: {
     gcc: programs('gcc'),
     'libc6-dev': files('/usr/include/stdio.h'),
+    'musl-tools': programs('musl-gcc'),
   },
   arm64: {
     'gcc-aarch64-linux-gnu': programs('aarch64-linux-gnu-gcc'),

@@ -15,21 +15,21 @@ const launcher = ['launcher', 'connection', 'request', 'sysctls', 'netns', 'runt
 const starter = ['start', 'runtime'];
 
 /** A file that is running (or loaded) cannot be written to, but it can be replaced: libcni retries only for a while. */
-function compile(cc, options, sources, output) {
+function compile([cc, ...always], options, sources, output) {
   const files = sources.map((name) => `native/${name}.c`);
   const fresh = `${output}.${process.pid}`;
-  execFileSync(cc, [...strict, ...options, '-o', fresh, ...files], { stdio: 'inherit' });
+  execFileSync(cc, [...always, ...strict, ...options, '-o', fresh, ...files], { stdio: 'inherit' });
   renameSync(fresh, output);
 }
 
-const native = (target, what, sources, options, outputs) =>
+const native = (arch, cc, what, sources, options, outputs) =>
   step({
-    title: `${what} for ${target.arch}`,
+    title: `${what} for ${arch}`,
     inputs: [...filesBelow(['native'], '.h'), ...sources.map((name) => `native/${name}.c`)],
-    recipe: [target.cc, ...strict, ...options, ...outputs].join(' '),
+    recipe: [...cc, ...strict, ...options, ...outputs].join(' '),
     outputs,
     make: () => {
-      for (const output of outputs) compile(target.cc, options, sources, output);
+      for (const output of outputs) compile(cc, options, sources, output);
     },
   });
 
@@ -38,7 +38,8 @@ export async function compileAll(target) {
   const shared = ['-shared', '-fPIC', '-s', '-I', headers];
   const alone = ['-static', '-s', ...sections];
   const starters = [`${target.out}/flanneld`, `${target.out}/cni-tool`];
-  await native(target, 'addon binding.node', addon, shared, [addonOf(target)]);
-  await native(target, 'launcher flannel', launcher, alone, [`${target.out}/flannel`]);
-  await native(target, 'starters flanneld, cni-tool', starter, alone, starters);
+  const { arch, cc, staticCc } = target;
+  await native(arch, [cc], 'addon binding.node', addon, shared, [addonOf(target)]);
+  await native(arch, staticCc, 'launcher flannel', launcher, alone, [`${target.out}/flannel`]);
+  await native(arch, staticCc, 'starters flanneld, cni-tool', starter, alone, starters);
 }
