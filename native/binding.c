@@ -65,6 +65,43 @@ static napi_value receive(napi_env env, napi_callback_info info) {
   return answer(env, receive_datagram(fd, buffer));
 }
 
+/* How many datagrams are read by one recvmmsg(2). */
+enum { DATAGRAMS = 32 };
+
+/*
+ * What is there, packed: each datagram begins at a multiple of four, as messages do inside a datagram. An error that
+ * comes behind some of them is kept by the kernel for the next call.
+ */
+static ssize_t receive_datagrams(int fd, struct bytes buffer) {
+  struct sockaddr_nl senders[DATAGRAMS] = {0};
+  struct iovec iov[DATAGRAMS];
+  struct mmsghdr messages[DATAGRAMS] = {0};
+  size_t slot = buffer.length / DATAGRAMS & ~(size_t)3, length = 0;
+  for (size_t i = 0; i < DATAGRAMS; i++) {
+    iov[i] = (struct iovec){(char *)buffer.data + i * slot, slot};
+    messages[i].msg_hdr = (struct msghdr){
+        .msg_name = &senders[i], .msg_namelen = sizeof senders[i], .msg_iov = &iov[i], .msg_iovlen = 1};
+  }
+  int count = UNINTERRUPTED(recvmmsg(fd, messages, DATAGRAMS, MSG_DONTWAIT, NULL));
+  if (count < 0) return count;
+  for (int i = 0; i < count; i++) {
+    if (senders[i].nl_family == AF_NETLINK && senders[i].nl_pid != 0) continue;
+    if ((messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0) return -EMSGSIZE;
+    size_t received = messages[i].msg_len, padded = (received + 3) & ~(size_t)3;
+    memmove((char *)buffer.data + length, iov[i].iov_base, received);
+    memset((char *)buffer.data + length + received, 0, padded - received);
+    length += padded;
+  }
+  return (ssize_t)length;
+}
+
+static napi_value receive_many(napi_env env, napi_callback_info info) {
+  int fd;
+  struct bytes buffer;
+  if (!read_arguments(env, info, "ib", &fd, &buffer)) return NULL;
+  return answer(env, receive_datagrams(fd, buffer));
+}
+
 static napi_value set_option(napi_env env, napi_callback_info info) {
   int fd, level, name, value;
   if (!read_arguments(env, info, "iiii", &fd, &level, &name, &value)) return NULL;
@@ -286,6 +323,7 @@ static const struct {
     {"openNetlink", open_netlink},
     {"send", send_bytes},
     {"receive", receive},
+    {"receiveMany", receive_many},
     {"setOption", set_option},
     {"poll", poll_readable},
     {"watch", watch},

@@ -21,6 +21,12 @@ export interface Binding {
    * dropped, and the next one read.
    */
   receive(fd: number, buffer: Uint8Array): number;
+  /**
+   * The datagrams that are there, 32 at most, packed into `buffer` at multiples of four: their length together (0: none
+   * of them came from the kernel); -EAGAIN when there is none; -EMSGSIZE when one did not fit into a thirty-second of
+   * `buffer` (this call's datagrams are lost).
+   */
+  receiveMany(fd: number, buffer: Uint8Array): number;
   /** setsockopt(2) with an integer. */
   setOption(fd: number, level: number, name: number, value: number): number;
   /** poll(2) for POLLIN, synchronously: 1 ready (or hung up), 0 after `milliseconds` (-1: no limit). */

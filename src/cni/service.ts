@@ -5,7 +5,8 @@ import type { MasqueradeBackend } from '../firewall/pod-masquerade.ts';
 import type { Run } from '../firewall/process.ts';
 import type { Usage } from '../ipam/usage.ts';
 import type { Prefix } from '../net/prefix.ts';
-import { openLinkRemover } from '../netlink/link-removal.ts';
+import type { Announcements } from '../netlink/announcements.ts';
+import { LinkRemover } from '../netlink/link-removal.ts';
 import { AsyncSession, SyncSession } from '../netlink/session.ts';
 import { openSocket } from '../netlink/socket.ts';
 import type { Clock } from '../world/clock.ts';
@@ -25,6 +26,8 @@ export interface CniServiceOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
+  /** Of the node's links. */
+  readonly announcements: Pick<Announcements, 'subscribe'>;
   /** Starts iptables and nft, for networks with `ipMasq`. */
   readonly run: Run;
   /** `/run/flannel/flanneld.sock`; its directory must exist. */
@@ -61,11 +64,11 @@ export interface CniService {
 
 /** Opens the netlink sockets. Throws a NetlinkError when they cannot be had. */
 export function createCniService(options: CniServiceOptions): CniService {
-  const { binding, clock, log, socketPath, handlers } = options;
+  const { binding, clock, log, announcements, socketPath, handlers } = options;
   const stores = new Stores({ files: fs, flock: (fd, operation) => binding.flock(fd, operation), clock });
   const host = new SyncSession(openSocket(binding));
   const session = new AsyncSession(openSocket(binding), clock);
-  const remover = openLinkRemover(binding, session);
+  const remover = new LinkRemover(openSocket(binding), announcements, session);
   const world = warmWorld(options, stores, host, (ifindex) => remover.remove(ifindex));
   const server = new CniServer({
     binding,

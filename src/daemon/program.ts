@@ -10,9 +10,9 @@ import { groups } from '../kernel/groups.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
 import { DirectoryRegistry } from '../lease/directory.ts';
 import { type LastKnown, lastKnownText, parseLastKnown } from '../lease/last-known.ts';
+import { Announcements } from '../netlink/announcements.ts';
 import { AsyncSession, SyncSession } from '../netlink/session.ts';
 import { openSocket } from '../netlink/socket.ts';
-import { subscribe } from '../netlink/subscription.ts';
 import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
@@ -27,7 +27,7 @@ import type { Options } from './options.ts';
 import { notifier } from './sd-notify.ts';
 import { type Status, statusFrame } from './status.ts';
 import { previousSubnets, writeSubnetEnv } from './subnet-env.ts';
-import { externalOf, surroundingGroups } from './surroundings.ts';
+import { externalOf } from './surroundings.ts';
 import { version } from './version.ts';
 
 /** Addresses and attachments that nobody uses any more are looked for as often as this, in milliseconds. */
@@ -56,6 +56,7 @@ export async function startProgram(
   const notify = notifier(binding, environment['NOTIFY_SOCKET'], log);
   const registry = openRegistry(options, config, binding);
   const session = new SyncSession(openSocket(binding));
+  const announcements = new Announcements(openSocket(binding, { groups }));
   const started = systemClock.monotonic();
   const state: { node?: FlannelNode; cni?: CniService } = {};
   const health = { broken: () => [], waitingFor: () => state.node?.waitingFor ?? ['its start'] };
@@ -63,7 +64,7 @@ export async function startProgram(
   const server = port === 0 ? undefined : await serveHealth(options['healthz-ip'], port, health);
 
   const firewall = openFirewall(binding, config.enableNFTables, environment, log);
-  const input = { options, config, binding, log, registry, session, firewall };
+  const input = { options, config, binding, log, registry, session, announcements, firewall };
   const world = nodeWorld({ ...input, ready: () => ready() });
   const node = new FlannelNode(config, backend, world);
   state.node = node;
@@ -73,6 +74,7 @@ export async function startProgram(
     clock: systemClock,
     log,
     random: systemRandom,
+    announcements,
     run: runProcess(environment),
     socketPath: options.socket,
     ipv6RouteMtu: () => node.ipv6RouteMtu,
@@ -102,6 +104,7 @@ export async function startProgram(
     node.stop();
     firewall.close();
     cni.close();
+    announcements.close();
     server?.close();
     session.close();
   };
@@ -143,12 +146,13 @@ interface WorldInput {
   log: Log;
   registry: DirectoryRegistry;
   session: SyncSession;
+  announcements: Announcements;
   firewall: NodeFirewall;
   ready(): void;
 }
 
 function nodeWorld(input: WorldInput): NodeWorld {
-  const { options, config, binding, log, registry, session, firewall, ready } = input;
+  const { options, config, binding, log, registry, session, announcements, firewall, ready } = input;
   const stateFile = path.join(options['state-dir'], 'state.json');
   const wish = {
     families: [...(config.network.ipv4 ? [4 as const] : []), ...(config.network.ipv6 ? [6 as const] : [])],
@@ -167,12 +171,11 @@ function nodeWorld(input: WorldInput): NodeWorld {
     session,
     reconciler: new Reconciler({
       session: new AsyncSession(openSocket(binding), systemClock),
-      subscribe: (onMessage, onLost) => subscribe(openSocket(binding, { groups }), onMessage, onLost),
+      subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
       clock: systemClock,
       log,
     }),
-    subscribe: (onMessage, onLost) =>
-      subscribe(openSocket(binding, { groups: surroundingGroups }), onMessage, onLost),
+    subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
     anyRoute: wish.ifaceCanReach !== undefined,
     registry,
     chooseExternal: () => externalOf(chooseInterface(observeHost(session, wish.ifaceCanReach), wish)),

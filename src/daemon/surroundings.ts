@@ -4,21 +4,13 @@ import type { Address } from '../net/address.ts';
 import { familyOf } from '../net/address.ts';
 import * as k from '../netlink/constants.ts';
 import { isNetlinkError } from '../netlink/error.ts';
+import type { LinkMessage } from '../netlink/route/link.ts';
 import type { RouteNotification } from '../netlink/route/notification.ts';
 import { getRoutes } from '../netlink/route/route.ts';
 import type { SyncSession } from '../netlink/session.ts';
 import type { Subscription } from '../netlink/subscription.ts';
 import type { Clock } from '../world/clock.ts';
 import type { ExternalInterface } from './interface.ts';
-
-/** What is announced about the node's own network: its interfaces, their addresses, the default routes. */
-export const surroundingGroups: readonly number[] = [
-  k.RTNLGRP_LINK,
-  k.RTNLGRP_IPV4_IFADDR,
-  k.RTNLGRP_IPV6_IFADDR,
-  k.RTNLGRP_IPV4_ROUTE,
-  k.RTNLGRP_IPV6_ROUTE,
-];
 
 /** So long after a change everything else that belongs to it has happened too, in milliseconds. */
 const settleTime = 200;
@@ -35,6 +27,7 @@ export function followSurroundings(
   { subscribe, clock, anyRoute = false }: SurroundingsWorld,
   onChange: () => void,
 ): () => void {
+  const bystanders = new Bystanders(anyRoute);
   let cancel: (() => void) | undefined;
   const changed = () => {
     cancel ??= clock.after(settleTime, () => {
@@ -43,7 +36,7 @@ export function followSurroundings(
     });
   };
   const subscription = subscribe((message) => {
-    if (matters(message, anyRoute)) changed();
+    if (bystanders.isNews(message)) changed();
   }, changed);
   return () => {
     cancel?.();
@@ -51,16 +44,42 @@ export function followSurroundings(
   };
 }
 
-/** Pods come and go by the hundred: their links and routes are no reason to look. */
-function matters({ type, value }: RouteNotification, anyRoute: boolean): boolean {
-  if (type === k.RTM_NEWLINK || type === k.RTM_DELLINK) {
-    const kind = value.IFLA_LINKINFO?.IFLA_INFO_KIND;
-    return kind !== 'veth' && kind !== 'vxlan' && value.ifi_family !== k.AF_BRIDGE;
+/** Pods come and go by the hundred: their links, the bridge that tells of each, and their routes are no reason to look. */
+class Bystanders {
+  /** Pods' links by index: ports of a bridge, or on their way out of it. */
+  readonly #ports = new Map<number, 'port' | 'leaving'>();
+  /** What was announced of the others last. */
+  readonly #seen = new Map<number, string>();
+  readonly #anyRoute: boolean;
+
+  constructor(anyRoute: boolean) {
+    this.#anyRoute = anyRoute;
   }
-  if (type === k.RTM_NEWROUTE || type === k.RTM_DELROUTE) {
-    return value.rtm_dst_len === 0 || (anyRoute && value.rtm_protocol !== ourProtocol);
+
+  isNews({ type, value }: RouteNotification): boolean {
+    if (type === k.RTM_NEWLINK || type === k.RTM_DELLINK) return this.#isNewsOfLink(value, type);
+    if (type === k.RTM_NEWROUTE || type === k.RTM_DELROUTE) {
+      return value.rtm_dst_len === 0 || (this.#anyRoute && value.rtm_protocol !== ourProtocol);
+    }
+    if (type === k.RTM_NEWADDR) return this.#ports.get(value.ifa_index) !== 'port';
+    return type === k.RTM_DELADDR && !this.#ports.has(value.ifa_index);
   }
-  return type === k.RTM_NEWADDR || type === k.RTM_DELADDR;
+
+  #isNewsOfLink(link: LinkMessage, type: number): boolean {
+    // With AF_BRIDGE it only speaks of a bridge's port.
+    if (link.ifi_family === k.AF_BRIDGE) return false;
+    const { ifi_index: index, ifi_flags, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO } = link;
+    const kind = IFLA_LINKINFO?.IFLA_INFO_KIND;
+    if (type === k.RTM_DELLINK) this.#ports.delete(index);
+    else if (kind === 'veth' && IFLA_MASTER !== undefined) this.#ports.set(index, 'port');
+    else if (this.#ports.has(index)) this.#ports.set(index, 'leaving');
+    if (kind === 'veth' || kind === 'vxlan') return false;
+    const now = type === k.RTM_NEWLINK ? `${IFLA_IFNAME} ${IFLA_MTU} ${ifi_flags}` : '';
+    const isNews = this.#seen.get(index) !== now;
+    if (now === '') this.#seen.delete(index);
+    else this.#seen.set(index, now);
+    return isNews;
+  }
 }
 
 /** The chosen interface as backends see it. */

@@ -1,6 +1,6 @@
 import * as k from '../netlink/constants.ts';
 
-/** The multicast groups whose notifications a {@link file://./reconciler.ts Reconciler} must hear. */
+/** The multicast groups whose announcements a {@link file://./reconciler.ts Reconciler} must hear; all others hear enough by them. */
 export const groups: readonly number[] = [
   k.RTNLGRP_LINK,
   k.RTNLGRP_NEIGH,

@@ -98,7 +98,9 @@ export class AttributeTable {
         throw new CodecError(`an attribute of ${length} bytes where ${end - offset} are left`);
       }
       const type = view.getUint16(offset + 2, true);
-      this.#decodeOne(view, offset + 4, offset + length, type, into);
+      if (this.#keepsUnknown || this.#byType[type & NLA_TYPE_MASK] !== undefined) {
+        this.#decodeOne(view, offset + 4, offset + length, type, into);
+      }
       offset += align(length);
     }
     if (offset < end) throw new CodecError(`${end - offset} bytes left over behind the last attribute`);

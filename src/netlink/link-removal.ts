@@ -1,13 +1,12 @@
-import type { Binding } from '../../native/binding.ts';
 import * as k from './constants.ts';
 import { NetlinkError } from './error.ts';
-import type { Frame } from './message.ts';
+import type { Announcements } from './announcements.ts';
 import { delLink, getLink, setLink } from './route/link.ts';
-import { ifinfomsg } from './route/link-basics.ts';
+import type { RouteNotification } from './route/notification.ts';
 import { Sequence } from './sequence.ts';
 import type { AsyncSession } from './session.ts';
-import { isOverrun, type NetlinkSocket, openSocket } from './socket.ts';
-import { listen, type Subscription } from './subscription.ts';
+import { isOverrun, type NetlinkSocket } from './socket.ts';
+import type { Subscription } from './subscription.ts';
 import { Batch } from './transaction.ts';
 
 const ECANCELED = 125;
@@ -52,17 +51,19 @@ export class LinkRemover {
 
   /**
    * @param sender a socket that is used for nothing else
-   * @param listener a socket that joined RTNLGRP_LINK
+   * @param announcements those of links are needed
    * @param session in the same namespace, to ask which groups are in use
    */
-  constructor(sender: NetlinkSocket, listener: NetlinkSocket, session: Pick<AsyncSession, 'dump'>) {
+  constructor(
+    sender: NetlinkSocket,
+    announcements: Pick<Announcements, 'subscribe'>,
+    session: Pick<AsyncSession, 'dump'>,
+  ) {
     this.#sender = sender;
     sender.onReadable(() => this.#readAnswers());
     // Lost announcements need no care: the acknowledgement comes, some milliseconds later.
-    this.#announcements = listen(
-      listener,
-      removedLink,
-      (ifindex) => this.#announced(ifindex),
+    this.#announcements = announcements.subscribe(
+      (message) => this.#announced(message),
       () => {},
     );
     void this.#learnGroups(session);
@@ -190,8 +191,10 @@ export class LinkRemover {
     this.#sender.sendThreaded(batch.bytes).catch(() => {});
   }
 
-  #announced(ifindex: number): void {
-    const removal = this.#removals.get(ifindex);
+  /** With AF_BRIDGE the link has only left a bridge. */
+  #announced({ type, value }: RouteNotification): void {
+    if (type !== k.RTM_DELLINK || value.ifi_family !== k.AF_UNSPEC) return;
+    const removal = this.#removals.get(value.ifi_index);
     if (removal !== undefined) this.#settle(removal);
   }
 
@@ -213,24 +216,6 @@ export class LinkRemover {
     // Without an answer links go one by one, which is slower and as good.
     this.#groupsInUse = links && new Set(links.map((link) => link.IFLA_GROUP ?? 0));
   }
-}
-
-/** In this process's own namespace. `close` closes what this opened. */
-export function openLinkRemover(binding: Binding, session: Pick<AsyncSession, 'dump'>): LinkRemover {
-  const sender = openSocket(binding);
-  try {
-    return new LinkRemover(sender, openSocket(binding, { groups: [k.RTNLGRP_LINK] }), session);
-  } catch (error) {
-    sender.close();
-    throw error;
-  }
-}
-
-/** With AF_BRIDGE the link has only left a bridge. */
-function removedLink({ type, view, start, end }: Frame): number | undefined {
-  if (type !== k.RTM_DELLINK) return undefined;
-  const { ifi_family, ifi_index } = ifinfomsg.decode(view, start, end);
-  return ifi_family === k.AF_UNSPEC ? ifi_index : undefined;
 }
 
 const canceled = (): NetlinkError => new NetlinkError('RTM_DELLINK: the remover is closed', ECANCELED);

@@ -4,6 +4,7 @@ import { NetlinkError } from './error.ts';
 
 /** Errors that a socket reports by itself, positive. */
 const EAGAIN = 11;
+const EMSGSIZE = 90;
 const ENOBUFS = 105;
 
 /**
@@ -24,6 +25,12 @@ export interface NetlinkSocket {
    * ENOBUFS is thrown once after answers or notifications were lost.
    */
   receive(): Uint8Array | undefined;
+  /**
+   * Many small datagrams in one go, for announcements: their messages one behind the other; undefined when there is none.
+   * The bytes are valid until the next call on any socket. Throws ENOBUFS as `receive` does, and EMSGSIZE when one of
+   * more than 8 KiB was among them; those of this call are lost then.
+   */
+  receiveMany(): Uint8Array | undefined;
   /** Blocks until there is something to receive: false after `milliseconds`. */
   wait(milliseconds: number): boolean;
   /** Calls back from the event loop while there is something to receive; undefined ends that. */
@@ -74,6 +81,7 @@ export function adoptSocket(binding: Binding, fd: number): NetlinkSocket {
 }
 
 let buffer: Uint8Array | undefined;
+const sharedBuffer = (): Uint8Array => (buffer ??= new Uint8Array(bufferSize));
 
 class KernelSocket implements NetlinkSocket {
   readonly fd: number;
@@ -92,10 +100,15 @@ class KernelSocket implements NetlinkSocket {
   }
 
   receive(): Uint8Array | undefined {
-    buffer ??= new Uint8Array(bufferSize);
-    const length = this.#binding.receive(this.#open(), buffer);
-    if (length === -EAGAIN) return undefined;
-    return buffer.subarray(0, check('recv', length));
+    return this.#received(this.#binding.receive(this.#open(), sharedBuffer()), 'recv');
+  }
+
+  receiveMany(): Uint8Array | undefined {
+    return this.#received(this.#binding.receiveMany(this.#open(), sharedBuffer()), 'recvmmsg');
+  }
+
+  #received(length: number, call: string): Uint8Array | undefined {
+    return length === -EAGAIN ? undefined : sharedBuffer().subarray(0, check(call, length));
   }
 
   wait(milliseconds: number): boolean {
@@ -140,3 +153,7 @@ function check(call: string, result: number): number {
 /** Whether answers or notifications were lost because the receive buffer was full. */
 export const isOverrun = (error: unknown): error is NetlinkError =>
   error instanceof NetlinkError && error.errno === ENOBUFS;
+
+/** Whether announcements were lost, for whatever reason. */
+export const isLoss = (error: unknown): error is NetlinkError =>
+  isOverrun(error) || (error instanceof NetlinkError && error.errno === EMSGSIZE);

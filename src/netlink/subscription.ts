@@ -1,10 +1,10 @@
 import { CodecError } from './codec-error.ts';
 import { type Frame, frames } from './message.ts';
 import { decodeRouteMessage, type RouteNotification } from './route/notification.ts';
-import { isOverrun, type NetlinkSocket } from './socket.ts';
+import { isLoss, type NetlinkSocket } from './socket.ts';
 
-/** Datagrams handled in one go before the event loop has its turn. */
-const readBudget = 64;
+/** Reads of many datagrams in one go before the event loop has its turn. */
+const readBudget = 4;
 
 export interface Subscription {
   /** Ends it and closes the socket. */
@@ -48,7 +48,7 @@ export function listen<T>(
   };
 }
 
-/** One datagram's messages, undefined when there is none. */
+/** The messages of what is there, undefined when there is nothing. */
 function receive<T>(
   socket: NetlinkSocket,
   read: (frame: Frame) => T | undefined,
@@ -56,14 +56,14 @@ function receive<T>(
 ): T[] | undefined {
   const messages: T[] = [];
   try {
-    const datagram = socket.receive();
-    if (datagram === undefined) return undefined;
-    for (const frame of frames(datagram)) {
+    const received = socket.receiveMany();
+    if (received === undefined) return undefined;
+    for (const frame of frames(received)) {
       const message = read(frame);
       if (message !== undefined) messages.push(message);
     }
   } catch (error) {
-    if (!(error instanceof CodecError || isOverrun(error))) throw error;
+    if (!(error instanceof CodecError || isLoss(error))) throw error;
     onLost(error);
   }
   return messages;

@@ -37,6 +37,10 @@ export class FakeSocket implements NetlinkSocket {
     return next;
   }
 
+  receiveMany(): Uint8Array | undefined {
+    return this.receive();
+  }
+
   wait(): boolean {
     return this.#incoming.length > 0;
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/world/clock.ts';
+import { Announcements } from '../../src/netlink/announcements.ts';
 import * as k from '../../src/netlink/constants.ts';
 import { LinkRemover } from '../../src/netlink/link-removal.ts';
 import { getLink, newLink } from '../../src/netlink/route/link.ts';
@@ -15,7 +16,7 @@ async function withLinks(count: number) {
       newLink({ IFLA_IFNAME: `b${i}`, IFLA_LINKINFO: { IFLA_INFO_KIND: 'bridge' } }),
     ),
   );
-  const remover = new LinkRemover(kernel.open(), kernel.open([k.RTNLGRP_LINK]), session);
+  const remover = new LinkRemover(kernel.open(), new Announcements(kernel.open([k.RTNLGRP_LINK])), session);
   await new Promise((resolve) => {
     setTimeout(resolve, 5);
   });
@@ -50,7 +51,7 @@ describe('LinkRemover', () => {
     const stranger = kernel.links.get(5);
     if (stranger === undefined) throw new Error('no link 5');
     stranger.IFLA_GROUP = 0x464c_0000;
-    const remover = new LinkRemover(kernel.open(), kernel.open([k.RTNLGRP_LINK]), session);
+    const remover = new LinkRemover(kernel.open(), new Announcements(kernel.open([k.RTNLGRP_LINK])), session);
     await session.dump(getLink());
     await Promise.all([remover.remove(2), remover.remove(3)]);
     expect([...kernel.links.keys()]).toEqual([1, 4, 5]);
@@ -94,7 +95,7 @@ describe('LinkRemover', () => {
 
   test('without announcements the acknowledgement will do', async () => {
     const { kernel, session } = await withLinks(3);
-    const remover = new LinkRemover(kernel.open(), kernel.open([k.RTNLGRP_NSID]), session);
+    const remover = new LinkRemover(kernel.open(), new Announcements(kernel.open([k.RTNLGRP_NSID])), session);
     await Promise.all([remover.remove(2), remover.remove(3), remover.remove(4)]);
     expect([...kernel.links.keys()]).toEqual([1]);
   });
@@ -109,7 +110,7 @@ describe('LinkRemover', () => {
       await send(bytes);
       atOnce.now--;
     };
-    const remover = new LinkRemover(sender, kernel.open([k.RTNLGRP_LINK]), session);
+    const remover = new LinkRemover(sender, new Announcements(kernel.open([k.RTNLGRP_LINK])), session);
     await session.dump(getLink());
     const all: Promise<void>[] = [];
     for (let i = 0; i < 100; i++) {

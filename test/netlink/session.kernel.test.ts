@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
 import { address } from '../../src/net/address.ts';
+import { Announcements } from '../../src/netlink/announcements.ts';
 import * as k from '../../src/netlink/constants.ts';
 import { LinkRemover } from '../../src/netlink/link-removal.ts';
 import { getLink, newLink, setLink } from '../../src/netlink/route/link.ts';
@@ -144,11 +145,13 @@ describe('a subscription', () => {
 describe('LinkRemover', () => {
   const removerOf = (groups: readonly number[]) => {
     const asynchronous = new AsyncSession(open(), systemClock);
-    const remover = new LinkRemover(open(), open(groups), asynchronous);
+    const announcements = new Announcements(open(groups));
+    const remover = new LinkRemover(open(), announcements, asynchronous);
     return {
       remover,
       close() {
         remover.close();
+        announcements.close();
         asynchronous.close();
       },
     };

@@ -1,0 +1,42 @@
+import type { RouteNotification } from './route/notification.ts';
+import type { NetlinkSocket } from './socket.ts';
+import { subscribe, type Subscription } from './subscription.ts';
+
+interface Listener {
+  readonly onMessage: (message: RouteNotification) => void;
+  readonly onLost: (why: Error) => void;
+}
+
+/**
+ * What the kernel announces of links, addresses, routes and neighbours, read once for all who listen: a pod that comes
+ * or goes is announced by some twenty messages, and reading them three times was a third of what it cost the daemon.
+ */
+export class Announcements {
+  readonly #listeners = new Set<Listener>();
+  readonly #subscription: Subscription;
+
+  /** @param socket joined to the multicast groups that are wanted, and used for nothing else */
+  constructor(socket: NetlinkSocket) {
+    this.#subscription = subscribe(
+      socket,
+      (message) => {
+        for (const { onMessage } of this.#listeners) onMessage(message);
+      },
+      (why) => {
+        for (const { onLost } of this.#listeners) onLost(why);
+      },
+    );
+  }
+
+  /** `type` tells messages apart; `onLost` says that something was missed: compare everything again. */
+  subscribe(onMessage: Listener['onMessage'], onLost: Listener['onLost']): Subscription {
+    const listener = { onMessage, onLost };
+    this.#listeners.add(listener);
+    return { close: () => this.#listeners.delete(listener) };
+  }
+
+  close(): void {
+    this.#listeners.clear();
+    this.#subscription.close();
+  }
+}
