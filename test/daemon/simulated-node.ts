@@ -4,7 +4,7 @@ import { chooseInterface } from '../../src/daemon/interface-choice.ts';
 import { readNetworkConfig } from '../../src/daemon/network-config.ts';
 import { FlannelNode, type NodeWorld } from '../../src/daemon/node.ts';
 import { previousSubnets, subnetEnvText } from '../../src/daemon/subnet-env.ts';
-import { externalOf, surroundingGroups } from '../../src/daemon/surroundings.ts';
+import { externalOf } from '../../src/daemon/surroundings.ts';
 import { groups } from '../../src/kernel/groups.ts';
 import { Reconciler } from '../../src/kernel/reconciler.ts';
 import { lastKnownText, parseLastKnown } from '../../src/lease/last-known.ts';
@@ -125,7 +125,7 @@ export class SimulatedNode implements AsyncDisposable {
         clock,
         log,
       }),
-      subscribe: (onMessage, onLost) => subscribe(this.kernel.open(surroundingGroups), onMessage, onLost),
+      subscribe: (onMessage, onLost) => subscribe(this.kernel.open(groups), onMessage, onLost),
       registry: leases.registry(this.id),
       chooseExternal: () =>
         externalOf(
