@@ -1,12 +1,15 @@
 /* The addon: one C function for each call of the interface Binding in binding.ts, where each is described. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/if.h>
 #include <linux/netlink.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -106,6 +109,17 @@ static napi_value set_option(napi_env env, napi_callback_info info) {
   int fd, level, name, value;
   if (!read_arguments(env, info, "iiii", &fd, &level, &name, &value)) return NULL;
   return answer(env, setsockopt(fd, level, name, &value, sizeof value) == 0 ? 0 : -errno);
+}
+
+/* if_nametoindex(3) in the namespace of a socket of any family. */
+static napi_value interface_index(napi_env env, napi_callback_info info) {
+  int fd;
+  struct text name;
+  struct ifreq request = {0};
+  if (!read_arguments(env, info, "is", &fd, &name)) return NULL;
+  if (name.length >= sizeof request.ifr_name) return answer(env, -ENODEV);
+  memcpy(request.ifr_name, name.chars, name.length);
+  return answer(env, ioctl(fd, SIOCGIFINDEX, &request) == 0 ? request.ifr_ifindex : -errno);
 }
 
 static int64_t milliseconds_now(void) {
@@ -325,6 +339,7 @@ static const struct {
     {"receive", receive},
     {"receiveMany", receive_many},
     {"setOption", set_option},
+    {"interfaceIndex", interface_index},
     {"poll", poll_readable},
     {"watch", watch},
     {"sendThreaded", send_threaded},

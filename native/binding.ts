@@ -29,6 +29,8 @@ export interface Binding {
   receiveMany(fd: number, buffer: Uint8Array): number;
   /** setsockopt(2) with an integer. */
   setOption(fd: number, level: number, name: number, value: number): number;
+  /** The ifindex of the link `name` in the socket's namespace (SIOCGIFINDEX: waits for no lock of the kernel's); -ENODEV. */
+  interfaceIndex(fd: number, name: string): number;
   /** poll(2) for POLLIN, synchronously: 1 ready (or hung up), 0 after `milliseconds` (-1: no limit). */
   poll(fd: number, milliseconds: number): number;
   /**

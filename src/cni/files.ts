@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { storeError } from '../ipam/error.ts';
 
@@ -20,8 +20,8 @@ export const machineFiles: Files = {
   write: (file, text) => named(`cannot write ${file}`, () => write(file, text)),
   remove(file) {
     // What a writer left that was killed.
-    unlessMissing(() => rmSync(unfinished(file)));
-    return unlessMissing(() => (rmSync(file), true)) ?? false;
+    unlessMissing(() => unlinkSync(unfinished(file)));
+    return unlessMissing(() => (unlinkSync(file), true)) ?? false;
   },
   list: (directory) => unlessMissing(() => readdirSync(directory)) ?? [],
 };

@@ -5,6 +5,7 @@ import { isNetlinkError, type NetlinkError } from '../netlink/error.ts';
 import type { Request } from '../netlink/message.ts';
 import { getAddresses } from '../netlink/route/address.ts';
 import { getLink, type LinkMessage, type LinkWrite } from '../netlink/route/link.ts';
+import { glanceAtLink } from '../netlink/route/link-announcement.ts';
 import type { BridgeState } from './attachment.ts';
 import { requestOf, type Step } from './attachment-step.ts';
 
@@ -13,12 +14,15 @@ export interface Session {
   request<T>(request: Request<T>): T[];
   dump<T>(request: Request<T>): T[];
   batch(requests: readonly Request[]): (NetlinkError | undefined)[];
+  indexOf(name: string): number | undefined;
 }
 
-/** One link by ifi_index or IFLA_IFNAME; undefined when there is none. */
-export function findLink(session: Session, by: LinkWrite): LinkMessage | undefined {
+type Ask = (by: LinkWrite) => Request<LinkMessage>;
+
+/** One link by ifi_index or IFLA_IFNAME; undefined when there is none. `ask` says how much of it is read. */
+export function findLink(session: Session, by: LinkWrite, ask: Ask = getLink): LinkMessage | undefined {
   try {
-    return session.request(getLink(by))[0];
+    return session.request(ask(by))[0];
   } catch (error) {
     if (isNetlinkError(error, 'ENODEV')) return undefined;
     throw error;
@@ -54,7 +58,7 @@ export function observeBridge(
   name: string,
   adopted: ReadonlySet<number>,
 ): BridgeState | undefined {
-  const link = findLink(session, { IFLA_IFNAME: name });
+  const link = findLink(session, { IFLA_IFNAME: name }, glanceAtLink);
   if (link === undefined) return undefined;
   if (link.IFLA_LINKINFO?.IFLA_INFO_KIND !== 'bridge') {
     throw new Error(

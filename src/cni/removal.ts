@@ -4,6 +4,7 @@ import type { MasqueradeBackend } from '../firewall/pod-masquerade.ts';
 import type { Prefix } from '../net/prefix.ts';
 import { isNetlinkError } from '../netlink/error.ts';
 import { delLink } from '../netlink/route/link.ts';
+import { glanceAtLink } from '../netlink/route/link-announcement.ts';
 import type { FlannelState } from './flannel-state.ts';
 import { findLink, peerOnHost, type Session } from './link.ts';
 import { type AttachmentKey, type AttachmentRecord, type Records, sameKey } from './record.ts';
@@ -50,7 +51,9 @@ export function otherAddresses(records: Records, key: AttachmentKey): Prefix[] {
 
 /** The node's end takes the pod's with it. */
 async function removeLinks(world: World, { key, record, pod }: Removal): Promise<void> {
-  const recorded = record?.hostLink ? findLink(world.host, { IFLA_IFNAME: record.hostLink }) : undefined;
+  const recorded = record?.hostLink
+    ? findLink(world.host, { IFLA_IFNAME: record.hostLink }, glanceAtLink)
+    : undefined;
   // Its name is random. Its MAC is too, but an administrator, or udev, may have given it another one.
   if (recorded?.IFLA_LINKINFO?.IFLA_INFO_KIND === 'veth') {
     return world.removeLink(recorded.ifi_index);

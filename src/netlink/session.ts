@@ -52,6 +52,11 @@ export class SyncSession {
     return outcomes;
   }
 
+  /** The ifindex of a link, undefined when there is none. Throws a NetlinkError. */
+  indexOf(name: string): number | undefined {
+    return this.#socket.indexOf(name);
+  }
+
   close(): void {
     this.#socket.close();
   }

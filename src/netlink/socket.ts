@@ -4,6 +4,7 @@ import { NetlinkError } from './error.ts';
 
 /** Errors that a socket reports by itself, positive. */
 const EAGAIN = 11;
+const ENODEV = 19;
 const EMSGSIZE = 90;
 const ENOBUFS = 105;
 
@@ -31,6 +32,8 @@ export interface NetlinkSocket {
    * more than 8 KiB was among them; those of this call are lost then.
    */
   receiveMany(): Uint8Array | undefined;
+  /** The ifindex of the link of that name, by ioctl: unlike RTM_GETLINK it does not wait for RTNL. */
+  indexOf(name: string): number | undefined;
   /** Blocks until there is something to receive: false after `milliseconds`. */
   wait(milliseconds: number): boolean;
   /** Calls back from the event loop while there is something to receive; undefined ends that. */
@@ -109,6 +112,11 @@ class KernelSocket implements NetlinkSocket {
 
   #received(length: number, call: string): Uint8Array | undefined {
     return length === -EAGAIN ? undefined : sharedBuffer().subarray(0, check(call, length));
+  }
+
+  indexOf(name: string): number | undefined {
+    const index = this.#binding.interfaceIndex(this.#open(), name);
+    return index === -ENODEV ? undefined : check('SIOCGIFINDEX', index);
   }
 
   wait(milliseconds: number): boolean {

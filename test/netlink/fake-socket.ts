@@ -37,6 +37,11 @@ export class FakeSocket implements NetlinkSocket {
     return next;
   }
 
+  /** For a script without links. */
+  indexOf(_name: string): number | undefined {
+    return undefined;
+  }
+
   receiveMany(): Uint8Array | undefined {
     return this.receive();
   }

@@ -7,7 +7,6 @@ import type { PlannedAddress } from '../attachment.ts';
 import type { AttachmentRequest, Delegated } from '../delegated.ts';
 import { CniError, cniCodes } from '../error.ts';
 import { FlannelState } from '../flannel-state.ts';
-import { findLink } from '../link.ts';
 import { openPod } from '../pod.ts';
 import { type AttachmentRecord, Records } from '../record.ts';
 import { forgetAttachment, otherAddresses, removeAttachment } from '../removal.ts';
@@ -24,7 +23,7 @@ export async function add(
 ): Promise<Result> {
   const { key, netns } = request;
   const pod = openPod(caller, netns);
-  if (findLink(pod.session, { IFLA_IFNAME: key.ifname }) !== undefined) {
+  if (pod.session.indexOf(key.ifname) !== undefined) {
     throw new CniError(
       cniCodes.badEnvironment,
       `container veth name ("${key.ifname}") already exists in "${netns}"`,

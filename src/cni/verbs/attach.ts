@@ -56,7 +56,7 @@ export async function attach(attaching: Attaching): Promise<Attached> {
   await writeSysctls(attaching, plan.sysctls);
   world.adoptedBridges.add(bridge.ifindex);
   checkCaller(caller);
-  const ifindex = findLink(pod.session, { IFLA_IFNAME: record.ifname })?.ifi_index;
+  const ifindex = pod.session.indexOf(record.ifname);
   if (ifindex === undefined) throw new Error(`the link ${record.ifname} vanished while it was set up`);
   explained(() => apply(pod.session, plan.pod(ifindex)));
   if (options.enabledad) await settleAddresses(pod.session, ifindex, world.clock);
@@ -94,7 +94,7 @@ function gatewayOf({ world, bridge, delegated: { options } }: Attaching) {
 
 function joinVlans({ world, record }: Attaching, plan: AttachmentPlan): void {
   if (plan.port(0).length === 0) return;
-  const ifindex = findLink(world.host, { IFLA_IFNAME: record.hostLink })?.ifi_index;
+  const ifindex = world.host.indexOf(record.hostLink);
   if (ifindex === undefined) throw new Error(`the link ${record.hostLink} vanished while it was set up`);
   explained(() => apply(world.host, plan.port(ifindex)));
 }
