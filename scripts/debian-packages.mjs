@@ -32,6 +32,8 @@ export const groups = {
     nftables: programs('nft'),
     'iputils-ping': programs('ping'),
     procps: programs('sysctl'),
+    'wireguard-go': programs('wireguard-go'),
+    'wireguard-tools': programs('wg'),
     'util-linux': programs('nsenter', 'unshare', 'setpriv', 'flock'),
     'etcd-server': programs('etcd'),
   },
@@ -47,7 +49,6 @@ export const groups = {
     kmod: programs('modprobe', 'depmod'),
     'xz-utils': programs('xz'),
     zstd: programs('zstd'),
-    'wireguard-tools': programs('wg'),
   },
 };
 

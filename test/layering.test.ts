@@ -11,6 +11,7 @@ const rooms = [
   'http',
   'net',
   'netlink',
+  'wireguard',
   'kernel',
   'firewall',
   'lease',

@@ -2,6 +2,7 @@ import type { KernelObject } from '../kernel/object.ts';
 import type { Lease } from '../lease/lease.ts';
 import type { Address } from '../net/address.ts';
 import type { Mac } from '../net/mac.ts';
+import type { PublicKey, Secret } from '../wireguard/key.ts';
 
 /** The interface for the traffic between nodes. */
 export interface External {
@@ -16,8 +17,19 @@ export interface External {
   readonly publicIPv6?: Address;
 }
 
-/** What a backend remembers of this node from one start to the next: the MAC addresses of its devices, by name. */
-export type Identity = Readonly<Record<string, Mac>>;
+/** What a backend remembers of this node from one start to the next, because peers know the node by it. */
+export interface Identity {
+  /** MAC addresses of devices, by name. */
+  readonly macs: Readonly<Record<string, Mac>>;
+  readonly wireguard?: WireguardIdentity;
+}
+
+export interface WireguardIdentity {
+  readonly privateKey: Secret;
+  readonly publicKey: PublicKey;
+  /** The kernel has no WireGuard: a process does without. */
+  readonly userspace: boolean;
+}
 
 /** This node, as a backend's plan needs to know it. */
 export interface Self {

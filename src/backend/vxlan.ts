@@ -48,7 +48,7 @@ export function vxlan(options: VxlanOptions, families: Families): Backend {
     },
     attributes(_external, identity) {
       const dataOf = (half: Half | undefined) =>
-        half === undefined ? undefined : { VNI: options.vni, VtepMAC: identity[half.device] };
+        half === undefined ? undefined : { VNI: options.vni, VtepMAC: identity.macs[half.device] };
       return {
         backendData: dataOf(halves.find(({ family }) => family === 'IPv4')),
         backendV6Data: dataOf(halves.find(({ family }) => family === 'IPv6')),
@@ -106,7 +106,7 @@ function planDevice({ lease, external, identity }: Self, half: Half, options: Vx
   const subnet = half.subnet(lease);
   if (local === undefined) throw new TypeError(`${external.name} has no ${half.family} address`);
   if (subnet === undefined) throw new TypeError(`this node has no ${half.family} subnet`);
-  const mac = identity[half.device];
+  const mac = identity.macs[half.device];
   const link: Link = {
     kind: 'link',
     name: half.device,
@@ -163,6 +163,6 @@ function macOf(half: Half, lease: Lease, { identity }: Self): Mac {
     throw new PeerRefusal(`its VtepMAC ${JSON.stringify(text)} in ${key} is no MAC address`);
   if (!isUnicastMac(mac))
     throw new PeerRefusal(`its VtepMAC ${mac} in ${key} is no address of a single device`);
-  if (mac === identity[half.device]) throw new PeerRefusal(`its VtepMAC ${mac} is this node's own`);
+  if (mac === identity.macs[half.device]) throw new PeerRefusal(`its VtepMAC ${mac} is this node's own`);
   return mac;
 }

@@ -10,12 +10,12 @@ import type { Random } from '../world/random.ts';
  * The MAC addresses of the backend's devices: those that the devices have, else those that peers were told last, else
  * random ones. Peers hold on to a MAC address, so a new one is the last resort.
  */
-export function identityOf(
+export function macsOf(
   backend: Pick<Backend, 'links'>,
   session: Pick<SyncSession, 'request'>,
   leases: readonly (Lease | undefined)[],
   random: Random,
-): Identity {
+): Identity['macs'] {
   const entries = backend.links.map((name): [string, Mac] => {
     const known = leases.map((lease) => lease && announcedMac(lease, name)).find((mac) => mac !== undefined);
     return [name, deviceMac(session, name) ?? known ?? randomMac(random(6))];

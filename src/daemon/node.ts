@@ -1,4 +1,4 @@
-import type { Backend, External, Self } from '../backend/backend.ts';
+import type { Backend, External, Self, WireguardIdentity } from '../backend/backend.ts';
 import { leftovers } from '../backend/leftovers.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { LastKnown } from '../lease/last-known.ts';
@@ -12,7 +12,7 @@ import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import { foundDevices } from './found-devices.ts';
-import { identityOf } from './identity.ts';
+import { macsOf } from './identity.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { NetworkConfig } from './network-config.ts';
 import { nodePart, Peers } from './peers.ts';
@@ -34,6 +34,8 @@ export interface NodeWorld {
   /** Not only default routes decide which interface it is. */
   readonly anyRoute?: boolean;
   readonly registry: Registry;
+  /** For the backend that needs it. */
+  readonly wireguard?: WireguardIdentity;
   /** The interface for traffic between nodes, as it is now. Throws an InterfaceError. */
   chooseExternal(): External;
   previous(): { readonly subnet?: Prefix; readonly ipv6Subnet?: Prefix };
@@ -72,7 +74,7 @@ export class FlannelNode {
   /** There since this node has a lease. */
   #peers: Peers | undefined;
   #stale: { since: number; why: string } | undefined;
-  #identity: Self['identity'] = {};
+  #identity: Self['identity'] = { macs: {} };
   readonly #keeper: LeaseKeeper;
   /** The registry has failed to give a lease. */
   #onAway = (): void => {};
@@ -158,9 +160,10 @@ export class FlannelNode {
   }
 
   async #chooseIdentity(known: LastKnown | undefined): Promise<Self['identity']> {
-    const { registry, session, random } = this.#world;
+    const { registry, session, random, wireguard } = this.#world;
     const own = await registry.own().catch(() => undefined);
-    return identityOf(this.#backend, session, [own, known?.own], random);
+    const macs = macsOf(this.#backend, session, [own, known?.own], random);
+    return { macs, ...(wireguard && { wireguard }) };
   }
 
   #attributes(): LeaseAttributes {

@@ -29,6 +29,7 @@ import { type Status, statusFrame } from './status.ts';
 import { previousSubnets, writeSubnetEnv } from './subnet-env.ts';
 import { externalOf } from './surroundings.ts';
 import { version } from './version.ts';
+import { openWireguard, type Wireguard } from './wireguard.ts';
 
 /** Addresses and attachments that nobody uses any more are looked for as often as this, in milliseconds. */
 const sweepInterval = 60_000;
@@ -50,7 +51,7 @@ export async function startProgram(
   const config = readConfig(options['net-config-path']);
   const backend = makeBackend(config.backendType, {
     options: config.backend,
-    families: { ipv4: config.network.ipv4 !== undefined, ipv6: config.network.ipv6 !== undefined },
+    network: config.network,
   });
   const binding = loadBinding();
   const notify = notifier(binding, environment['NOTIFY_SOCKET'], log);
@@ -60,11 +61,13 @@ export async function startProgram(
   const started = systemClock.monotonic();
   const state: { node?: FlannelNode; cni?: CniService } = {};
   const health = { broken: () => [], waitingFor: () => state.node?.waitingFor ?? ['its start'] };
+  const stateDirectory = options['state-dir'];
+  const wireguard = await openWireguard(backend, { binding, environment, stateDirectory, log });
   const port = options['healthz-port'];
   const server = port === 0 ? undefined : await serveHealth(options['healthz-ip'], port, health);
 
   const firewall = openFirewall(binding, config.enableNFTables, environment, log);
-  const input = { options, config, binding, log, registry, session, announcements, firewall };
+  const input = { options, config, binding, log, registry, session, announcements, firewall, wireguard };
   const world = nodeWorld({ ...input, ready: () => ready() });
   const node = new FlannelNode(config, backend, world);
   state.node = node;
@@ -107,6 +110,7 @@ export async function startProgram(
     announcements.close();
     server?.close();
     session.close();
+    wireguard?.close();
   };
   return { ready: node.start(), stop };
 }
@@ -148,11 +152,13 @@ interface WorldInput {
   session: SyncSession;
   announcements: Announcements;
   firewall: NodeFirewall;
+  wireguard: Wireguard | undefined;
   ready(): void;
 }
 
 function nodeWorld(input: WorldInput): NodeWorld {
-  const { options, config, binding, log, registry, session, announcements, firewall, ready } = input;
+  const { options, config, binding, log, registry, session, announcements, firewall, wireguard, ready } =
+    input;
   const stateFile = path.join(options['state-dir'], 'state.json');
   const wish = {
     families: [...(config.network.ipv4 ? [4 as const] : []), ...(config.network.ipv6 ? [6 as const] : [])],
@@ -172,6 +178,7 @@ function nodeWorld(input: WorldInput): NodeWorld {
     reconciler: new Reconciler({
       session: new AsyncSession(openSocket(binding), systemClock),
       subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
+      ...(wireguard && { tunnels: wireguard.tunnels }),
       clock: systemClock,
       log,
     }),

@@ -1,8 +1,24 @@
 import type { Mac } from '../net/mac.ts';
-import type { FdbEntry, LinkAddress, LinkInfo, Neighbour, Route } from './object.ts';
+import type { Endpoint } from '../wireguard/endpoint.ts';
+import type {
+  FdbEntry,
+  LinkAddress,
+  LinkInfo,
+  Neighbour,
+  Route,
+  WireguardDevice,
+  WireguardPeer,
+} from './object.ts';
 
 /** What the kernel has. It can hold more than what we would ever ask for, so this says more than a KernelObject. */
-export type ActualObject = ActualLink | LinkAddress | ActualRoute | Neighbour | ActualFdbEntry;
+export type ActualObject =
+  | ActualLink
+  | LinkAddress
+  | ActualRoute
+  | Neighbour
+  | ActualFdbEntry
+  | WireguardDevice
+  | ActualWireguardPeer;
 
 export interface ActualLink {
   readonly kind: 'link';
@@ -27,3 +43,9 @@ export interface Odd {
 
 export type ActualRoute = Route & Odd;
 export type ActualFdbEntry = FdbEntry & Odd;
+
+/** A peer whose endpoint may have moved to where its packets came from. */
+export interface ActualWireguardPeer extends WireguardPeer {
+  /** The endpoint that it has moved from, which it does as well as: see {@link file://./tunnels.ts}. */
+  readonly movedFrom?: Endpoint | 'any';
+}

@@ -57,8 +57,18 @@ function* allKeys(desired: DesiredObjects, actual: ActualObjects): Generator<Obj
  * Routes that are superfluous go first, where they could lead a new route's gateway astray. Everything else that is
  * superfluous goes last: as long as a peer's new entries are not in place, the old ones serve.
  */
-const order = ['remove route', 'remove link', 'link', 'address', 'neighbour', 'fdb', 'route'] as const;
-const lastly = ['remove fdb', 'remove neighbour', 'remove address'] as const;
+const order = [
+  'remove route',
+  'remove link',
+  'link',
+  'wireguard',
+  'wireguardPeer',
+  'address',
+  'neighbour',
+  'fdb',
+  'route',
+] as const;
+const lastly = ['remove wireguardPeer', 'remove fdb', 'remove neighbour', 'remove address'] as const;
 type Stage = (typeof order)[number] | (typeof lastly)[number];
 
 class Comparison implements Difference {
@@ -133,7 +143,8 @@ class Comparison implements Difference {
   #remove(key: ObjectKey, objects: readonly ActualObject[]): void {
     if (!this.#removals) return;
     for (const object of objects) {
-      if (!isOurs(object, this.#ownership)) continue;
+      // What a device is set to goes with it.
+      if (!isOurs(object, this.#ownership) || object.kind === 'wireguard') continue;
       if (object.kind === 'link') this.#unmade.add(object.name);
       this.#stage(`remove ${object.kind}`, { key, verb: 'remove', object });
     }

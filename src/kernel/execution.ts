@@ -3,7 +3,9 @@ import type { ActualObject } from './actual.ts';
 import { apply, type Failure, readLink } from './apply.ts';
 import { linkKey } from './diff.ts';
 import type { Mirror } from './mirror.ts';
+import type { Link } from './object.ts';
 import { type Operation, unmakesLink } from './operation.ts';
+import { isOfTunnel, type Tunnels } from './tunnels.ts';
 
 /** Operations turned into messages at once: some 32 KiB, so that thousands need no more memory than these. */
 const sliceSize = 350;
@@ -21,6 +23,7 @@ export class Execution {
   readonly #session: Pick<AsyncSession, 'batch' | 'request'>;
   readonly #mirror: Mirror;
   readonly #ourLinks: ReadonlySet<string>;
+  readonly #tunnels: Tunnels | undefined;
   readonly #done: Operation[] = [];
   readonly #failures: Failure[] = [];
 
@@ -28,36 +31,69 @@ export class Execution {
     session: Pick<AsyncSession, 'batch' | 'request'>,
     mirror: Mirror,
     ourLinks: ReadonlySet<string>,
+    tunnels?: Tunnels,
   ) {
     this.#session = session;
     this.#mirror = mirror;
     this.#ourLinks = ourLinks;
+    this.#tunnels = tunnels;
   }
 
   /** Throws a NetlinkError when the socket itself does not work. */
   async run(operations: readonly Operation[]): Promise<Outcome> {
     const last = operations.findLastIndex(({ object }) => object.kind === 'link');
-    if (last !== -1) await this.#send(operations.slice(0, last + 1));
-    for (const operation of operations.slice(0, last + 1)) await this.#lookAtLink(operation);
+    const links = operations.slice(0, last + 1);
+    await this.#send(links.filter((operation) => !isMadeByProcess(operation)));
+    for (const operation of links) {
+      if (isMadeByProcess(operation)) await this.#makeTunnel(operation);
+      await this.#lookAtLink(operation);
+    }
     if (last !== -1) await eventLoopTurn();
-    const rest = operations.slice(last + 1);
-    await this.#send(rest.filter((operation) => this.#hasItsLink(operation)));
+    const rest = operations.slice(last + 1).filter((operation) => this.#hasItsLink(operation));
+    const tunnels = this.#tunnels;
+    if (tunnels !== undefined)
+      await this.#sendSlice(rest.filter(isOfTunnel), (operations) => tunnels.write(operations));
+    await this.#send(rest.filter((operation) => !isOfTunnel(operation)));
     return { done: this.#done, failures: this.#failures };
   }
 
   async #send(operations: readonly Operation[]): Promise<void> {
     for (let i = 0; i < operations.length; i += sliceSize)
-      await this.#sendSlice(operations.slice(i, i + sliceSize));
+      await this.#sendSlice(operations.slice(i, i + sliceSize), (slice) =>
+        apply(this.#session, this.#mirror.names, slice),
+      );
   }
 
-  async #sendSlice(operations: readonly Operation[]): Promise<void> {
+  async #sendSlice(
+    operations: readonly Operation[],
+    carryOut: (operations: readonly Operation[]) => Promise<Failure[]>,
+  ): Promise<void> {
+    if (operations.length === 0) return;
     const before = operations.map((operation) => this.#expect(operation));
-    const failures = await apply(this.#session, this.#mirror.names, operations);
+    const failures = await carryOut(operations);
     const failed = new Set(failures.map(({ operation }) => operation));
     for (const [i, operation] of operations.entries()) {
       if (!failed.has(operation)) this.#done.push(operation);
       else this.#mirror.put(operation.key, before[i] ?? []);
     }
+    this.#failures.push(...failures);
+  }
+
+  /** wireguard-go makes its own device, which then gets the MTU that it should have, and is set up. */
+  async #makeTunnel(operation: MadeByProcess): Promise<void> {
+    const { key, object } = operation;
+    if (operation.verb === 'replace') {
+      const removal = { key, verb: 'remove', object: operation.was } as const;
+      this.#failures.push(...(await apply(this.#session, this.#mirror.names, [removal])));
+    }
+    const failures = (await this.#tunnels?.make(operation)) ?? [];
+    if (failures.length === 0) await this.#lookAtLink(operation);
+    const was = this.#mirror.objects.get(key)?.[0];
+    if (was?.kind === 'link') {
+      const change = { key, verb: 'change', object, was } as const;
+      failures.push(...(await apply(this.#session, this.#mirror.names, [change])));
+    }
+    if (failures.length === 0) this.#done.push(operation);
     this.#failures.push(...failures);
   }
 
@@ -82,6 +118,14 @@ export class Execution {
     if (object.kind === 'link' || object.link === undefined || !this.#ourLinks.has(object.link)) return true;
     return this.#mirror.objects.has(linkKey(object.link));
   }
+}
+
+type MadeByProcess = Extract<Operation, { verb: 'add' | 'replace' }> & { readonly object: Link };
+
+function isMadeByProcess(operation: Operation): operation is MadeByProcess {
+  const { verb, object } = operation;
+  if (verb === 'remove' || verb === 'change' || object.kind !== 'link') return false;
+  return object.info.kind === 'wireguard' && object.info.userspace;
 }
 
 function after(operation: Operation, before: readonly ActualObject[]): readonly ActualObject[] {

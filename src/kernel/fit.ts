@@ -1,6 +1,6 @@
-import type { ActualLink, ActualObject } from './actual.ts';
+import type { ActualLink, ActualObject, ActualWireguardPeer } from './actual.ts';
 import { kindOf } from './link-kinds.ts';
-import type { KernelObject, Link, LinkInfo, Route } from './object.ts';
+import type { KernelObject, Link, LinkInfo, Route, WireguardDevice, WireguardPeer } from './object.ts';
 
 /** Whether `actual` is what `desired` asks for; both have the same key. */
 export function fits(desired: KernelObject, actual: ActualObject): boolean {
@@ -19,6 +19,10 @@ export function fits(desired: KernelObject, actual: ActualObject): boolean {
       return actual.kind === 'neighbour' && actual.mac === desired.mac;
     case 'fdb':
       return actual.kind === 'fdb' && actual.remote === desired.remote && actual.odd === undefined;
+    case 'wireguard':
+      return actual.kind === 'wireguard' && deviceFits(desired, actual);
+    case 'wireguardPeer':
+      return actual.kind === 'wireguardPeer' && peerFits(desired, actual);
   }
 }
 
@@ -30,6 +34,33 @@ function routeFits(desired: Route, actual: Route): boolean {
     actual.onlink === desired.onlink &&
     actual.protocol === desired.protocol &&
     actual.mtu === desired.mtu
+  );
+}
+
+function deviceFits(desired: WireguardDevice, actual: WireguardDevice): boolean {
+  return (
+    desired.privateKey.equals(actual.privateKey) &&
+    actual.listenPort === desired.listenPort &&
+    actual.fwmark === desired.fwmark
+  );
+}
+
+function peerFits(desired: WireguardPeer, actual: ActualWireguardPeer): boolean {
+  const { presharedKey } = desired;
+  return (
+    (presharedKey === undefined
+      ? actual.presharedKey === undefined
+      : presharedKey.equals(actual.presharedKey)) &&
+    actual.keepalive === desired.keepalive &&
+    String(actual.allowedIPs) === String(desired.allowedIPs) &&
+    endpointFits(desired, actual)
+  );
+}
+
+export function endpointFits({ endpoint }: WireguardPeer, actual: ActualWireguardPeer): boolean {
+  const { movedFrom } = actual;
+  return (
+    actual.endpoint === endpoint || movedFrom === 'any' || (movedFrom !== undefined && movedFrom === endpoint)
   );
 }
 

@@ -2,12 +2,14 @@ import { ipipLink } from './ipip-link.ts';
 import type { LinkKind } from './link-kind.ts';
 import type { LinkInfo } from './object.ts';
 import { vxlanLink } from './vxlan-link.ts';
+import { wireguardLink } from './wireguard-link.ts';
 
 type Kind = LinkInfo['kind'];
 
 const kinds: { readonly [K in Kind]: LinkKind<Extract<LinkInfo, { kind: K }>> } = {
   vxlan: vxlanLink,
   ipip: ipipLink,
+  wireguard: wireguardLink,
 };
 
 /** What is to be known of the kind that `info` is of. */

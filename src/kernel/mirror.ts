@@ -74,6 +74,23 @@ export class Mirror {
     }
   }
 
+  /** All that a WireGuard device holds. Answers the keys of what is not as it was. */
+  takeTunnel(link: string, objects: readonly ActualObject[]): ObjectKey[] {
+    const fresh = new Map(objects.map((object) => [keyOf(object as KernelObject), object]));
+    const changed: ObjectKey[] = [];
+    for (const [key, [before]] of this.#objects) {
+      if (before?.kind !== 'wireguard' && before?.kind !== 'wireguardPeer') continue;
+      if (before.link !== link) continue;
+      const now = fresh.get(key);
+      fresh.delete(key);
+      if (now !== undefined && isSame(before, now)) continue;
+      this.put(key, now === undefined ? [] : [now]);
+      changed.push(key);
+    }
+    for (const object of fresh.values()) this.add(object);
+    return [...changed, ...fresh.keys()];
+  }
+
   take(message: RouteNotification): Change {
     switch (message.type) {
       case k.RTM_NEWLINK:

@@ -1,12 +1,20 @@
 import type { Address } from '../net/address.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Prefix } from '../net/prefix.ts';
+import type { DeviceSettings, PeerSettings } from '../wireguard/device.ts';
 
 /**
  * What the node's network is made of, as plain values. Links go by their names: an index means something to one
  * boot of one kernel only. Desired and actual state are both made of these, and an object is found by its key.
  */
-export type KernelObject = Link | LinkAddress | Route | Neighbour | FdbEntry;
+export type KernelObject =
+  | Link
+  | LinkAddress
+  | Route
+  | Neighbour
+  | FdbEntry
+  | WireguardDevice
+  | WireguardPeer;
 
 /** A device of ours. It is up, always: what is desired down is not desired. */
 export interface Link {
@@ -19,7 +27,7 @@ export interface Link {
 }
 
 /** IFLA_INFO_KIND with what makes one device of the kind different from another. */
-export type LinkInfo = VxlanInfo | IpipInfo;
+export type LinkInfo = VxlanInfo | IpipInfo | WireguardInfo;
 
 /** A property that is left out is the kernel's default when the link is made, and not compared afterwards. */
 export interface VxlanInfo {
@@ -39,6 +47,13 @@ export interface IpipInfo {
   readonly kind: 'ipip';
   /** The tunnel's source. */
   readonly local: Address;
+}
+
+/** How the device is set is an object of its own: rtnetlink does not know it. */
+export interface WireguardInfo {
+  readonly kind: 'wireguard';
+  /** A TUN device that wireguard-go serves, where the kernel has no WireGuard. */
+  readonly userspace: boolean;
 }
 
 export interface LinkAddress {
@@ -82,6 +97,17 @@ export interface FdbEntry {
   readonly remote: Address;
 }
 
+/** What a WireGuard device is set to. It comes and goes with its link. */
+export interface WireguardDevice extends DeviceSettings {
+  readonly kind: 'wireguard';
+  readonly link: string;
+}
+
+export interface WireguardPeer extends PeerSettings {
+  readonly kind: 'wireguardPeer';
+  readonly link: string;
+}
+
 /** Two objects with one key cannot be in the kernel at once; readable, because it shows in logs and in plans. */
 export type ObjectKey = string & { readonly objectKey: unique symbol };
 
@@ -101,6 +127,10 @@ function textOf(object: KernelObject): string {
       return `neighbour ${object.address} dev ${object.link}`;
     case 'fdb':
       return `fdb ${object.mac} dev ${object.link}`;
+    case 'wireguard':
+      return `wireguard dev ${object.link}`;
+    case 'wireguardPeer':
+      return `wireguard peer ${object.publicKey} dev ${object.link}`;
   }
 }
 

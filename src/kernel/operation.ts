@@ -3,7 +3,14 @@ import { addressBits } from '../net/address.ts';
 import type { ActualLink, ActualObject, Odd } from './actual.ts';
 import { linkChanges, mustBeReplaced } from './fit.ts';
 import { kindOf } from './link-kinds.ts';
-import { bootProtocol, type KernelObject, type Link, type ObjectKey, ourProtocol } from './object.ts';
+import {
+  bootProtocol,
+  type KernelObject,
+  type Link,
+  type ObjectKey,
+  ourProtocol,
+  type WireguardPeer,
+} from './object.ts';
 
 /** One step from what is to what should be. */
 export type Operation = { readonly key: ObjectKey } & (
@@ -48,7 +55,19 @@ export function textOf(object: KernelObject | ActualObject): string {
       return `neighbour ${object.address} lladdr ${object.mac} dev ${object.link}`;
     case 'fdb':
       return `fdb ${object.mac} dst ${object.remote}${oddText(object as Odd)} dev ${object.link}`;
+    case 'wireguard':
+      return `wireguard port ${object.listenPort} fwmark ${object.fwmark} dev ${object.link}`;
+    case 'wireguardPeer':
+      return peerText(object);
   }
+}
+
+/** Without what is secret. */
+function peerText({ publicKey, presharedKey, endpoint, allowedIPs, keepalive, link }: WireguardPeer): string {
+  const secret = presharedKey === undefined ? '' : ' with a preshared key';
+  const where = endpoint === undefined ? '' : ` endpoint ${endpoint}`;
+  const alive = keepalive === 0 ? '' : ` persistent-keepalive ${keepalive}`;
+  return `wireguard peer ${publicKey}${secret}${where}${alive} allowed-ips ${allowedIPs.join(',')} dev ${link}`;
 }
 
 function linkText({ name, mtu, mac, info }: Link | ActualLink): string {

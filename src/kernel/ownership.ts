@@ -13,6 +13,8 @@ export function isOurs(object: ActualObject, ownership: Ownership): boolean {
       return links.has(object.link) && networks.some((network) => containsPrefix(network, object.address));
     case 'neighbour':
     case 'fdb':
+    case 'wireguard':
+    case 'wireguardPeer':
       return links.has(object.link);
     case 'route':
       if (object.protocol === ourProtocol) return true;

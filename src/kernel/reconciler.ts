@@ -13,11 +13,14 @@ import { describe, type Operation, textOf } from './operation.ts';
 import { isOurs } from './ownership.ts';
 import type { Report } from './report.ts';
 import { Standing } from './standing.ts';
-import { survey } from './survey.ts';
+import { survey, surveyTunnels } from './survey.ts';
+import type { Tunnels } from './tunnels.ts';
 import { Wanted } from './wanted.ts';
 
 /** Milliseconds between two comparisons of everything when nothing else asks for one. */
 const auditEvery = 60_000;
+/** The same for what WireGuard devices hold: nobody tells of changes in them. */
+const tunnelAuditEvery = 5000;
 /** After the kernel could not be read or written, in milliseconds. */
 const tryAgainAfter = 1000;
 /** Repairs of one step that the log names one by one. */
@@ -30,6 +33,8 @@ export interface ReconcilerWorld {
     onMessage: (message: RouteNotification) => void,
     onLost: (why: Error) => void,
   ) => Subscription;
+  /** Where there can be WireGuard devices. */
+  readonly tunnels?: Tunnels;
   readonly clock: Clock;
   readonly log: Log;
   /** After every step that changed something, or failed to. */
@@ -54,6 +59,8 @@ export class Reconciler {
   #mirror: Mirror;
   /** The mirror cannot be trusted: read the kernel anew and compare everything. */
   #stale = true;
+  /** WireGuard devices may have changed: read them. */
+  #tunnelsStale = false;
   /** Every key is dirty. */
   #allDirty = false;
   /** Notifications that come while the kernel is read. */
@@ -69,6 +76,7 @@ export class Reconciler {
   #waiting: ((report: Report) => void)[] = [];
   #waitingForParts: { readonly part: Part; readonly resolve: () => void }[] = [];
   #cancelAudit: (() => void) | undefined;
+  #cancelTunnelAudit: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
 
   constructor(world: ReconcilerWorld) {
@@ -163,6 +171,7 @@ export class Reconciler {
   close(): void {
     this.#closed = true;
     this.#cancelAudit?.();
+    this.#cancelTunnelAudit?.();
     this.#cancelRetry?.();
     this.#subscription?.close();
     this.#answer();
@@ -228,14 +237,14 @@ export class Reconciler {
   }
 
   #hasWork(): boolean {
-    return this.#stale || this.#allDirty || this.#dirty.size > 0;
+    return this.#stale || this.#tunnelsStale || this.#allDirty || this.#dirty.size > 0;
   }
 
   async #step(): Promise<void> {
     if (this.#stale) {
       await this.#survey();
       this.#allDirty = true;
-    }
+    } else if (this.#tunnelsStale) await this.#surveyTunnels();
     const scope = this.#takeDirty();
     const difference = this.#compare(scope);
     this.#standing.compared(scope, difference);
@@ -253,7 +262,7 @@ export class Reconciler {
     this.#late = late;
     const mirror = this.#emptyMirror();
     try {
-      await survey(this.#world.session, mirror, this.#ownership.links);
+      await survey(this.#world.session, mirror, this.#ownership.links, this.#world.tunnels);
     } finally {
       this.#late = undefined;
     }
@@ -263,10 +272,29 @@ export class Reconciler {
       const change = mirror.take(message);
       if (change === 'everything') this.#stale = true;
     }
+    this.#auditTunnelsLater();
     this.#lastAudit = this.#world.clock.now();
     this.#cancelAudit?.();
     this.#cancelAudit = this.#world.clock.after(auditEvery, () => {
       this.#stale = true;
+      this.#schedule();
+    });
+  }
+
+  async #surveyTunnels(): Promise<void> {
+    const { tunnels } = this.#world;
+    if (tunnels === undefined) return;
+    this.#auditTunnelsLater();
+    for (const key of await surveyTunnels(tunnels, this.#mirror, this.#ownership.links)) this.#dirty.add(key);
+  }
+
+  #auditTunnelsLater(): void {
+    const { tunnels, clock } = this.#world;
+    this.#tunnelsStale = false;
+    this.#cancelTunnelAudit?.();
+    if (tunnels === undefined) return;
+    this.#cancelTunnelAudit = clock.after(tunnelAuditEvery, () => {
+      this.#tunnelsStale = true;
       this.#schedule();
     });
   }
@@ -291,7 +319,12 @@ export class Reconciler {
   }
 
   async #carryOut(operations: readonly Operation[]): Promise<void> {
-    const execution = new Execution(this.#world.session, this.#mirror, this.#ownership.links);
+    const execution = new Execution(
+      this.#world.session,
+      this.#mirror,
+      this.#ownership.links,
+      this.#world.tunnels,
+    );
     const { done, failures } = await execution.run(operations);
     const now = this.#world.clock.monotonic();
     this.#tell(done);

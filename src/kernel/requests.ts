@@ -41,6 +41,9 @@ function create(object: KernelObject, names: LinkNames, how: number): Request {
       return newNeighbour({ ...neighbourMessage(object, names), NDA_LLADDR: object.mac });
     case 'fdb':
       return newNeighbour(fdbMessage(object, names));
+    case 'wireguard':
+    case 'wireguardPeer':
+      throw notOurs(object);
   }
 }
 
@@ -56,8 +59,14 @@ function remove(object: ActualObject, names: LinkNames): Request {
       return delNeighbour(neighbourMessage(object, names));
     case 'fdb':
       return delNeighbour(fdbMessage(object, names));
+    case 'wireguard':
+    case 'wireguardPeer':
+      throw notOurs(object);
   }
 }
+
+const notOurs = ({ kind }: { readonly kind: string }): TypeError =>
+  new TypeError(`rtnetlink knows no ${kind}: see tunnels.ts`);
 
 function linkMessage({ name, mtu, mac, info }: Link, names: LinkNames): LinkWrite {
   return {

@@ -7,13 +7,16 @@ import { getRoutes, type RouteMessage } from '../netlink/route/route.ts';
 import type { AsyncSession } from '../netlink/session.ts';
 import { linkKey } from './diff.ts';
 import type { Mirror } from './mirror.ts';
+import type { ObjectKey } from './object.ts';
 import { addressFrom, fdbFrom, neighbourFrom, routeFrom } from './observe.ts';
+import { isTunnel, type Tunnels } from './tunnels.ts';
 
 /** Reads everything that is relevant into an empty mirror. Throws a NetlinkError when the kernel does not tell. */
 export async function survey(
   session: Pick<AsyncSession, 'dump'>,
   mirror: Mirror,
   ourLinks: ReadonlySet<string>,
+  tunnels?: Tunnels,
 ): Promise<void> {
   const links = await session.dump(getLink());
   // A link names its lower one by index, which may come later in the list.
@@ -24,6 +27,7 @@ export async function survey(
     if (index !== undefined && mirror.objects.has(linkKey(name)))
       await surveyLink(session, mirror, name, index);
   }
+  if (tunnels !== undefined) await surveyTunnels(tunnels, mirror, ourLinks);
   for (const rtm_family of [k.AF_INET, k.AF_INET6]) {
     for (const message of await mainRoutes(session, rtm_family)) {
       const route = routeFrom(message, mirror.names);
@@ -61,4 +65,25 @@ async function surveyLink(
     const entry = fdbFrom(message, name);
     if (entry !== undefined) mirror.add(entry);
   }
+}
+
+/** Reads what our WireGuard devices hold, of which nobody tells, and answers the keys of what is new in it. */
+export async function surveyTunnels(
+  tunnels: Tunnels,
+  mirror: Mirror,
+  ourLinks: ReadonlySet<string>,
+): Promise<ObjectKey[]> {
+  const changed: ObjectKey[] = [];
+  for (const name of ourLinks) {
+    const [link] = mirror.objects.get(linkKey(name)) ?? [];
+    if (link?.kind !== 'link' || !isTunnel(link)) continue;
+    const objects = await tunnels.read(name);
+    if (objects !== undefined) changed.push(...mirror.takeTunnel(name, objects));
+    else {
+      // It is gone, or it is another program's TUN device.
+      mirror.put(linkKey(name), [{ ...link, info: { kind: 'other', is: 'tun' } }]);
+      changed.push(linkKey(name));
+    }
+  }
+  return changed;
 }

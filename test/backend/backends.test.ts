@@ -1,22 +1,23 @@
 import { describe, expect, test } from 'vitest';
 import { makeBackend } from '../../src/backend/backends.ts';
 import { BackendError } from '../../src/backend/error.ts';
+import { prefix } from '../../src/net/prefix.ts';
 import { vxlanOptions } from '../../src/backend/vxlan-options.ts';
 
-const families = { ipv4: true, ipv6: false };
+const network = { ipv4: prefix('10.244.0.0/16') };
 
 describe('the backend of a configuration', () => {
   test('is made by its name, with keys in any letter case', () => {
     const backend = makeBackend('vxlan', {
       options: { type: 'vxlan', vni: 5, directrouting: true },
-      families,
+      network,
     });
     expect(backend.type).toBe('vxlan');
     expect(backend.links).toEqual(['flannel.5']);
-    expect(makeBackend('host-gw', { options: {}, families }).type).toBe('host-gw');
-    expect(makeBackend('ipip', { options: { DIRECTROUTING: true }, families }).type).toBe('ipip');
+    expect(makeBackend('host-gw', { options: {}, network }).type).toBe('host-gw');
+    expect(makeBackend('ipip', { options: { DIRECTROUTING: true }, network }).type).toBe('ipip');
     // Go flannel publishes an empty type.
-    expect(makeBackend('alloc', { options: {}, families }).type).toBe('');
+    expect(makeBackend('alloc', { options: {}, network }).type).toBe('');
   });
 
   test.each([
@@ -35,8 +36,8 @@ describe('the backend of a configuration', () => {
     ['ipip', { DirectRouting: 'yes' }, 'Backend.DirectRouting must be true or false, and is "yes"'],
     ['constructor', { Type: 'constructor' }, 'there is no such backend'],
   ])('%s %j is refused', (type, options, message) => {
-    expect(() => makeBackend(type, { options, families })).toThrow(message);
-    expect(() => makeBackend(type, { options, families })).toThrow(BackendError);
+    expect(() => makeBackend(type, { options, network })).toThrow(message);
+    expect(() => makeBackend(type, { options, network })).toThrow(BackendError);
   });
 });
 

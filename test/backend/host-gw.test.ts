@@ -18,7 +18,7 @@ describe('host-gw', () => {
   test('has nothing of its own, tells nothing, and pods have the whole MTU', () => {
     expect(backend.planNode(self)).toEqual([]);
     expect(backend.links).toEqual([]);
-    expect(backend.attributes(external, {})).toEqual({});
+    expect(backend.attributes(external, { macs: {} })).toEqual({});
     expect(backend.mtu(external)).toBe(1500);
     expect(backend.ipv6Mtu(external)).toBeUndefined();
   });

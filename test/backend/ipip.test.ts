@@ -40,7 +40,7 @@ describe('ipip', () => {
   });
 
   test('tells peers nothing, and needs no MAC address', () => {
-    expect(backend.attributes(external, {})).toEqual({});
+    expect(backend.attributes(external, { macs: {} })).toEqual({});
     expect(backend.links).toEqual([]);
   });
 

@@ -27,7 +27,7 @@ export const self: Self = {
     attributes: { backendType: 'vxlan' },
   },
   external,
-  identity: { 'flannel.1': macOf(1, 4), 'flannel-v6.1': macOf(1, 6) },
+  identity: { macs: { 'flannel.1': macOf(1, 4), 'flannel-v6.1': macOf(1, 6) } },
 };
 
 /** Node `n` of a cluster, as its lease says; `attributes` overrides. */

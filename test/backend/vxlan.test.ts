@@ -50,7 +50,7 @@ describe('the node', () => {
   });
 
   test('without a remembered MAC leaves it to the kernel', () => {
-    expect(backend.planNode({ ...self, identity: {} })[0]).not.toHaveProperty('mac');
+    expect(backend.planNode({ ...self, identity: { macs: {} } })[0]).not.toHaveProperty('mac');
   });
 });
 

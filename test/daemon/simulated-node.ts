@@ -102,18 +102,15 @@ export class SimulatedNode implements AsyncDisposable {
   start(): void {
     const { clock, random, leases, config } = this.#cluster;
     const network = readNetworkConfig(JSON.stringify(config), 'net-conf.json');
-    const families = {
-      ipv4: network.network.ipv4 !== undefined,
-      ipv6: network.network.ipv6 !== undefined,
-    };
-    const backend = makeBackend(network.backendType, { options: network.backend, families });
+    const { ipv4, ipv6 } = network.network;
+    const backend = makeBackend(network.backendType, { options: network.backend, network: network.network });
     const session = new SyncSession(this.kernel.open());
     const worker = new AsyncSession(this.kernel.open(), clock);
     this.#sessions = [session, worker];
     this.ready = false;
     this.failure = undefined;
     const log = this.#openLog();
-    const wished = [...(families.ipv4 ? [4 as const] : []), ...(families.ipv6 ? [6 as const] : [])];
+    const wished = [...(ipv4 ? [4 as const] : []), ...(ipv6 ? [6 as const] : [])];
     const world: NodeWorld = {
       clock,
       log,

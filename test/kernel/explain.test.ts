@@ -1,30 +1,26 @@
 import { constants as os } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { explain } from '../../src/kernel/explain.ts';
-import { type KernelObject, keyOf, type Link } from '../../src/kernel/object.ts';
+import { type KernelObject, keyOf, type Link, type VxlanInfo } from '../../src/kernel/object.ts';
 import { NoSuchLink } from '../../src/kernel/link-names.ts';
 import { address } from '../../src/net/address.ts';
 import { prefix } from '../../src/net/prefix.ts';
 import { NetlinkError } from '../../src/netlink/error.ts';
 
-const device: Link = {
-  kind: 'link',
-  name: 'flannel.1',
-  mtu: 1450,
-  info: {
-    kind: 'vxlan',
-    vni: 1,
-    lower: 'eth0',
-    local: address('192.0.2.1'),
-    port: 8472,
-    learning: false,
-    gbp: false,
-  },
+const info: VxlanInfo = {
+  kind: 'vxlan',
+  vni: 1,
+  lower: 'eth0',
+  local: address('192.0.2.1'),
+  port: 8472,
+  learning: false,
+  gbp: false,
 };
+const device: Link = { kind: 'link', name: 'flannel.1', mtu: 1450, info };
 const device6: Link = {
   ...device,
   name: 'flannel-v6.1',
-  info: { ...device.info, local: address('2001:db8::1') },
+  info: { ...info, local: address('2001:db8::1') },
 };
 const route6: KernelObject = {
   kind: 'route',

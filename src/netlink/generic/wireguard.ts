@@ -4,23 +4,28 @@ import { nested } from '../nested.ts';
 import { repeated } from '../attributes.ts';
 import * as k from '../constants.ts';
 import { u16, u32, u64, u8 } from '../scalar.ts';
+import { struct } from '../struct.ts';
 import { string } from '../text.ts';
 import { genlmsghdr } from './family.ts';
+import { socketAddress } from './socket-address.ts';
 
 const allowedIp = nested(
   { WGALLOWEDIP_A_FAMILY: [1, u16], WGALLOWEDIP_A_IPADDR: [2, address], WGALLOWEDIP_A_CIDR_MASK: [3, u8] },
   k.NLA_F_NESTED,
 );
 
-/** `endpoint` is a struct sockaddr_in or sockaddr_in6, `last handshake` a struct __kernel_timespec. Keys have 32 bytes. */
+/** struct __kernel_timespec. */
+const timespec = struct({ tv_sec: u64, tv_nsec: u64 });
+
+/** Keys have 32 bytes. */
 const peer = nested(
   {
     WGPEER_A_PUBLIC_KEY: [1, binary],
     WGPEER_A_PRESHARED_KEY: [2, binary],
     WGPEER_A_FLAGS: [3, u32],
-    WGPEER_A_ENDPOINT: [4, binary],
+    WGPEER_A_ENDPOINT: [4, socketAddress],
     WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL: [5, u16],
-    WGPEER_A_LAST_HANDSHAKE_TIME: [6, binary],
+    WGPEER_A_LAST_HANDSHAKE_TIME: [6, timespec],
     WGPEER_A_RX_BYTES: [7, u64],
     WGPEER_A_TX_BYTES: [8, u64],
     WGPEER_A_ALLOWEDIPS: [9, nested({ WGALLOWEDIP: [0, repeated(allowedIp)] }, k.NLA_F_NESTED)],
