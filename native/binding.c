@@ -105,6 +105,20 @@ static napi_value receive_many(napi_env env, napi_callback_info info) {
   return answer(env, receive_datagrams(fd, buffer));
 }
 
+static napi_value open_datagram(napi_env env, napi_callback_info info) {
+  int family, netns;
+  if (!read_arguments(env, info, "ii", &family, &netns)) return NULL;
+  return answer(env, netns_open_datagram(netns, family));
+}
+
+static napi_value get_option(napi_env env, napi_callback_info info) {
+  int fd, level, name;
+  struct bytes buffer;
+  if (!read_arguments(env, info, "iiib", &fd, &level, &name, &buffer)) return NULL;
+  socklen_t length = (socklen_t)buffer.length;
+  return answer(env, getsockopt(fd, level, name, buffer.data, &length) == 0 ? (int64_t)length : -errno);
+}
+
 static napi_value set_option(napi_env env, napi_callback_info info) {
   int fd, level, name, value;
   if (!read_arguments(env, info, "iiii", &fd, &level, &name, &value)) return NULL;
@@ -338,6 +352,8 @@ static const struct {
     {"send", send_bytes},
     {"receive", receive},
     {"receiveMany", receive_many},
+    {"openDatagram", open_datagram},
+    {"getOption", get_option},
     {"setOption", set_option},
     {"interfaceIndex", interface_index},
     {"poll", poll_readable},

@@ -27,6 +27,10 @@ export interface Binding {
    * `buffer` (this call's datagrams are lost).
    */
   receiveMany(fd: number, buffer: Uint8Array): number;
+  /** A close-on-exec SOCK_DGRAM socket of AF_INET or AF_INET6 in the network namespace of `netnsFd` (-1: this one), to ask the IP layer. */
+  openDatagram(family: number, netnsFd: number): number;
+  /** getsockopt(2): the bytes of `buffer` go in, too, and the length of the answer comes back. */
+  getOption(fd: number, level: number, name: number, buffer: Uint8Array): number;
   /** setsockopt(2) with an integer. */
   setOption(fd: number, level: number, name: number, value: number): number;
   /** The ifindex of the link `name` in the socket's namespace (SIOCGIFINDEX: waits for no lock of the kernel's); -ENODEV. */

@@ -51,6 +51,16 @@ int netns_open_netlink(int netns, int protocol) {
   return result;
 }
 
+int netns_open_datagram(int netns, int family) {
+  int home;
+  int result = enter(netns, &home);
+  if (result < 0) return result;
+  int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  result = fd < 0 ? -errno : fd;
+  leave(home);
+  return result;
+}
+
 /* A sysctl takes its value in one write(2) from offset 0, so a short write is an error. */
 static int write_file(const char *path, const void *data, size_t length) {
   int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);

@@ -10,6 +10,9 @@
  */
 int netns_open_netlink(int netns, int protocol);
 
+/* The same for an unbound datagram socket of `family`, AF_INET or AF_INET6. */
+int netns_open_datagram(int netns, int family);
+
 /* Writes `data` to the sysctl file `path` as seen from inside `netns` (-1: this thread's own). Answers 0. */
 int netns_write(int netns, const char *path, const void *data, size_t length);
 

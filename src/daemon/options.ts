@@ -131,6 +131,10 @@ export const options = {
   'ip-masq': boolean(
     'Hide the pods behind the address of their node when they talk to anything outside the flannel network.',
   ),
+  'ipv6-masq': boolean(
+    'With --ip-masq: IPv6 too. false leaves IPv6 addresses of pods as they are, as K3s does unless it is told otherwise.',
+    true,
+  ),
   'ip-masq-fully-random-disable': boolean(
     'Leave the source ports of hidden connections as they are, if possible.',
   ),

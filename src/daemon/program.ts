@@ -192,7 +192,7 @@ function nodeWorld(input: WorldInput): NodeWorld {
       writeWhole(stateFile, lastKnownText(state), { file: 0o600, directory: 0o700 }),
     keepFirewall: (networks, subnets) =>
       firewall.keep({
-        masquerade: options['ip-masq'],
+        masquerade: { 4: options['ip-masq'], 6: options['ip-masq'] && options['ipv6-masq'] },
         forward: options['iptables-forward-rules'],
         randomFully: !options['ip-masq-fully-random-disable'],
         networks,

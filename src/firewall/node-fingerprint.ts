@@ -1,51 +1,37 @@
-import type { Family } from '../net/address.ts';
-import { getNftRules, type NftRuleMessage } from '../netlink/netfilter/nftables.ts';
-import type { Request } from '../netlink/message.ts';
-import { families } from './node-rules.ts';
-import { iptablesChains } from './node-rules-iptables.ts';
-import { nftablesChains, nftablesTables } from './node-rules-nftables.ts';
-
-/** The firewall's two ways of writing rules down. */
-export type NodeFirewallWriter = 'iptables' | 'nftables';
-
-/** AF_INET and AF_INET6 (linux/socket.h); NFPROTO_IPV4 and 6 have the same numbers. */
-const protocol: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
-
-type Dump = (request: Request<NftRuleMessage>) => readonly NftRuleMessage[];
+import {
+  type NftChainWrite,
+  type NftRuleMessage,
+  type NftRuleWrite,
+  type NftTableWrite,
+} from '../netlink/netfilter/nftables.ts';
 
 /**
- * All that the kernel has of the rules that `writer` writes, as text to compare: what every rule does, in
- * its order, without counters and handles. Empty when there is nothing.
+ * What rules, chains and tables do, as text to compare: for what the kernel has and for what we tell it alike,
+ * without counters, handles and numbers of users.
  */
-export function nodeFingerprint(dump: Dump, writer: NodeFirewallWriter): string {
-  const lines = families.flatMap((family) => {
-    const rules = (table: string, chain: string) => dump(getNftRules(protocol[family], table, chain));
-    if (writer === 'nftables') {
-      const table = nftablesTables[family];
-      return nftablesChains.flatMap(({ chain }) => rules(table, chain).map(describeRule));
-    }
-    return iptablesChains.flatMap(({ table, base, chain }) => [
-      ...rules(table, chain).map(describeRule),
-      // Others' rules around the jump are their own business.
-      ...rules(table, base)
-        .filter((rule) => jumpsTo(rule, chain))
-        .map(describeRule),
-    ]);
-  });
-  return lines.join('\n');
+
+export const tableText = (table: NftTableWrite): string =>
+  `table ${table.NFTA_TABLE_NAME} ${table.NFTA_TABLE_FLAGS ?? 0} ${hex(table.NFTA_TABLE_USERDATA)}`;
+
+export function chainText(chain: NftChainWrite): string {
+  const { NFTA_HOOK_HOOKNUM: hook, NFTA_HOOK_PRIORITY: priority } = chain.NFTA_CHAIN_HOOK ?? {};
+  const { NFTA_CHAIN_NAME: name, NFTA_CHAIN_TYPE: type, NFTA_CHAIN_POLICY: policy } = chain;
+  return `chain ${name} ${type} ${hook} ${priority} ${policy} ${hex(chain.NFTA_CHAIN_USERDATA)}`;
 }
 
-const expressionsOf = (rule: NftRuleMessage) => rule.NFTA_RULE_EXPRESSIONS?.NFTA_LIST_ELEM ?? [];
-
-function describeRule(rule: NftRuleMessage): string {
-  const expressions = expressionsOf(rule).map(({ NFTA_EXPR_NAME: name, NFTA_EXPR_DATA: data }) =>
-    name === 'counter' ? name : `${name} ${Buffer.from(data ?? []).toString('hex')}`,
+export function ruleText(rule: NftRuleWrite): string {
+  const steps = expressionsOf(rule).map(({ NFTA_EXPR_NAME: name, NFTA_EXPR_DATA: data }) =>
+    name === 'counter' ? name : `${name} ${hex(data)}`,
   );
-  return [rule.NFTA_RULE_TABLE, rule.NFTA_RULE_CHAIN, ...expressions].join(' ');
+  return ['rule', rule.NFTA_RULE_CHAIN, ...steps, hex(rule.NFTA_RULE_USERDATA)].join(' ');
 }
 
-const jumpsTo = (rule: NftRuleMessage, chain: string): boolean =>
+/** Whether a rule leads to `chain` of its table. */
+export const jumpsTo = (rule: NftRuleMessage, chain: string): boolean =>
   expressionsOf(rule).some(
     ({ NFTA_EXPR_NAME, NFTA_EXPR_DATA }) =>
       NFTA_EXPR_NAME === 'immediate' && Buffer.from(NFTA_EXPR_DATA ?? []).includes(`${chain}\0`),
   );
+
+const expressionsOf = (rule: NftRuleWrite) => rule.NFTA_RULE_EXPRESSIONS?.NFTA_LIST_ELEM ?? [];
+const hex = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('hex');

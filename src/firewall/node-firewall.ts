@@ -1,19 +1,19 @@
-import type { Family } from '../net/address.ts';
-import { getNftGeneration, type NftGenerationMessage } from '../netlink/netfilter/nftables.ts';
-import type { SyncSession } from '../netlink/session.ts';
+import type { NftGenerationMessage } from '../netlink/netfilter/nftables.ts';
 import type { Subscription } from '../netlink/subscription.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
-import { nodeFingerprint, type NodeFirewallWriter } from './node-fingerprint.ts';
-import { families, nodeRules, type NodeRules, type NodeRulesInput } from './node-rules.ts';
-import { iptablesNodeRules } from './node-rules-iptables.ts';
-import { nftablesNodeRules } from './node-rules-nftables.ts';
-import type { Outcome, Run } from './process.ts';
+import { IptablesWriter } from './iptables-writer.ts';
+import type { LegacyKernel } from './legacy-kernel.ts';
+import type { NftKernel } from './nft-kernel.ts';
+import { NftablesWriter } from './nftables-writer.ts';
+import { noRules, nodeRules, type NodeRulesInput, type RulesByFamily } from './node-rules.ts';
+import type { Run } from './process.ts';
+import type { RulesWriter } from './rules-writer.ts';
 
 export interface NodeFirewallWorld {
   readonly run: Run;
-  /** NETLINK_NETFILTER in the node's namespace. */
-  readonly session: SyncSession;
+  readonly nft: NftKernel;
+  readonly legacy: LegacyKernel;
   /** Announcements of NFNLGRP_NFTABLES. */
   subscribe(
     onGeneration: (message: NftGenerationMessage) => void,
@@ -25,160 +25,147 @@ export interface NodeFirewallWorld {
 
 /** Milliseconds: a change of rules often comes in several transactions; others wait for theirs. */
 const settleTime = 10;
+/** Milliseconds: how often rules are looked at whose changes nobody announces. */
+const lookInterval = 1000;
 const backOff = { first: 500, longest: 15_000 };
-/** How often the rules are written before somebody else must be writing them too. */
-const attempts = 5;
-const lockSeconds = 30;
-const nothing: Readonly<Record<Family, NodeRules>> = { 4: {}, 6: {} };
+/** One program against another: so many repairs in a row, and one more each second, are made at once. */
+const repairBurst = 150;
+
+/** One writer, what it is to write, and how it fares. */
+interface Task {
+  readonly writer: RulesWriter;
+  /** False: there are to be none of its rules. */
+  readonly used: boolean;
+  problem?: string | undefined;
+  /** Not to be tried before; {@link Clock.monotonic}. */
+  until: number;
+  wait: number;
+}
 
 /**
- * The node-wide rules, kept in place. Whenever the kernel announces a change of any rule, ours are read over
- * netlink and compared with how they were when they were right; a process runs only when they differ.
+ * The node-wide rules, kept in place. Whenever the kernel announces a change of any rule, ours are read and compared
+ * with how they should be; nothing is written and no process runs unless they differ. What another way of writing, an
+ * earlier network or an earlier flag has left behind differs, too.
  */
 export class NodeFirewall {
   readonly #world: NodeFirewallWorld;
-  readonly #writer: NodeFirewallWriter;
-  #rules: Readonly<Record<Family, NodeRules>> = nothing;
-  /** The rules as they should be, undefined when that is not known. */
-  #fingerprint: string | undefined;
-  #cleaned = false;
-  #problem: string | undefined;
+  readonly #tasks: readonly Task[];
+  #rules: RulesByFamily = noRules;
+  /** They have been in place, as they are wanted now. */
+  #settled = false;
   #subscription: Subscription | undefined;
-  #cancel: (() => void) | undefined;
-  #wait = backOff.first;
+  #next: { readonly at: number; cancel(): void } | undefined;
+  readonly #repairs = { level: 0, at: 0 };
   #closed = false;
   #working: Promise<void> = Promise.resolve();
 
-  constructor(writer: NodeFirewallWriter, world: NodeFirewallWorld) {
-    this.#writer = writer;
+  constructor(way: 'iptables' | 'nftables', world: NodeFirewallWorld) {
     this.#world = world;
+    const { run, nft, legacy } = world;
+    const iptables = [new IptablesWriter(4, run, nft, legacy), new IptablesWriter(6, run, nft, legacy)];
+    const nftables = [new NftablesWriter(nft)];
+    const [using, unused] = way === 'iptables' ? [iptables, nftables] : [nftables, iptables];
+    const task = (writer: RulesWriter, used: boolean) => ({ writer, used, until: 0, wait: backOff.first });
+    // First what is to be, then what is not: rules that are in force twice for a moment do no harm.
+    this.#tasks = [
+      ...using.map((writer) => task(writer, true)),
+      ...unused.map((writer) => task(writer, false)),
+    ];
   }
 
   /** Why the rules are not in place; undefined when they are. */
   get problem(): string | undefined {
-    return this.#problem;
+    const problems = this.#tasks.flatMap(({ problem }) => problem ?? []);
+    return problems.length === 0 ? undefined : `the firewall rules are not in place: ${problems.join('; ')}`;
   }
 
   /** Resolves after the first try, whatever comes of it: what fails is tried again, and named by {@link problem}. */
   async keep(input: NodeRulesInput): Promise<void> {
-    if (this.#closed) return;
     const rules = { 4: nodeRules(input, 4), 6: nodeRules(input, 6) };
-    if (JSON.stringify(rules) !== JSON.stringify(this.#rules)) this.#fingerprint = undefined;
+    if (JSON.stringify(rules) !== JSON.stringify(this.#rules)) {
+      this.#settled = false;
+      for (const task of this.#tasks) task.until = 0;
+    }
     this.#rules = rules;
-    this.#subscription ??= this.#world.subscribe(
-      () => this.#later(settleTime),
-      () => this.#later(settleTime),
-    );
-    await this.#try();
+    if (!this.#closed) {
+      const changed = () => this.#within(settleTime);
+      this.#subscription ??= this.#world.subscribe(changed, changed);
+    }
+    await this.#look();
   }
 
   /** Ends it; the rules stay. */
   close(): void {
     this.#closed = true;
-    this.#cancel?.();
+    this.#next?.cancel();
     this.#subscription?.close();
-    this.#world.session.close();
+    this.#world.nft.close();
+    this.#world.legacy.close();
   }
 
-  /** Makes the rules so, if they are not. Rejects with an Error that says what to do. */
-  ensure(): Promise<void> {
-    const next = this.#working.then(() => this.#ensure());
-    this.#working = next.catch(() => {});
-    return next;
+  /** The next look, in so many milliseconds at the latest. */
+  #within(milliseconds: number): void {
+    const { clock } = this.#world;
+    const at = clock.monotonic() + milliseconds;
+    if (this.#closed || (this.#next !== undefined && this.#next.at <= at)) return;
+    this.#next?.cancel();
+    const cancel = clock.after(milliseconds, () => {
+      this.#next = undefined;
+      void this.#look();
+    });
+    this.#next = { at, cancel };
   }
 
-  async #ensure(): Promise<void> {
-    if (!this.#cleaned) {
-      await this.#removeOther();
-      this.#cleaned = true;
+  #look(): Promise<void> {
+    this.#working = this.#working.then(() => this.#work());
+    return this.#working;
+  }
+
+  async #work(): Promise<void> {
+    for (const task of this.#tasks) {
+      if (this.#closed) return;
+      if (task.until <= this.#world.clock.monotonic()) await this.#do(task);
     }
-    if (this.#fingerprint !== undefined && this.#fingerprint === this.#look()) return;
-    if (this.#writer === 'iptables') this.#fingerprint = await this.#writeIptables(this.#rules);
-    else this.#fingerprint = await this.#writeNftables();
+    if (this.problem === undefined) this.#settled = true;
+    const now = this.#world.clock.monotonic();
+    for (const { problem, until, writer } of this.#tasks) {
+      if (problem !== undefined) this.#within(Math.max(0, until - now));
+      if (writer.silent) this.#within(lookInterval);
+    }
   }
 
-  #later(milliseconds: number): void {
-    this.#cancel?.();
-    this.#cancel = this.#world.clock.after(milliseconds, () => void this.#try());
-  }
-
-  async #try(): Promise<void> {
-    const { log } = this.#world;
+  async #do(task: Task): Promise<void> {
+    const { log, clock } = this.#world;
+    const { writer, used } = task;
+    const rules = used ? this.#rules : noRules;
     try {
-      await this.ensure();
-      if (this.#problem !== undefined) log.info({}, 'the firewall rules are in place again');
-      this.#problem = undefined;
-      this.#wait = backOff.first;
+      if (!writer.inPlace(rules)) {
+        this.#countRepair();
+        await writer.put(rules);
+        if (this.#settled) log.info({ by: writer.name }, 'firewall rules that somebody changed are back');
+      }
+      if (task.problem !== undefined) log.info({ by: writer.name }, 'the firewall rules are in place again');
+      Object.assign(task, { problem: undefined, until: 0, wait: backOff.first });
     } catch (error) {
       if (this.#closed) return;
       const problem = error instanceof Error ? error.message : String(error);
-      if (problem !== this.#problem) log.error({ wait: this.#wait }, problem);
-      this.#problem = problem;
-      this.#later(this.#wait);
-      this.#wait = Math.min(2 * this.#wait, backOff.longest);
-    }
-  }
-
-  #look(writer = this.#writer): string {
-    return nodeFingerprint((request) => this.#world.session.dump(request), writer);
-  }
-
-  /** What the other writer left behind would be in force beside ours. */
-  async #removeOther(): Promise<void> {
-    const other = this.#writer === 'iptables' ? 'nftables' : 'iptables';
-    if (this.#look(other) === '') return;
-    if (other === 'iptables') await this.#writeIptables(nothing);
-    else await this.#must('nft', ['-f', '-'], nftablesNodeRules(nothing));
-  }
-
-  /** The fingerprint is of before the look that finds them right: a change after it is seen next time. */
-  async #writeIptables(rules: Readonly<Record<Family, NodeRules>>): Promise<string> {
-    for (let attempt = 0; attempt <= attempts; attempt++) {
-      const fingerprint = this.#look();
-      let written = false;
-      for (const family of families) {
-        const program = family === 4 ? 'iptables' : 'ip6tables';
-        const saved = await this.#must(`${program}-save`, []);
-        const text = iptablesNodeRules(rules[family], saved);
-        if (text === undefined) continue;
-        const args = ['--noflush', '--wait', String(lockSeconds)];
-        await this.#must(`${program}-restore`, args, text);
-        written = true;
+      if (problem !== task.problem) {
+        log.error({ wait: task.wait }, `the firewall rules are not in place: ${problem}`);
       }
-      if (!written) return fingerprint;
+      const until = clock.monotonic() + task.wait;
+      Object.assign(task, { problem, until, wait: Math.min(2 * task.wait, backOff.longest) });
     }
-    throw new Error(contested);
   }
 
-  /** One transaction is one generation: when more have passed, somebody else wrote too. */
-  async #writeNftables(): Promise<string> {
-    for (let attempt = 0; attempt < attempts; attempt++) {
-      const before = this.#generation();
-      await this.#must('nft', ['-f', '-'], nftablesNodeRules(this.#rules));
-      const fingerprint = this.#look();
-      if (this.#generation() === (before + 1) >>> 0) return fingerprint;
+  /** A bucket that leaks one repair a second. */
+  #countRepair(): void {
+    if (!this.#settled) return;
+    const now = this.#world.clock.monotonic();
+    const level = Math.max(0, this.#repairs.level - (now - this.#repairs.at) / 1000);
+    if (level >= repairBurst) {
+      throw new Error('another program changes them all the time; find it with `nft monitor`');
     }
-    throw new Error(contested);
+    this.#repairs.level = level + 1;
+    this.#repairs.at = now;
   }
-
-  #generation(): number {
-    return this.#world.session.request(getNftGeneration())[0]?.NFTA_GEN_ID ?? 0;
-  }
-
-  async #must(program: string, args: readonly string[], stdin?: string): Promise<string> {
-    const outcome = await this.#world.run(program, args, stdin);
-    if (outcome.code !== 0)
-      throw new Error(`the firewall rules are not in place: ${reason(program, outcome)}`);
-    return outcome.stdout;
-  }
-}
-
-const contested =
-  'the firewall rules are not in place: another program changes them all the time; see `nft monitor`';
-
-function reason(program: string, { code, stderr }: Outcome): string {
-  if (code === -1 && stderr.includes('ENOENT')) {
-    return `there is no program ${program}; install it, or choose the other with EnableNFTables in net-conf.json`;
-  }
-  return `${program}: ${stderr.trim() || `exit status ${code}`}`;
 }

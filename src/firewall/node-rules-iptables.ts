@@ -1,3 +1,4 @@
+import * as k from '../netlink/constants.ts';
 import type { AddressMatch, NodeRule, NodeRules } from './node-rules.ts';
 import { kubeMark } from './node-rules.ts';
 
@@ -7,10 +8,18 @@ export const iptablesChains = [
     part: 'masquerade',
     table: 'nat',
     base: 'POSTROUTING',
+    hook: k.NF_INET_POST_ROUTING,
     chain: 'FLANNEL-POSTRTG',
     comment: 'flanneld masq',
   },
-  { part: 'forward', table: 'filter', base: 'FORWARD', chain: 'FLANNEL-FWD', comment: 'flanneld forward' },
+  {
+    part: 'forward',
+    table: 'filter',
+    base: 'FORWARD',
+    hook: k.NF_INET_FORWARD,
+    chain: 'FLANNEL-FWD',
+    comment: 'flanneld forward',
+  },
 ] as const;
 
 type IptablesChain = (typeof iptablesChains)[number];

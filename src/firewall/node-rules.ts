@@ -4,8 +4,8 @@ import { multicast } from './pod-masquerade.ts';
 
 /** What the node-wide rules are made from. A family without a network gets no rules. */
 export interface NodeRulesInput {
-  /** `--ip-masq`. */
-  readonly masquerade: boolean;
+  /** `--ip-masq`, and for IPv6 `--ipv6-masq` too. */
+  readonly masquerade: Readonly<Record<Family, boolean>>;
   /** `--iptables-forward-rules`. */
   readonly forward: boolean;
   /** Source ports that nobody can guess; not with `--ip-masq-fully-random-disable`. */
@@ -39,6 +39,12 @@ export interface NodeRules {
 
 export const families: readonly Family[] = [4, 6];
 
+export type RulesByFamily = Readonly<Record<Family, NodeRules>>;
+export const noRules: RulesByFamily = { 4: {}, 6: {} };
+
+/** AF_INET and AF_INET6 (linux/socket.h); NFPROTO_IPV4 and 6 have the same numbers. */
+export const protocolOf: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
+
 /** kube-proxy's `--masquerade-bit` 14, the default. */
 export const kubeMark = '0x4000';
 
@@ -52,7 +58,7 @@ export function nodeRules(input: NodeRulesInput, family: Family): NodeRules {
   const [pods, own] = [{ prefix: network }, { prefix: subnet }];
   const others = { not: true, prefix: network } as const;
   return {
-    ...(input.masquerade && {
+    ...(input.masquerade[family] && {
       masquerade: [
         { marked: true, verdict: 'return' },
         { source: own, destination: pods, verdict: 'return' },

@@ -226,11 +226,30 @@ export const WGPEER_F_REMOVE_ME = 1;
 export const WGPEER_F_REPLACE_ALLOWEDIPS = 2;
 export const WGPEER_F_UPDATE_ONLY = 4;
 
-// Netfilter (linux/netfilter/nfnetlink.h, nf_tables.h)
+// Netfilter (linux/netfilter.h, linux/netfilter/nfnetlink.h, nf_tables.h, nf_nat.h)
 export const NFNL_SUBSYS_NFTABLES = 10;
 export const NFNLGRP_NFTABLES = 7;
+export const NFNL_MSG_BATCH_BEGIN = 16;
+export const NFNL_MSG_BATCH_END = 17;
+export const NFT_MSG_NEWTABLE = 0;
+export const NFT_MSG_GETTABLE = 1;
+export const NFT_MSG_DELTABLE = 2;
+export const NFT_MSG_NEWCHAIN = 3;
+export const NFT_MSG_GETCHAIN = 4;
+export const NFT_MSG_DELCHAIN = 5;
 export const NFT_MSG_NEWRULE = 6;
 export const NFT_MSG_GETRULE = 7;
 export const NFT_MSG_DELRULE = 8;
 export const NFT_MSG_NEWGEN = 15;
 export const NFT_MSG_GETGEN = 16;
+export const NF_INET_FORWARD = 2;
+export const NF_INET_POST_ROUTING = 4;
+export const NF_ACCEPT = 1;
+export const NFT_RETURN = -5;
+export const NFT_REG_VERDICT = 0;
+export const NFT_REG_1 = 1;
+export const NFT_META_MARK = 3;
+export const NFT_PAYLOAD_NETWORK_HEADER = 1;
+export const NFT_CMP_EQ = 0;
+export const NFT_CMP_NEQ = 1;
+export const NF_NAT_RANGE_PROTO_RANDOM_FULLY = 16;

@@ -3,7 +3,7 @@ import { NetlinkError } from './error.ts';
 import type { Request } from './message.ts';
 import { Sequence } from './sequence.ts';
 import { isOverrun, type NetlinkSocket } from './socket.ts';
-import { Batch, buffers, Dump, Single, type Transaction } from './transaction.ts';
+import { AllOrNothing, Batch, buffers, Dump, Single, type Transaction } from './transaction.ts';
 
 const ETIMEDOUT = 110;
 const EINTR = 4;
@@ -55,6 +55,11 @@ export class SyncSession {
   /** The ifindex of a link, undefined when there is none. Throws a NetlinkError. */
   indexOf(name: string): number | undefined {
     return this.#socket.indexOf(name);
+  }
+
+  /** All of a netfilter transaction, from its first message to its last. Throws the first NetlinkError; then nothing is done. */
+  allOrNothing(requests: readonly Request[]): void {
+    this.#run(new AllOrNothing(requests, this.#sequence.take(requests.length)), nameOf(requests));
   }
 
   close(): void {

@@ -151,6 +151,56 @@ export class Batch implements Transaction<(NetlinkError | undefined)[]> {
   }
 }
 
+/**
+ * A netfilter transaction: a message that begins it, changes, and one that ends it. All are done or none is.
+ * The last change asks for the acknowledgement, for older kernels give none to the end.
+ */
+export class AllOrNothing implements Transaction<void> {
+  readonly bytes: Uint8Array;
+  readonly #requests: readonly Request[];
+  readonly #first: number;
+  #error: unknown;
+
+  /** Takes as many sequence numbers as there are requests, from `first`. */
+  constructor(requests: readonly Request[], first: number) {
+    this.#requests = requests;
+    this.#first = first;
+    const writer = new Writer(requests.reduce((sum, request) => sum + request.body.length + 20, 0));
+    for (const [i, request] of requests.entries()) {
+      const ack = i === requests.length - 2 ? k.NLM_F_ACK : 0;
+      writeMessage(writer, request, request.flags | k.NLM_F_REQUEST | ack, first + i);
+    }
+    this.bytes = writer.finish();
+  }
+
+  accept(datagram: Uint8Array): boolean {
+    let done = false;
+    try {
+      for (const frame of frames(datagram)) done = this.#take(frame) || done;
+    } catch (error) {
+      this.#error ??= error;
+    }
+    return done;
+  }
+
+  lost(): void {
+    this.#error ??= new NetlinkError(`${this.#requests[1]?.name}: the answer was lost`, ENOBUFS);
+  }
+
+  result(): void {
+    if (this.#error !== undefined) throw this.#error;
+  }
+
+  /** One that is refused at its beginning is not looked at further. */
+  #take(frame: Frame): boolean {
+    const index = frame.seq - this.#first;
+    const request = this.#requests[index];
+    if (request === undefined || frame.type !== k.NLMSG_ERROR) return false;
+    this.#error ??= readAcknowledgement(frame, request);
+    return index === 0 || index >= this.#requests.length - 2;
+  }
+}
+
 /** Splits into buffers of at most 32 KiB, which the kernel takes in one send. */
 export function* buffers(requests: readonly Request[]): Generator<readonly Request[], void> {
   const limit = 32 * 1024;

@@ -38,6 +38,7 @@ describe('the options', () => {
       'healthz-ip': '0.0.0.0',
       'healthz-port': 0,
       'ip-masq': false,
+      'ipv6-masq': true,
       'ip-masq-fully-random-disable': false,
       'iptables-forward-rules': true,
       'iptables-resync': 5,

@@ -1,12 +1,14 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
+import { execFileSync } from 'node:child_process';
+import { openLegacyKernel } from '../../src/firewall/legacy-kernel.ts';
+import { NftKernel } from '../../src/firewall/nft-kernel.ts';
 import { NodeFirewall } from '../../src/firewall/node-firewall.ts';
-import type { NodeFirewallWriter } from '../../src/firewall/node-fingerprint.ts';
 import type { NodeRulesInput } from '../../src/firewall/node-rules.ts';
 import { type Run, runProcess } from '../../src/firewall/process.ts';
 import { prefix } from '../../src/net/prefix.ts';
 import * as k from '../../src/netlink/constants.ts';
-import { decodeNftGeneration } from '../../src/netlink/netfilter/nftables.ts';
+import { decodeNftGeneration, delNftTable } from '../../src/netlink/netfilter/nftables.ts';
 import { SyncSession } from '../../src/netlink/session.ts';
 import { openSocket } from '../../src/netlink/socket.ts';
 import { listen } from '../../src/netlink/subscription.ts';
@@ -15,7 +17,7 @@ import { silentLog } from '../../src/world/log.ts';
 import { createNetns, type Netns } from '../kit/netns.ts';
 
 const input: NodeRulesInput = {
-  masquerade: true,
+  masquerade: { 4: true, 6: true },
   forward: true,
   randomFully: true,
   networks: [prefix('10.244.0.0/16'), prefix('fd00:244::/56')],
@@ -28,19 +30,28 @@ function namespace(): Netns {
   return netns;
 }
 
+/** Two kinds of iptables, and nftables. */
+type Way = 'iptables' | 'iptables-legacy' | 'nftables';
+
 /** A firewall in `netns`, and the programs that it ran. */
-function firewall(netns: Netns, writer: NodeFirewallWriter, run?: Run) {
+function firewall(netns: Netns, way: Way, run?: Run) {
   const binding = loadBinding();
   const protocol = k.NETLINK_NETFILTER;
   const inside = runProcess();
   const programs: string[] = [];
-  const node = new NodeFirewall(writer, {
+  const node = new NodeFirewall(way === 'nftables' ? way : 'iptables', {
     run: (program, args, stdin) => {
       programs.push(program);
       if (run !== undefined) return run(program, args, stdin);
-      return inside('ip', ['netns', 'exec', netns.name, program, ...args], stdin);
+      // What `update-alternatives` makes of the names.
+      const real =
+        way === 'iptables-legacy' ? program.replace(/tables-(save|restore)$/, 'tables-legacy-$1') : program;
+      return inside('ip', ['netns', 'exec', netns.name, real, ...args], stdin);
     },
-    session: new SyncSession(openSocket(binding, { protocol, netnsFd: netns.fd })),
+    nft: new NftKernel(new SyncSession(openSocket(binding, { protocol, netnsFd: netns.fd }))),
+    legacy: openLegacyKernel(binding, netns.fd, (file) =>
+      execFileSync('ip', ['netns', 'exec', netns.name, 'cat', file], { encoding: 'latin1' }),
+    ),
     subscribe: (onGeneration, onLost) =>
       listen(
         openSocket(binding, { protocol, netnsFd: netns.fd, groups: [k.NFNLGRP_NFTABLES] }),
@@ -55,18 +66,23 @@ function firewall(netns: Netns, writer: NodeFirewallWriter, run?: Run) {
   return { node, programs };
 }
 
+const chains = (text: string): string =>
+  text
+    .split('\n')
+    .filter((line) => /^[-:].*FLANNEL/.test(line))
+    .join('\n');
+
 const show = {
   iptables: async (netns: Netns) =>
-    [await netns.exec('iptables-save'), await netns.exec('ip6tables-save')]
-      .join('')
-      .split('\n')
-      .filter((line) => /^-A.*(FLANNEL)/.test(line))
-      .join('\n'),
-  nftables: async (netns: Netns) =>
-    (await netns.exec('nft', 'list', 'ruleset'))
-      .split('\n')
-      .filter((line) => !line.startsWith('#'))
-      .join('\n'),
+    chains((await netns.exec('iptables-nft-save')) + (await netns.exec('ip6tables-nft-save'))),
+  'iptables-legacy': async (netns: Netns) =>
+    chains((await netns.exec('iptables-legacy-save')) + (await netns.exec('ip6tables-legacy-save'))),
+  nftables: async (netns: Netns) => {
+    const tables = await netns.exec('nft', 'list', 'tables');
+    const ours = tables.split('\n').filter((line) => line.includes('flannel'));
+    const texts = ours.toSorted().map((line) => netns.exec('nft', 'list', ...line.split(' ')));
+    return (await Promise.all(texts)).join('');
+  },
 };
 
 const harm = {
@@ -75,82 +91,210 @@ const harm = {
     'iptables -t nat -D FLANNEL-POSTRTG 3',
     'iptables -t nat -I FLANNEL-POSTRTG -j ACCEPT',
     'iptables -D FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD',
+    'iptables -A FORWARD -j FLANNEL-FWD',
     'ip6tables -t nat -F',
     'nft flush ruleset',
+  ],
+  'iptables-legacy': [
+    'iptables-legacy -t nat -F FLANNEL-POSTRTG',
+    'iptables-legacy -t nat -D FLANNEL-POSTRTG 3',
+    'iptables-legacy -t nat -I FLANNEL-POSTRTG -j ACCEPT',
+    'iptables-legacy -D FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD',
+    'iptables-legacy -A FORWARD -j FLANNEL-FWD',
+    'ip6tables-legacy -t nat -F',
+    'ip6tables-legacy -t nat -F && ip6tables-legacy -t nat -X',
   ],
   nftables: [
     'nft flush ruleset',
     'nft flush chain ip flannel-ipv4 postrtg',
     'nft delete table ip6 flannel-ipv6',
     'nft insert rule ip flannel-ipv4 forward drop',
+    'nft add table ip flannel-ipv4 "{ flags dormant; }"',
+    'nft flush table ip flannel-ipv4 && nft delete chain ip flannel-ipv4 postrtg',
   ],
 };
 
-describe.each(['iptables', 'nftables'] as const)('node-wide rules by %s', (writer) => {
-  test('are put in place once, and a second look starts no process', async () => {
+const ways = ['iptables', 'iptables-legacy', 'nftables'] as const;
+
+/** All that is there of ours, whoever wrote it. */
+const everything = async (netns: Netns) =>
+  (await Promise.all(ways.map((way) => show[way](netns)))).filter((text) => text !== '').join('\n');
+
+describe.each(ways)('node-wide rules by %s', (way) => {
+  test('are put in place once; a second look starts no process and writes nothing', async () => {
     const netns = namespace();
-    const { node, programs } = firewall(netns, writer);
+    const { node, programs } = firewall(netns, way);
     await node.keep(input);
     expect(node.problem).toBeUndefined();
-    const text = await show[writer](netns);
+    const text = await show[way](netns);
     expect(text.match(/masquerade fully-random|MASQUERADE --random-fully/g)?.length).toBe(4);
     expect(text).toContain('fd00:244:0:1::/64');
-    const before = programs.length;
-    await node.ensure();
+    expect(await everything(netns)).toBe(text);
+    const before = [...programs];
+    const socket = openSocket(loadBinding(), {
+      protocol: k.NETLINK_NETFILTER,
+      netnsFd: netns.fd,
+      groups: [k.NFNLGRP_NFTABLES],
+    });
     await node.keep(input);
-    expect(programs.length).toBe(before);
+    await node.keep(input);
+    expect(programs).toEqual(before);
+    expect(socket.receive()).toBeUndefined();
+    socket.close();
   });
 
-  test.each(harm[writer])('are back after %s', async (command) => {
+  test('that are right at the start are not written again', async () => {
     const netns = namespace();
-    const { node } = firewall(netns, writer);
+    const earlier = firewall(netns, way);
+    await earlier.node.keep(input);
+    earlier.node.close();
+    const { node, programs } = firewall(netns, way);
     await node.keep(input);
-    const right = await show[writer](netns);
-    await netns.exec('sh', '-c', command);
-    await expect.poll(() => show[writer](netns), { timeout: 5000 }).toBe(right);
+    expect(programs.filter((program) => program.endsWith('restore'))).toEqual([]);
+    if (way === 'nftables') expect(programs).toEqual([]);
+  });
+
+  test('are back, whatever is done to them', async () => {
+    const netns = namespace();
+    const { node } = firewall(netns, way);
+    await node.keep(input);
+    const right = await show[way](netns);
+    for (const command of harm[way]) {
+      await netns.exec('sh', '-c', command);
+      await expect.poll(() => show[way](netns), { timeout: 5000, message: command }).toBe(right);
+    }
   });
 
   test("cost nothing when somebody changes others' rules", async () => {
     const netns = namespace();
-    const { node, programs } = firewall(netns, writer);
+    const { node, programs } = firewall(netns, way);
     await node.keep(input);
     const before = programs.length;
-    await netns.exec('iptables', '-t', 'nat', '-I', 'POSTROUTING', '-s', '192.0.2.1', '-j', 'ACCEPT');
-    await netns.exec('sleep', '0.2');
-    await node.ensure();
+    const iptables = way === 'iptables-legacy' ? way : 'iptables';
+    await netns.exec(iptables, '-t', 'nat', '-I', 'POSTROUTING', '-s', '192.0.2.1', '-j', 'ACCEPT');
+    await netns.exec(iptables, '-t', 'nat', '-N', 'OTHER');
+    await node.keep(input);
     expect(programs.length).toBe(before);
   });
 
-  test('of an earlier subnet and of the other way of writing go', async () => {
+  test.each(ways.filter((other) => other !== way))('take the place of those by %s', async (other) => {
     const netns = namespace();
-    const other = writer === 'iptables' ? 'nftables' : 'iptables';
     const earlier = firewall(netns, other);
     await earlier.node.keep(input);
+    expect(await show[other](netns)).not.toBe('');
     earlier.node.close();
-    const first = firewall(netns, writer);
-    await first.node.keep(input);
-    first.node.close();
-    expect(await netns.exec('nft', 'list', 'ruleset')).not.toContain(
-      other === 'nftables' ? 'flannel-ipv4' : 'FLANNEL',
-    );
-    const { node } = firewall(netns, writer);
-    await node.keep({ ...input, subnets: [prefix('10.244.7.0/24')], networks: [prefix('10.244.0.0/16')] });
-    const text = await show[writer](netns);
+    const { node } = firewall(netns, way);
+    await node.keep(input);
+    expect(node.problem).toBeUndefined();
+    expect(await show[other](netns)).toBe('');
+    expect(await show[way](netns)).not.toBe('');
+  });
+
+  test('of an earlier network, subnet, family or flag go', async () => {
+    const netns = namespace();
+    const earlier = firewall(netns, way);
+    await earlier.node.keep(input);
+    earlier.node.close();
+    const { node, programs } = firewall(netns, way);
+    const networks = [prefix('10.244.0.0/16')];
+    await node.keep({ ...input, networks, subnets: [prefix('10.244.7.0/24')] });
+    const text = await show[way](netns);
     expect(text).toContain('10.244.7.0/24');
     expect(text).not.toMatch(/10\.244\.1\.0|fd00/);
-    await node.keep({ ...input, masquerade: false, forward: false });
-    expect(await show[writer](netns)).not.toMatch(/10\.244/);
+    // Legacy tables can be changed by nobody else.
+    if (way !== 'iptables-legacy')
+      expect(programs.filter((program) => program.startsWith('ip6'))).toEqual([]);
+    await node.keep({ ...input, networks, subnets: [], masquerade: { 4: false, 6: false } });
+    await node.keep({ ...input, masquerade: { 4: false, 6: false }, forward: false });
+    expect(await everything(netns)).toBe('');
   });
 
-  test('without the program are a problem that names it', async () => {
-    const missing: Run = async (program) => ({ code: -1, stdout: '', stderr: `spawn ${program} ENOENT` });
-    const { node } = firewall(namespace(), writer, missing);
+  test('without IPv6 masquerade leave IPv6 addresses as they are', async () => {
+    const netns = namespace();
+    const { node } = firewall(netns, way);
+    await node.keep({ ...input, masquerade: { 4: true, 6: false } });
+    const text = await show[way](netns);
+    expect(text.match(/masquerade fully-random|MASQUERADE --random-fully/g)?.length).toBe(2);
+    expect(text).toMatch(/fd00:244::\/56 .*accept/i);
+  });
+});
+
+describe('a program that is not there', () => {
+  const missing: Run = async (program) => ({ code: -1, stdout: '', stderr: `spawn ${program} ENOENT` });
+
+  test('is a problem that names it, and nftables need none', async () => {
+    const netns = namespace();
+    const { node } = firewall(netns, 'iptables', missing);
     await node.keep(input);
     expect(node.problem).toMatch(
-      /^the firewall rules are not in place: there is no program (iptables-save|nft);/,
+      /^the firewall rules are not in place: there is no program iptables-save; .*; there is no program ip6tables-save;/,
     );
+    const nftables = firewall(netns, 'nftables', missing);
+    await nftables.node.keep(input);
+    expect(nftables.node.problem).toBeUndefined();
+    expect(await show.nftables(netns)).not.toBe('');
   });
 
+  test('is no problem for a family that has no rules', async () => {
+    const netns = namespace();
+    const inside = runProcess();
+    const { node } = firewall(netns, 'iptables', (program, args, stdin) =>
+      program.startsWith('ip6')
+        ? missing(program, args)
+        : inside('ip', ['netns', 'exec', netns.name, program, ...args], stdin),
+    );
+    const ipv4 = { ...input, networks: [prefix('10.244.0.0/16')], subnets: [prefix('10.244.1.0/24')] };
+    await node.keep(ipv4);
+    expect(node.problem).toBeUndefined();
+    // The other family's rules are mended all the same.
+    await node.keep(input);
+    expect(node.problem).toContain('there is no program ip6tables-save');
+    const right = await show.iptables(netns);
+    await netns.exec('iptables', '-t', 'nat', '-F', 'FLANNEL-POSTRTG');
+    await expect.poll(() => show.iptables(netns)).toBe(right);
+  });
+});
+
+test('empty chains that Go flannel leaves when it changes to nftables go', async () => {
+  const netns = namespace();
+  await netns.exec('iptables', '-t', 'nat', '-N', 'FLANNEL-POSTRTG');
+  await netns.exec('iptables', '-t', 'nat', '-A', 'POSTROUTING', '-j', 'FLANNEL-POSTRTG');
+  await netns.exec('iptables', '-t', 'nat', '-A', 'POSTROUTING', '-s', '192.0.2.1', '-j', 'ACCEPT');
+  await netns.exec('iptables', '-t', 'nat', '-N', 'FLANNEL-FWD');
+  await netns.exec('nft', 'add', 'table', 'ip6', 'flannel-ipv6');
+  const { node, programs } = firewall(netns, 'nftables');
+  await node.keep({ ...input, networks: [prefix('10.244.0.0/16')], subnets: [prefix('10.244.1.0/24')] });
+  expect(await netns.exec('nft', 'list', 'tables')).not.toContain('flannel-ipv6');
+  expect(programs).toEqual([]);
+  const text = await netns.exec('iptables-save', '-t', 'nat');
+  expect(text).toContain('-A POSTROUTING -s 192.0.2.1/32 -j ACCEPT');
+  expect(text).not.toContain('FLANNEL-POSTRTG');
+});
+
+test('a program that undoes them again and again is named, and does not keep this one busy', async () => {
+  const netns = namespace();
+  const { node } = firewall(netns, 'nftables');
+  await node.keep(input);
+  const socket = openSocket(loadBinding(), { protocol: k.NETLINK_NETFILTER, netnsFd: netns.fd });
+  const other = new NftKernel(new SyncSession(socket));
+  onTestFinished(() => other.close());
+  const table = { nfgen_family: k.AF_INET, NFTA_TABLE_NAME: 'flannel-ipv4' };
+  let undone = 0;
+  const undo = () => {
+    if (other.table(k.AF_INET, table.NFTA_TABLE_NAME) === undefined) return node.problem;
+    other.change([delNftTable(table)]);
+    undone++;
+    return node.problem;
+  };
+  await expect
+    .poll(undo, { interval: 1, timeout: 20_000 })
+    .toMatch(/another program changes them all the time/);
+  expect(undone).toBeGreaterThan(150);
+  // It is put in place still, about once a second, and all is well when the other program has ended.
+  await expect.poll(() => node.problem, { timeout: 10_000 }).toBeUndefined();
+});
+
+describe.each(ways)('packets under rules by %s', (way) => {
   test('hide pods from the outside, and not from other pods', async () => {
     const [node, pod, outside] = [namespace(), namespace(), namespace()];
     await node.exec('ip', 'link', 'add', 'p', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', pod.name);
@@ -167,7 +311,7 @@ describe.each(['iptables', 'nftables'] as const)('node-wide rules by %s', (write
     await node.exec('ip', 'route', 'add', '10.244.2.0/24', 'dev', 'o');
     await pod.exec('ip', 'route', 'add', 'default', 'via', '10.244.1.1');
     await node.exec('sysctl', '-qw', 'net.ipv4.ip_forward=1');
-    await firewall(node, writer).node.keep(input);
+    await firewall(node, way).node.keep(input);
     // The outside has no way back to pods: an answer means that it saw the node's address.
     await pod.exec('ping', '-c1', '-W1', '192.0.2.2');
     await expect(pod.exec('ping', '-c1', '-W1', '10.244.2.2')).rejects.toThrow();

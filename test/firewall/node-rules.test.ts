@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { nodeRules, type NodeRulesInput } from '../../src/firewall/node-rules.ts';
 import { iptablesNodeRules } from '../../src/firewall/node-rules-iptables.ts';
-import { nftablesNodeRules } from '../../src/firewall/node-rules-nftables.ts';
+import { nftablesTable } from '../../src/firewall/node-rules-nftables.ts';
 import { prefix } from '../../src/net/prefix.ts';
 
 const input: NodeRulesInput = {
-  masquerade: true,
+  masquerade: { 4: true, 6: true },
   forward: true,
   randomFully: true,
   networks: [prefix('10.244.0.0/16'), prefix('fd00:244::/56')],
@@ -76,30 +76,26 @@ COMMIT
 });
 
 describe('by nftables', () => {
-  const only4 = { 4: nodeRules(input, 4), 6: {} };
-
-  test('the tables are made anew in one script, and a family without rules has none', () => {
-    expect(nftablesNodeRules(only4)).toBe(`add table ip flannel-ipv4
-delete table ip flannel-ipv4
-add table ip flannel-ipv4 { comment "rules for flannel-ipv4"; }
-add chain ip flannel-ipv4 postrtg { type nat hook postrouting priority 100; comment "chain to manage traffic masquerading by flannel"; }
-add rule ip flannel-ipv4 postrtg meta mark & 0x4000 == 0x4000 return
-add rule ip flannel-ipv4 postrtg ip saddr 10.244.1.0/24 ip daddr 10.244.0.0/16 return
-add rule ip flannel-ipv4 postrtg ip saddr 10.244.0.0/16 ip daddr 10.244.1.0/24 return
-add rule ip flannel-ipv4 postrtg ip saddr != 10.244.0.0/16 ip daddr 10.244.1.0/24 return
-add rule ip flannel-ipv4 postrtg ip saddr 10.244.0.0/16 ip daddr != 224.0.0.0/4 masquerade fully-random
-add rule ip flannel-ipv4 postrtg ip saddr != 10.244.0.0/16 ip daddr 10.244.0.0/16 masquerade fully-random
-add chain ip flannel-ipv4 forward { type filter hook forward priority 0; comment "chain to accept flannel traffic"; }
-add rule ip flannel-ipv4 forward ip saddr 10.244.0.0/16 accept
-add rule ip flannel-ipv4 forward ip daddr 10.244.0.0/16 accept
-add table ip6 flannel-ipv6
-delete table ip6 flannel-ipv6
-`);
+  test('a family without rules has no table, a part without rules no chain', () => {
+    expect(nftablesTable({}, 6)).toBeUndefined();
+    const { masquerade } = nodeRules(input, 4);
+    expect(nftablesTable({ masquerade: masquerade ?? [] }, 4)?.chains).toMatchObject([
+      { NFTA_CHAIN_NAME: 'postrtg' },
+    ]);
   });
 
-  test('dual stack has both tables', () => {
-    const text = nftablesNodeRules({ 4: nodeRules(input, 4), 6: nodeRules(input, 6) });
-    expect(text).toContain('ip6 saddr fd00:244::/56 ip6 daddr != ff00::/8 masquerade fully-random');
-    expect(text).toContain('ip saddr 10.244.0.0/16 ip daddr != 224.0.0.0/4 masquerade fully-random');
+  test.each([
+    ['10.0.0.0/8', 'ff000000'],
+    ['10.244.0.0/15', 'fffe0000'],
+    ['10.96.0.0/12', 'fff00000'],
+    ['10.244.1.128/25', 'ffffff80'],
+    ['192.0.2.0/30', 'fffffffc'],
+  ])('%s is compared under its mask where it ends between two bytes', (network, mask) => {
+    const rules = { forward: [{ source: { prefix: prefix(network) }, verdict: 'accept' as const }] };
+    const [rule] = nftablesTable(rules, 4)?.rules ?? [];
+    const steps = rule?.NFTA_RULE_EXPRESSIONS?.NFTA_LIST_ELEM ?? [];
+    const bitwise = steps.find(({ NFTA_EXPR_NAME }) => NFTA_EXPR_NAME === 'bitwise')?.NFTA_EXPR_DATA;
+    if (network.endsWith('/8')) expect(bitwise).toBeUndefined();
+    else expect(Buffer.from(bitwise ?? []).toString('hex')).toContain(mask);
   });
 });

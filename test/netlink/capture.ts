@@ -19,7 +19,12 @@ import { getNeighbours } from '../../src/netlink/route/neighbour.ts';
 import { getNexthops } from '../../src/netlink/route/nexthop.ts';
 import { getNsid } from '../../src/netlink/route/nsid.ts';
 import { getRoutes } from '../../src/netlink/route/route.ts';
-import { getNftGeneration, getNftRules } from '../../src/netlink/netfilter/nftables.ts';
+import {
+  getNftChain,
+  getNftGeneration,
+  getNftRules,
+  getNftTable,
+} from '../../src/netlink/netfilter/nftables.ts';
 import { getRules } from '../../src/netlink/route/rule.ts';
 import { type NetlinkSocket, openSocket } from '../../src/netlink/socket.ts';
 import { Dump, Single } from '../../src/netlink/transaction.ts';
@@ -215,8 +220,8 @@ async function captureNetfilter(netns: Netns): Promise<void> {
     'iptables -t nat -N FLANNEL-POSTRTG',
     'iptables -t nat -A FLANNEL-POSTRTG -s 10.244.0.0/16 ! -d 224.0.0.0/4 -m comment --comment masq -j MASQUERADE --random-fully',
     'iptables -t nat -A POSTROUTING -m mark --mark 0x4000/0x4000 -j FLANNEL-POSTRTG',
-    'nft add table ip flannel-ipv4',
-    'nft add chain ip flannel-ipv4 postrtg',
+    'nft add table ip flannel-ipv4 { comment "masquerade"; }',
+    'nft add chain ip flannel-ipv4 postrtg { type nat hook postrouting priority 100; comment "nodes"; }',
     'nft add rule ip flannel-ipv4 postrtg ip saddr 10.244.0.0/16 ip daddr != 224.0.0.0/4 masquerade fully-random',
   ];
   for (const command of commands) {
@@ -232,6 +237,15 @@ async function captureNetfilter(netns: Netns): Promise<void> {
   rule('masquerade of iptables-nft', 'nat', 'FLANNEL-POSTRTG');
   rule('jump of iptables-nft', 'nat', 'POSTROUTING');
   rule('masquerade of nft', 'flannel-ipv4', 'postrtg');
+  for (const body of answers(socket, getNftTable(k.AF_INET, 'flannel-ipv4'), false)) {
+    record('nft-table', 'with a comment', 'nft list table ip flannel-ipv4', body);
+  }
+  for (const body of answers(socket, getNftChain(k.AF_INET, 'flannel-ipv4', 'postrtg'), false)) {
+    record('nft-chain', 'base chain', 'nft list chain ip flannel-ipv4 postrtg', body);
+  }
+  for (const body of answers(socket, getNftChain(k.AF_INET, 'nat', 'FLANNEL-POSTRTG'), false)) {
+    record('nft-chain', 'chain of iptables-nft', 'nft list chain ip nat FLANNEL-POSTRTG', body);
+  }
   for (const body of answers(socket, getNftGeneration(), false)) {
     record('nft-generation', 'present', 'nft list ruleset', body);
   }

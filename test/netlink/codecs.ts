@@ -1,7 +1,7 @@
 import { family } from '../../src/netlink/generic/family.ts';
 import { wireguardDevice } from '../../src/netlink/generic/wireguard.ts';
 import type { MessageCodec } from '../../src/netlink/message.ts';
-import { nftGeneration, nftRule } from '../../src/netlink/netfilter/nftables.ts';
+import { nftChain, nftGeneration, nftRule, nftTable } from '../../src/netlink/netfilter/nftables.ts';
 import { addressMessage } from '../../src/netlink/route/address.ts';
 import { link } from '../../src/netlink/route/link.ts';
 import { neighbour } from '../../src/netlink/route/neighbour.ts';
@@ -24,6 +24,8 @@ export const codecs: Readonly<Record<string, AnyCodec>> = {
   nsid: nsid,
   family: family,
   wireguard: wireguardDevice,
+  'nft-table': nftTable,
+  'nft-chain': nftChain,
   'nft-rule': nftRule,
   'nft-generation': nftGeneration,
 };
