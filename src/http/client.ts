@@ -25,6 +25,8 @@ export interface HttpRequest {
   readonly connect?: number;
   /** Milliseconds of silence that are allowed, before the answer and in it; 30 s. Time that the reader takes does not count. */
   readonly silence?: number;
+  /** The same within the answer, where that may be longer: in a watch. */
+  readonly bodySilence?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -101,6 +103,7 @@ export class HttpClient {
 
   #open(request: HttpRequest, extra: Readonly<Record<string, string>> = {}): Exchange {
     const { method, path, body, connect = connectLimit, silence = silenceLimit, signal } = request;
+    const { bodySilence = silence } = request;
     const { servers, clock, tls = {}, readFile } = this.#options;
     const url = new URL((servers[this.#at] ?? '').replace(/\/+$/, '') + path);
     const headers = {
@@ -114,7 +117,15 @@ export class HttpClient {
         ? https.request(url, { method, headers, ...tlsOptions(tls, readFile), agent: this.#secure })
         : http.request(url, { method, headers, agent: this.#plain });
     const what = `${method} ${url.protocol}//${url.host}${url.pathname}`;
-    const exchange = new Exchange({ what, outgoing, clock, connect, silence, ...(signal && { signal }) });
+    const exchange = new Exchange({
+      what,
+      outgoing,
+      clock,
+      connect,
+      silence,
+      bodySilence,
+      ...(signal && { signal }),
+    });
     outgoing.end(body);
     return exchange;
   }

@@ -24,6 +24,7 @@ export interface ExchangeOptions {
   /** Milliseconds. */
   readonly connect: number;
   readonly silence: number;
+  readonly bodySilence: number;
   readonly signal?: AbortSignal;
 }
 
@@ -95,13 +96,13 @@ export class Exchange {
 
   /** Leaving the loop early destroys the response, and the connection with it. */
   async *#body(response: IncomingMessage): AsyncIterable<Buffer> {
-    const { silence } = this.#options;
+    const { bodySilence } = this.#options;
     try {
-      this.#limit(silence, 'it fell silent');
+      this.#limit(bodySilence, 'it fell silent');
       for await (const chunk of response) {
         this.#cancelLimit();
         yield chunk as Buffer;
-        this.#limit(silence, 'it fell silent');
+        this.#limit(bodySilence, 'it fell silent');
       }
     } catch (error) {
       throw this.#explain(error as Error);

@@ -118,25 +118,33 @@ export function acquire(registry: Registry, host: number, previous?: Prefix): Pr
   });
 }
 
+/** What a registry has told. */
 export class Seen implements LeaseSink {
   readonly entries = new Map<string, Entry>();
+  /** `all`, `changed a`, `gone a`. */
+  readonly calls: string[] = [];
   staleSince: number | undefined;
+  why: string | undefined;
 
   all(entries: ReadonlyMap<string, Entry>): void {
+    this.calls.push('all');
     this.entries.clear();
     for (const [id, entry] of entries) this.entries.set(id, entry);
   }
 
   changed(id: string, entry: Entry): void {
+    this.calls.push(`changed ${id}`);
     this.entries.set(id, entry);
   }
 
   gone(id: string): void {
+    this.calls.push(`gone ${id}`);
     this.entries.delete(id);
   }
 
-  stale(since: number | undefined): void {
+  stale(since: number | undefined, why?: string): void {
     this.staleSince = since;
+    this.why = why;
   }
 
   lease(id: string): Lease | undefined {
