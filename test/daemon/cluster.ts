@@ -12,6 +12,8 @@ export interface Launch {
   readonly before?: readonly string[];
   readonly args?: readonly string[];
   readonly program?: string;
+  /** The subnet file of an earlier run stays: its being there does not say that flanneld is ready. */
+  readonly keepSubnetFile?: boolean;
 }
 
 /** Nodes on one bridge, each a namespace with eth0, a default route and perhaps a flanneld. */
@@ -93,13 +95,14 @@ export class Cluster {
     const child = this.launch(i, how);
     await until(() => {
       if (child.exitCode !== null) throw new Error(this.logs.get(i));
-      return fs.existsSync(this.file(`${i}.env`));
+      return this.logs.get(i)?.includes('ready: pods can be served') === true;
     });
   }
 
   /** Only starts it: see {@link logs}. */
-  launch(i: number, { before = [], args = [], program = flanneld }: Launch = {}): ChildProcess {
-    fs.rmSync(this.file(`${i}.env`), { force: true });
+  launch(i: number, how: Launch = {}): ChildProcess {
+    const { before = [], args = [], program = flanneld, keepSubnetFile = false } = how;
+    if (!keepSubnetFile) fs.rmSync(this.file(`${i}.env`), { force: true });
     const command = [`--net=${this.nodes[i]?.path}`, ...before, program, ...this.args(i), ...args];
     const child = spawn('nsenter', command, { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#daemons.set(i, child);

@@ -1,0 +1,47 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { until } from '../daemon/cluster.ts';
+import { GoSite } from './go-site.ts';
+
+describe.each([
+  ['vxlan', false],
+  ['vxlan', true],
+  ['host-gw', false],
+  ['host-gw', true],
+] as const)('a node of Go flannel: %s, dual stack: %s', (backend, dualStack) => {
+  let site: GoSite;
+  beforeEach(async () => {
+    site = await GoSite.start({ backend, dualStack });
+  });
+  afterEach(() => site.stop());
+
+  const none = () => site.families.flatMap(() => [0, 0]);
+  const takeOver = async () => {
+    await site.cluster.run(0, { args: ['--ip-masq'], keepSubnetFile: true });
+    await until(async () => (await site.owners(0)).every((owner) => owner === '241'));
+  };
+
+  test('is taken over under traffic: nothing is lost, nothing changes but the owner of the routes', async () => {
+    await site.run(0, 'iptables -P FORWARD DROP');
+    await site.run(0, 'ip6tables -P FORWARD DROP');
+    const before = await site.identity(0);
+    expect(await site.owners(0)).toEqual(site.families.map(() => 'boot'));
+    expect(await site.lostDuring(takeOver)).toEqual(none());
+    expect(await site.identity(0)).toEqual(before);
+    expect(site.leases(0)).toEqual(dualStack ? ['10.244.1.0/24', 'fd00:244:0:1::/64'] : ['10.244.1.0/24']);
+  });
+
+  test('is given back under traffic: Go flannel finds what it left, makes nothing anew, and nothing is lost', async () => {
+    const before = await site.identity(0);
+    await takeOver();
+    const lost = await site.lostDuring(async () => {
+      expect(await site.cluster.end(0, 'SIGTERM')).toBe(0);
+      await site.startGo(0);
+    });
+    expect(lost).toEqual(none());
+    expect(await site.identity(0)).toEqual(before);
+    // host-gw finds the route that it wants and leaves it alone.
+    expect(await site.owners(0)).toEqual(site.families.map(() => (backend === 'vxlan' ? 'boot' : '241')));
+    expect(await site.lostDuring(takeOver)).toEqual(none());
+    expect(await site.identity(0)).toEqual(before);
+  });
+});
