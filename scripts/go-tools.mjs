@@ -1,36 +1,76 @@
-// The reference programs of today (containerd 2, the CNI plugins), built by Go from the pins in e2e/go.mod and kept
-// in .cache/e2e/<hash of the pins>, the plugins in cni/ below it: `bridge` is also a program of iproute2. They serve
-// tests and benchmarks alone; without Go, Debian's older ones do.
+// Programs of others, built by Go from pins and kept in .cache/e2e/<hash of the pins>: the reference programs of today
+// (containerd 2, the CNI plugins: e2e/go.mod) and the API server of Kubernetes (e2e/kubernetes/go.mod). The plugins are in
+// cni/ below it: `bridge` is also a program of iproute2. They serve tests and benchmarks alone; without Go, Debian's older
+// ones do, and what needs Kubernetes is skipped.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { environment, root, run, seconds } from './step.mjs';
 
-const flags = ['-trimpath', '-buildvcs=false', '-tags=no_btrfs,no_zfs,no_devmapper,no_aufs'];
-const plugins = ['bandwidth', 'bridge', 'firewall', 'host-local', 'loopback', 'portmap', 'tuning'];
 const cache = path.join(root, '.cache/e2e');
-const file = (name) => readFileSync(path.join(root, 'e2e', name), 'utf8');
+const plugins = ['bandwidth', 'bridge', 'firewall', 'host-local', 'loopback', 'portmap', 'tuning'];
 
-/** Builds what is missing; returns a sentence that says why the programs are not there, or undefined when they are. */
-export async function buildGoTools() {
-  const pins = createHash('sha256').update([file('go.mod'), file('go.sum'), ...flags].join('\0'));
+const containerd = {
+  module: 'e2e',
+  link: 'current',
+  flags: ['-trimpath', '-buildvcs=false', '-tags=no_btrfs,no_zfs,no_devmapper,no_aufs'],
+  pins: { runtime: 'github.com/containerd/containerd/v2', cni: 'github.com/containernetworking/plugins' },
+  title: ({ runtime, cni }) => `containerd ${runtime} and the CNI plugins ${cni}`,
+  symbols: ({ runtime, cni }) => [
+    `-X github.com/containerd/containerd/v2/version.Version=${runtime}`,
+    `-X github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion=${cni}`,
+  ],
+  limit: 480,
+  finish(directory) {
+    mkdirSync(path.join(directory, 'cni'));
+    for (const name of plugins) renameSync(path.join(directory, name), path.join(directory, 'cni', name));
+  },
+};
+
+const kubernetes = {
+  module: 'e2e/kubernetes',
+  link: 'kubernetes',
+  flags: ['-trimpath', '-buildvcs=false'],
+  pins: { version: 'k8s.io/kubernetes' },
+  title: ({ version }) => `Kubernetes' API server ${version}`,
+  // Without its version it takes itself for one of long ago, and refuses its own features.
+  symbols: ({ version }) => {
+    const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version);
+    const set = { gitVersion: version, gitMajor: major, gitMinor: minor, gitTreeState: 'clean' };
+    return Object.entries(set).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
+  },
+  limit: 900,
+  finish() {},
+};
+
+/** Build what is missing; each returns a sentence that says why the programs are not there, or undefined when they are. */
+export const buildGoTools = () => provide(containerd);
+export const buildKubernetes = () => provide(kubernetes);
+
+const file = (module, name) => readFileSync(path.join(root, module, name), 'utf8');
+
+async function provide(tools) {
+  const { module, flags, link } = tools;
+  const pins = createHash('sha256').update(
+    [file(module, 'go.mod'), file(module, 'go.sum'), ...flags].join('\0'),
+  );
   const to = path.join(cache, pins.digest('hex').slice(0, 16));
   if (!existsSync(path.join(to, 'complete'))) {
-    const why = (await goIsMissing()) ?? (await build(to));
+    const why = (await goIsMissing(module)) ?? (await build(tools, to));
     if (why !== undefined) return why;
   }
-  const current = path.join(cache, 'current');
+  const current = path.join(cache, link);
   rmSync(current, { force: true });
   symlinkSync(path.basename(to), current);
   return undefined;
 }
 
-async function goIsMissing() {
-  const wanted = /^go (\S+)$/m.exec(file('go.mod'))[1];
+async function goIsMissing(module) {
+  const wanted = /^go (\S+)$/m.exec(file(module, 'go.mod'))[1];
   const { code, output } = await run('go', ['env', 'GOVERSION'], { env: goEnvironment() });
-  if (code !== 0) return `Go is not installed (e2e/go.mod asks for ${wanted})`;
+  if (code !== 0) return `Go is not installed (${module}/go.mod asks for ${wanted})`;
   const found = output.trim().replace(/^go/, '');
-  return compare(found, wanted) < 0 ? `Go is ${found}, e2e/go.mod asks for ${wanted}` : undefined;
+  return compare(found, wanted) < 0 ? `Go is ${found}, ${module}/go.mod asks for ${wanted}` : undefined;
 }
 
 function compare(a, b) {
@@ -39,34 +79,27 @@ function compare(a, b) {
   return at === undefined ? 0 : (left[at] ?? 0) - (right[at] ?? 0);
 }
 
-async function build(to) {
-  const pin = (module) => new RegExp(`\\s${module} (v\\S+)`).exec(file('go.mod'))[1];
-  const containerd = pin('github.com/containerd/containerd/v2');
-  const cni = pin('github.com/containernetworking/plugins');
-  console.log(
-    `Building containerd ${containerd} and the CNI plugins ${cni} with Go: once, a few minutes ...`,
-  );
+async function build({ module, flags, pins, title, symbols, limit, finish }, to) {
+  const pin = (name) => new RegExp(`\\s${name} (v\\S+)`).exec(file(module, 'go.mod'))[1];
+  const versions = Object.fromEntries(Object.entries(pins).map(([name, path]) => [name, pin(path)]));
+  console.log(`Building ${title(versions)} with Go: once, a few minutes ...`);
   const since = Date.now();
   const partial = `${to}.partial`;
   rmSync(partial, { recursive: true, force: true });
   mkdirSync(partial, { recursive: true });
-  const symbols = [
-    `-X github.com/containerd/containerd/v2/version.Version=${containerd}`,
-    `-X github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion=${cni}`,
-  ];
-  const args = ['build', '-v', ...flags, `-ldflags=-s -w ${symbols.join(' ')}`, '-o', `${partial}/`, 'tool'];
+  const linking = `-ldflags=-s -w ${symbols(versions).join(' ')}`;
+  const args = ['build', '-v', ...flags, linking, '-o', `${partial}/`, 'tool'];
   const progress = new Progress(since);
   const { code, output } = await run('go', args, {
-    cwd: path.join(root, 'e2e'),
+    cwd: path.join(root, module),
     env: goEnvironment(),
-    limit: 480,
+    limit,
     watch: (text) => progress.take(text),
   });
   progress.end();
   if (code !== 0) return `go build failed (exit ${code}): ${output.trim().split('\n').slice(-3).join(' ')}`;
-  mkdirSync(path.join(partial, 'cni'));
-  for (const name of plugins) renameSync(path.join(partial, name), path.join(partial, 'cni', name));
-  writeFileSync(path.join(partial, 'complete'), `containerd ${containerd}, CNI plugins ${cni}\n`);
+  finish(partial);
+  writeFileSync(path.join(partial, 'complete'), `${title(versions)}\n`);
   rmSync(to, { recursive: true, force: true });
   renameSync(partial, to);
   console.log(`built in ${seconds(since)}`);

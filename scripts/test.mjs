@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import path from 'node:path';
 import { bootstrap, node } from './bootstrap.mjs';
 import { check } from './check.mjs';
-import { buildGoTools } from './go-tools.mjs';
+import { buildGoTools, buildKubernetes } from './go-tools.mjs';
 import { leftovers, look, mark } from './leftovers.mjs';
 import { impossible, runInMachine } from './vm/machine.mjs';
 import {
@@ -48,6 +48,8 @@ await main(async () => {
   const missing = chosen.includes('e2e') ? await buildGoTools() : undefined;
   if (missing !== undefined)
     console.log(`${missing}: e2e runs with Debian's containerd and CNI plugins alone.`);
+  const noCluster = chosen.includes('e2e') ? await buildKubernetes() : undefined;
+  if (noCluster !== undefined) console.log(`${noCluster}: e2e runs without Kubernetes.`);
   mkdirSync(reports, { recursive: true });
   const before = look();
   const results = [];

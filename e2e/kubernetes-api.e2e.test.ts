@@ -1,0 +1,201 @@
+import { readFileSync } from 'node:fs';
+import net, { type AddressInfo, type Socket } from 'node:net';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { annotationKeys, defaultPrefix } from '../src/lease/kubernetes/annotations.ts';
+import { KubernetesRegistry } from '../src/lease/kubernetes/kubernetes.ts';
+import { systemClock } from '../src/world/clock.ts';
+import { systemRandom } from '../src/world/random.ts';
+import {
+  acquire,
+  type RegistryKit,
+  registrySuite,
+  Seen,
+  suiteNetwork,
+} from '../test/lease/registry-suite.ts';
+import { ApiServer, noApiServer } from './lab/api-server.ts';
+import { repository } from './lab/binary.ts';
+
+const keys = annotationKeys(defaultPrefix);
+
+describe('a real API server', () => {
+  if (noApiServer !== undefined) {
+    test('all of them', ({ skip }) => skip(noApiServer));
+    return;
+  }
+
+  let server: ApiServer;
+  beforeAll(async () => {
+    server = await ApiServer.start();
+  });
+  afterAll(() => server.stop());
+
+  test('says which rights are missing, and with those of deploy/rbac.yml none is', async () => {
+    const { node } = await kit();
+    await expect(acquire(await node('a'), 1)).rejects.toThrow(
+      'cannot get resource "nodes" in API group "" at the cluster scope; flanneld\'s ClusterRole must allow "get" on "nodes"',
+    );
+    await grant(server);
+    expect(await acquire(await node('a'), 1)).toMatchObject({ id: 'a' });
+  });
+
+  describe('as every registry', () => {
+    registrySuite(() => kit());
+  });
+
+  test('keeps annotations as Go flannel writes them, and the condition', async () => {
+    const { node } = await kit();
+    const a = await node('a');
+    await acquire(a, 1);
+    await a.complete();
+    const object = (await server.ask('GET', '/api/v1/nodes/a')) as unknown as {
+      metadata: { annotations: Record<string, string> };
+      status: { conditions: unknown[] };
+    };
+    expect(object.metadata.annotations).toEqual({
+      'flannel.alpha.coreos.com/backend-data': '{"VNI":1,"VtepMAC":"12:c6:65:89:b4:e3"}',
+      'flannel.alpha.coreos.com/backend-type': 'vxlan',
+      'flannel.alpha.coreos.com/backend-v6-data': '{"VNI":1,"VtepMAC":"12:c6:65:89:b4:e4"}',
+      'flannel.alpha.coreos.com/kube-subnet-manager': 'true',
+      'flannel.alpha.coreos.com/public-ip': '192.0.2.1',
+      'flannel.alpha.coreos.com/public-ipv6': '2001:db8::1',
+    });
+    expect(object.status.conditions).toContainEqual(
+      expect.objectContaining({ type: 'NetworkUnavailable', status: 'False', reason: 'FlannelIsUp' }),
+    );
+  });
+
+  test('hands 250 Nodes out in pages, and tells what changes', async () => {
+    const { node } = await kit();
+    const names = Array.from({ length: 250 }, (_, i) => `n${i}`);
+    for (let at = 0; at < names.length; at += 25) {
+      await Promise.all(names.slice(at, at + 25).map(async (name) => node(name)));
+    }
+    const annotations = { [keys.managed]: 'true', [keys.backendType]: 'vxlan', [keys.publicIP]: '192.0.2.7' };
+    await server.ask('PATCH', '/api/v1/nodes/n249', { metadata: { annotations } });
+    const seen = new Seen();
+    onTestFinished((await node('n0')).watch(seen));
+    await seen.until(() => seen.lease('n249') !== undefined);
+    expect(seen.entries.size).toBe(1);
+    await server.ask('PATCH', '/api/v1/nodes/n3', { metadata: { annotations } });
+    await seen.until(() => seen.lease('n3') !== undefined);
+    expect(seen.calls).toEqual(['all', 'changed n3']);
+  });
+
+  test('a Node that is made anew gets its annotations again', async () => {
+    const { node, remove } = await kit();
+    const a = await node('a');
+    const lease = await acquire(a, 1);
+    const seen = new Seen();
+    onTestFinished(a.watch(seen));
+    await seen.until(() => seen.lease('a') !== undefined);
+    await remove('a');
+    await seen.until(() => !seen.entries.has('a'));
+    await node('a');
+    await seen.until(() => seen.lease('a') !== undefined);
+    expect(seen.lease('a')?.attributes).toEqual(lease.attributes);
+  });
+
+  /** An empty cluster for one test, reached through a door that can be shut. */
+  async function kit(): Promise<RegistryKit> {
+    const door = await openDoor(server);
+    const { items } = (await server.ask('GET', '/api/v1/nodes')) as {
+      items: { metadata: { name: string } }[];
+    };
+    await Promise.all(items.map(({ metadata }) => server.remove(`/api/v1/nodes/${metadata.name}`)));
+    let made = 0;
+    const make = async (name: string, annotations = {}) => {
+      const number = ++made;
+      const podCIDRs = [`10.244.${number}.0/24`, `fd00:244:0:${number.toString(16)}::/64`];
+      const node = { metadata: { name, annotations }, spec: { podCIDR: podCIDRs[0], podCIDRs } };
+      await server.ask('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', ...node });
+    };
+    const there = new Set<string>();
+    return {
+      async node(name) {
+        if (!there.has(name)) await make(name);
+        there.add(name);
+        return registryAt(door.url, server, name);
+      },
+      async spoil(name) {
+        await make(name, { [keys.managed]: 'true', [keys.publicIP]: 'junk' });
+        return name;
+      },
+      async remove(id) {
+        await server.remove(`/api/v1/nodes/${id}`);
+        there.delete(id);
+      },
+      away: door.shut,
+      back: door.open,
+    };
+  }
+});
+
+function registryAt(url: string, { authority, tokens }: ApiServer, node: string): KubernetesRegistry {
+  return new KubernetesRegistry({
+    access: { server: url, tls: { ca: { text: authority } }, token: { text: tokens.flannel } },
+    annotations: keys,
+    node,
+    network: suiteNetwork,
+    setNetworkUnavailable: true,
+    readFile: (file) => readFileSync(file, 'utf8'),
+    clock: systemClock,
+    random: systemRandom,
+  });
+}
+
+/** Applies deploy/rbac.yml. */
+async function grant(server: ApiServer): Promise<void> {
+  const collections: Record<string, string> = {
+    Namespace: '/api/v1/namespaces',
+    ServiceAccount: '/api/v1/namespaces/kube-flannel/serviceaccounts',
+    ClusterRole: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
+    ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
+  };
+  const text = readFileSync(path.join(repository, 'deploy/rbac.yml'), 'utf8');
+  for (const document of parseAllDocuments(text)) {
+    const object = document.toJS() as { kind: string };
+    await server.ask('POST', collections[object.kind] ?? '', object);
+  }
+}
+
+/** A way to the API server that can be shut. */
+async function openDoor({
+  url,
+}: ApiServer): Promise<{ url: string; open(): Promise<void>; shut(): Promise<void> }> {
+  const sockets = new Set<Socket>();
+  let port = 0;
+  let listener: net.Server | undefined;
+  const join = (one: Socket, other: Socket) => {
+    sockets.add(one);
+    one.on('error', () => {});
+    one.on('close', () => {
+      sockets.delete(one);
+      other.destroy();
+    });
+    one.pipe(other);
+  };
+  const open = async () => {
+    const server = net.createServer((from) => {
+      const to = net.connect(Number(new URL(url).port), '127.0.0.1');
+      join(from, to);
+      join(to, from);
+    });
+    listener = server;
+    await new Promise<void>((resolve) => {
+      server.listen(port, '127.0.0.1', resolve);
+    });
+    port = (server.address() as AddressInfo).port;
+  };
+  const shut = async () => {
+    const closed = new Promise((resolve) => {
+      listener?.close(resolve);
+    });
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  };
+  await open();
+  onTestFinished(shut);
+  return { url: `https://127.0.0.1:${port}`, open, shut };
+}

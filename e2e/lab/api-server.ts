@@ -1,0 +1,177 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import net, { type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { HttpClient } from '../../src/http/client.ts';
+import { systemClock } from '../../src/world/clock.ts';
+import { Authority } from '../../test/kit/certificates.ts';
+import { repository } from './binary.ts';
+import { until } from './command.ts';
+
+const program = path.join(repository, '.cache/e2e/kubernetes/kube-apiserver');
+
+/** Why there is no API server here; undefined when there is. */
+export const noApiServer: string | undefined = existsSync(program)
+  ? undefined
+  : "Kubernetes' API server is not built: Go is missing or older than e2e/kubernetes/go.mod asks for";
+
+/** Kubernetes' API server on Debian's etcd, on loopback, in a directory of its own; without anything else of a cluster. */
+export class ApiServer {
+  readonly url: string;
+  readonly authority: string;
+  /** User names to tokens: `admin` may do anything, `flannel` only what its roles say. */
+  readonly tokens = { admin: 'admin-token', flannel: 'flannel-token' } as const;
+  readonly #directory: string;
+  readonly #children: ChildProcess[] = [];
+  readonly #admin: HttpClient;
+
+  private constructor(directory: string, port: number, authority: Authority) {
+    this.#directory = directory;
+    this.url = `https://127.0.0.1:${port}`;
+    this.authority = authority.cert;
+    this.#admin = new HttpClient({
+      servers: [this.url],
+      tls: { ca: { text: authority.cert } },
+      headers: () => ({ authorization: `Bearer ${this.tokens.admin}` }),
+      readFile: (file) => readFileSync(file, 'utf8'),
+      clock: systemClock,
+    });
+  }
+
+  static async start(): Promise<ApiServer> {
+    const directory = mkdtempSync(path.join(tmpdir(), 'fl-e2e-api-'));
+    const [client, peer, api] = await Promise.all([freePort(), freePort(), freePort()]);
+    const authority = new Authority('lab');
+    const server = new ApiServer(directory, api, authority);
+    try {
+      server.#start('etcd', [
+        `--data-dir=${directory}/etcd`,
+        '--unsafe-no-fsync',
+        '--log-level=warn',
+        `--listen-client-urls=http://127.0.0.1:${client}`,
+        `--advertise-client-urls=http://127.0.0.1:${client}`,
+        `--listen-peer-urls=http://127.0.0.1:${peer}`,
+        `--initial-advertise-peer-urls=http://127.0.0.1:${peer}`,
+        `--initial-cluster=default=http://127.0.0.1:${peer}`,
+      ]);
+      server.#prepare(authority);
+      server.#start(program, server.#flags(api, client));
+      await until('an API server that is ready', 90, async () => {
+        const answer = await server.#admin.text({ method: 'GET', path: '/readyz' }).catch(() => undefined);
+        return answer?.status === 200 || undefined;
+      });
+      return server;
+    } catch (error) {
+      const log = server.#log();
+      await server.stop();
+      throw new Error(`the API server did not start: ${(error as Error).message}\n${log}`, { cause: error });
+    }
+  }
+
+  /** A request of the administrator; its answer must be good. */
+  async ask(
+    method: 'GET' | 'POST' | 'PATCH',
+    where: string,
+    object?: object,
+  ): Promise<Record<string, unknown>> {
+    const type = method === 'PATCH' ? 'application/strategic-merge-patch+json' : 'application/json';
+    const body = object === undefined ? {} : { body: JSON.stringify(object) };
+    const { status, text } = await this.#admin.text({
+      method,
+      path: where,
+      headers: { 'content-type': type },
+      ...body,
+    });
+    if (status >= 300) throw new Error(`${method} ${where}: ${status} ${text}`);
+    return JSON.parse(text) as Record<string, unknown>;
+  }
+
+  /** Removing is no method of our client. */
+  async remove(where: string): Promise<void> {
+    const { default: https } = await import('node:https');
+    await new Promise<void>((resolve, reject) => {
+      const headers = { authorization: `Bearer ${this.tokens.admin}` };
+      const request = https.request(`${this.url}${where}`, { method: 'DELETE', headers, ca: this.authority });
+      request.on('response', (response) => response.resume().on('end', resolve));
+      request.on('error', reject);
+      request.end();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#admin.close();
+    // SIGKILL: an API server without its etcd takes minutes to end.
+    await Promise.all(this.#children.map((child) => ended(child, () => child.kill('SIGKILL'))));
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  #prepare(authority: Authority): void {
+    const write = (name: string, text: string) =>
+      writeFileSync(path.join(this.#directory, name), text, { mode: 0o600 });
+    const { cert, key } = authority.issue('kube-apiserver', { names: ['127.0.0.1'] });
+    write('api.crt', cert);
+    write('api.key', key);
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    write('sa.key', privateKey.export({ type: 'sec1', format: 'pem' }));
+    write('sa.pub', publicKey.export({ type: 'spki', format: 'pem' }));
+    const { admin, flannel } = this.tokens;
+    // The name of the service account in deploy/rbac.yml.
+    const account = 'system:serviceaccount:kube-flannel:flannel';
+    write('tokens.csv', `${admin},admin,1,"system:masters"\n${flannel},${account},2\n`);
+  }
+
+  #flags(port: number, etcd: number): string[] {
+    const directory = this.#directory;
+    return [
+      `--etcd-servers=http://127.0.0.1:${etcd}`,
+      '--bind-address=127.0.0.1',
+      `--secure-port=${port}`,
+      '--endpoint-reconciler-type=none',
+      `--tls-cert-file=${directory}/api.crt`,
+      `--tls-private-key-file=${directory}/api.key`,
+      `--token-auth-file=${directory}/tokens.csv`,
+      '--authorization-mode=RBAC',
+      '--service-cluster-ip-range=10.96.0.0/16',
+      '--service-account-issuer=https://kubernetes.default.svc',
+      `--service-account-key-file=${directory}/sa.pub`,
+      `--service-account-signing-key-file=${directory}/sa.key`,
+    ];
+  }
+
+  #start(file: string, args: readonly string[]): void {
+    const log = openSync(path.join(this.#directory, `${path.basename(file)}.log`), 'a', 0o600);
+    this.#children.push(spawn(file, args, { stdio: ['ignore', log, log], cwd: this.#directory }));
+    closeSync(log);
+  }
+
+  #log(): string {
+    const tail = (name: string) => {
+      const file = path.join(this.#directory, `${name}.log`);
+      return existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n').slice(-10).join('\n') : '';
+    };
+    return [tail('etcd'), tail('kube-apiserver')].join('\n');
+  }
+}
+
+function ended(child: ChildProcess, end: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve();
+    child.once('close', () => resolve());
+    child.once('error', () => resolve());
+    end();
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => {
+    server.close(resolve);
+  });
+  return port;
+}
