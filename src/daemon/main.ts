@@ -40,7 +40,7 @@ async function main(args: readonly string[]): Promise<number | undefined> {
   requireCapabilities(readFileSync('/proc/self/status', 'utf8'));
   log.info({ version, options }, 'flanneld starts');
   const ended = signalled();
-  const program = await startProgram(options, process.env, log);
+  const program = await startProgram(command, process.env, log);
   try {
     await Promise.race([program.ready, ended]);
     log.info({ signal: await ended }, 'flanneld stops; the network stays as it is');
@@ -60,14 +60,17 @@ function signalled(): Promise<NodeJS.Signals> {
 /** What an operator can mend gets its sentence; anything else is a defect, and keeps its stack. */
 function fail(error: unknown): number {
   if (error instanceof UsageError) {
-    writeSync(2, `flanneld: ${error.message}\n`);
+    writeSync(2, `${lines(error.message)}\n`);
     return 2;
   }
   const { name, message, stack } = error as Error;
   const isDefect = ['TypeError', 'RangeError', 'ReferenceError', 'AssertionError'].includes(name);
-  writeSync(2, `flanneld: ${isDefect ? (stack ?? message) : message}\n`);
+  writeSync(2, `${isDefect ? `flanneld: ${stack ?? message}` : lines(message)}\n`);
   return 1;
 }
+
+/** One a finding. */
+const lines = (message: string): string => message.replace(/^/gm, 'flanneld: ');
 
 main(process.argv.slice(2)).then(
   (status) => process.exit(status ?? 0),

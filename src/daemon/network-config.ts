@@ -37,8 +37,9 @@ export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
   readonly findings: readonly string[];
 
-  constructor(source: string, findings: readonly string[]) {
-    super(findings.map((finding) => `${source}: ${finding}`).join('\n'));
+  /** `source` is the file in which all of them are. */
+  constructor(source: string | undefined, findings: readonly string[]) {
+    super(findings.map((finding) => (source === undefined ? finding : `${source}: ${finding}`)).join('\n'));
     this.findings = findings;
   }
 }
@@ -94,7 +95,12 @@ type FamilyKeys = (typeof families)[number];
  * `source` is the file's name. Throws a {@link ConfigurationError} with every finding.
  */
 export function readNetworkConfig(text: string | Uint8Array, source: string): NetworkConfig {
-  const reader = new Reader(fieldsOf(text, source));
+  return networkConfigOf(networkFields(text, source), source);
+}
+
+/** The same of {@link networkFields}. */
+export function networkConfigOf(fields: JsonObject, source: string): NetworkConfig {
+  const reader = new Reader(fields);
   const network: { ipv4?: Prefix; ipv6?: Prefix } = {};
   const ranges: { ipv4?: SubnetRange; ipv6?: SubnetRange } = {};
   for (const family of families) {
@@ -113,7 +119,8 @@ export function readNetworkConfig(text: string | Uint8Array, source: string): Ne
   return { network, ranges, enableNFTables, backendType: type, backend };
 }
 
-function fieldsOf(text: string | Uint8Array, source: string): JsonObject {
+/** net-conf.json's keys, spelt as flannel's documents do, before any check. Throws a {@link ConfigurationError}. */
+export function networkFields(text: string | Uint8Array, source: string): JsonObject {
   try {
     return foldKeys(asObject(parseJson(text, 'the file'), 'the file'), keys);
   } catch (error) {

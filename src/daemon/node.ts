@@ -38,6 +38,8 @@ export interface NodeWorld {
   readonly wireguard?: WireguardIdentity;
   /** The interface for traffic between nodes, as it is now. Throws an InterfaceError. */
   chooseExternal(): External;
+  /** What peers are told instead of its public addresses; this node's own devices know nothing of it. */
+  readonly announced?: Pick<LeaseAttributes, 'publicIP' | 'publicIPv6'>;
   previous(): { readonly subnet?: Prefix; readonly ipv6Subnet?: Prefix };
   lastKnown(): LastKnown | undefined;
   saveLastKnown(state: LastKnown): void;
@@ -166,8 +168,18 @@ export class FlannelNode {
     return { macs, ...(wireguard && { wireguard }) };
   }
 
-  #attributes(): LeaseAttributes {
+  /** In a family that the network has not, nothing is told. */
+  #told(): Pick<LeaseAttributes, 'publicIP' | 'publicIPv6'> {
     const { publicIP, publicIPv6 } = this.#external;
+    const { announced } = this.#world;
+    return {
+      ...(publicIP && { publicIP: announced?.publicIP ?? publicIP }),
+      ...(publicIPv6 && { publicIPv6: announced?.publicIPv6 ?? publicIPv6 }),
+    };
+  }
+
+  #attributes(): LeaseAttributes {
+    const { publicIP, publicIPv6 } = this.#told();
     return {
       ...(publicIP && { publicIP }),
       ...(publicIPv6 && { publicIPv6 }),

@@ -131,10 +131,13 @@ export const options = {
   'ip-masq': boolean(
     'Hide the pods behind the address of their node when they talk to anything outside the flannel network.',
   ),
-  'ipv6-masq': boolean(
-    'With --ip-masq: IPv6 too. false leaves IPv6 addresses of pods as they are, as K3s does unless it is told otherwise.',
-    true,
-  ),
+  'ipv6-masq': {
+    ...boolean(
+      'With --ip-masq: IPv6 too. false leaves IPv6 addresses of pods as they are, as K3s does unless it is told otherwise.',
+      true,
+    ),
+    aliases: ['flannel-ipv6-masq'],
+  },
   'ip-masq-fully-random-disable': boolean(
     'Leave the source ports of hidden connections as they are, if possible.',
   ),
@@ -155,9 +158,6 @@ export const options = {
     '',
     "K3s's name for the backend: vxlan, host-gw, wireguard-native or none. In net-conf.json: Backend.Type.",
   ),
-  'flannel-ipv6-masq': boolean(
-    'Hide the IPv6 addresses of pods too, where --ip-masq is for IPv4 alone: with the options of K3s.',
-  ),
   'flannel-external-ip': boolean(
     'Tell the other nodes the addresses of --node-external-ip instead of those of the interface.',
   ),
@@ -171,6 +171,10 @@ export const options = {
     'RANGE,...',
     ranges,
     'The addresses of services, to see that they do not overlap with others.',
+  ),
+  'kube-controller-manager-arg': repeated(
+    'NAME=VALUE',
+    "What K3s gives to kube-controller-manager: of it node-cidr-mask-size, -ipv4 and -ipv6 are looked at, the length of the nodes' subnets.",
   ),
   'node-ip': list(
     'ADDRESS,...',

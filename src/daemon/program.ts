@@ -2,6 +2,7 @@ import fs, { mkdirSync, readFileSync } from 'node:fs';
 import { hostname, uptime } from 'node:os';
 import path from 'node:path';
 import { type Binding, loadBinding } from '../../native/binding.ts';
+import type { Backend } from '../backend/backend.ts';
 import { makeBackend } from '../backend/backends.ts';
 import { type CniService, createCniService } from '../cni/service.ts';
 import type { NodeFirewall } from '../firewall/node-firewall.ts';
@@ -19,9 +20,15 @@ import { systemRandom } from '../world/random.ts';
 import { writeWhole } from './file.ts';
 import { openFirewall } from './firewall.ts';
 import { serveHealth } from './health.ts';
-import { observeHost } from './host.ts';
+import { effectiveNetwork, type EffectiveNetwork, isK3s, type NetworkInput } from './effective-network.ts';
+import { observeHost, observeNodeRanges } from './host.ts';
+import type { InterfaceWish } from './interface.ts';
 import { chooseInterface } from './interface-choice.ts';
-import { ConfigurationError, type NetworkConfig, readNetworkConfig } from './network-config.ts';
+import { announcedAddresses } from './announced-addresses.ts';
+import { ConfigurationError, type NetworkConfig } from './network-config.ts';
+import { nodeNameOf } from './node-name.ts';
+import { preflight } from './preflight.ts';
+import type { Sources } from './configuration.ts';
 import { FlannelNode, type NodeWorld } from './node.ts';
 import type { Options } from './options.ts';
 import { notifier } from './sd-notify.ts';
@@ -42,21 +49,25 @@ export interface Program {
   stop(): void;
 }
 
+/** What was asked for, and by which flags. */
+export interface Asked {
+  readonly options: Options;
+  readonly sources: Sources;
+}
+
 /** Starts everything. Rejects with an Error whose message is for the operator when that is not possible as things are. */
 export async function startProgram(
-  options: Options,
+  { options, sources }: Asked,
   environment: NodeJS.ProcessEnv,
   log: Log,
 ): Promise<Program> {
-  const config = readConfig(options['net-config-path']);
-  const backend = makeBackend(config.backendType, {
-    options: config.backend,
-    network: config.network,
-  });
+  const network = effectiveNetwork({ file: netConf(options, sources), options, sources });
+  const { config } = network;
   const binding = loadBinding();
   const notify = notifier(binding, environment['NOTIFY_SOCKET'], log);
-  const registry = openRegistry(options, config, binding);
   const session = new SyncSession(openSocket(binding));
+  const { backend, ...outside } = lookAtNode({ options, sources, network, session, log });
+  const registry = openRegistry(options, config, binding);
   const announcements = new Announcements(openSocket(binding, { groups }));
   const started = systemClock.monotonic();
   const state: { node?: FlannelNode; cni?: CniService } = {};
@@ -67,8 +78,8 @@ export async function startProgram(
   const server = port === 0 ? undefined : await serveHealth(options['healthz-ip'], port, health);
 
   const firewall = openFirewall(binding, config.enableNFTables, environment, log);
-  const input = { options, config, binding, log, registry, session, announcements, firewall, wireguard };
-  const world = nodeWorld({ ...input, ready: () => ready() });
+  const input = { options, network, binding, log, registry, session, announcements, firewall, wireguard };
+  const world = nodeWorld({ ...input, ...outside, ready: () => ready() });
   const node = new FlannelNode(config, backend, world);
   state.node = node;
   mkdirSync(path.dirname(options.socket), { recursive: true, mode: 0o755 });
@@ -115,13 +126,40 @@ export async function startProgram(
   return { ready: node.start(), stop };
 }
 
-function readConfig(file: string): NetworkConfig {
+interface NodeLook extends Asked {
+  network: EffectiveNetwork;
+  session: SyncSession;
+  log: Log;
+}
+
+/** Refuses what does not go together or with this node, before anything is touched; answers how to look at it later. */
+function lookAtNode(asked: NodeLook): Pick<NodeWorld, 'chooseExternal' | 'previous'> & { backend: Backend } {
+  const { options, network, session, log } = asked;
+  const { backend: written, backendType, network: pods } = network.config;
+  const makeIt = () => makeBackend(backendType, { options: written, network: pods });
+  const wish = interfaceWish(options, network.config);
+  const chooseExternal = () => externalOf(chooseInterface(observeHost(session, wish.ifaceCanReach), wish));
+  const previous = () => previousSubnets(textOf(options['subnet-file'], log) ?? '');
+  preflight({
+    ...asked,
+    nodeRanges: observeNodeRanges(session),
+    previous: Object.values(previous()),
+    needs: [makeIt, () => nodeName(options), chooseExternal],
+  });
+  return { backend: makeIt(), chooseExternal, previous };
+}
+
+/** net-conf.json. Where K3s's options say what the network is, it need not be there. */
+function netConf(options: Options, sources: Sources): NetworkInput['file'] {
+  const name = options['net-config-path'];
   try {
-    return readNetworkConfig(readFileSync(file), file);
+    return { name, text: readFileSync(name) };
   } catch (error) {
-    if (error instanceof ConfigurationError) throw error;
-    throw new ConfigurationError(file, [
-      `it cannot be read: ${(error as Error).message}; --net-config-path names another file`,
+    const isAbsent = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    if (isAbsent && isK3s(sources) && !sources.has('net-config-path')) return undefined;
+    throw new ConfigurationError(name, [
+      `it cannot be read: ${(error as Error).message}; --net-config-path names another file, ` +
+        'or --cluster-cidr and --flannel-backend stand for it',
     ]);
   }
 }
@@ -141,11 +179,24 @@ function openRegistry(options: Options, config: NetworkConfig, binding: Binding)
   });
 }
 
-const nodeName = (options: Options): string => (options['node-name'] || hostname()).toLowerCase();
+const nodeName = (options: Options): string => nodeNameOf(options['node-name'], hostname());
 
-interface WorldInput {
+function interfaceWish(options: Options, { network: { ipv4, ipv6 } }: NetworkConfig): InterfaceWish {
+  return {
+    families: [...(ipv4 ? [4 as const] : []), ...(ipv6 ? [6 as const] : [])],
+    iface: options.iface,
+    ifaceRegex: options['iface-regex'],
+    ifaceCanReach: options['iface-can-reach'],
+    nodeIPs: options['node-ip'],
+    networks: [ipv4, ipv6].flatMap((network) => network ?? []),
+    publicIP: options['public-ip'],
+    publicIPv6: options['public-ipv6'],
+  };
+}
+
+interface WorldInput extends Pick<NodeWorld, 'chooseExternal' | 'previous' | 'ready'> {
   options: Options;
-  config: NetworkConfig;
+  network: EffectiveNetwork;
   binding: Binding;
   log: Log;
   registry: DirectoryRegistry;
@@ -153,23 +204,11 @@ interface WorldInput {
   announcements: Announcements;
   firewall: NodeFirewall;
   wireguard: Wireguard | undefined;
-  ready(): void;
 }
 
 function nodeWorld(input: WorldInput): NodeWorld {
-  const { options, config, binding, log, registry, session, announcements, firewall, wireguard, ready } =
-    input;
+  const { options, network, binding, log, registry, session, announcements, firewall, wireguard } = input;
   const stateFile = path.join(options['state-dir'], 'state.json');
-  const wish = {
-    families: [...(config.network.ipv4 ? [4 as const] : []), ...(config.network.ipv6 ? [6 as const] : [])],
-    iface: options.iface,
-    ifaceRegex: options['iface-regex'],
-    ifaceCanReach: options['iface-can-reach'],
-    nodeIPs: options['node-ip'],
-    networks: [config.network.ipv4, config.network.ipv6].flatMap((network) => network ?? []),
-    publicIP: options['public-ip'],
-    publicIPv6: options['public-ipv6'],
-  };
   return {
     clock: systemClock,
     log,
@@ -183,26 +222,27 @@ function nodeWorld(input: WorldInput): NodeWorld {
       log,
     }),
     subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
-    anyRoute: wish.ifaceCanReach !== undefined,
+    anyRoute: options['iface-can-reach'] !== undefined,
     registry,
-    chooseExternal: () => externalOf(chooseInterface(observeHost(session, wish.ifaceCanReach), wish)),
-    previous: () => previousSubnets(textOf(options['subnet-file'], log) ?? ''),
+    chooseExternal: input.chooseExternal,
+    announced: announcedAddresses(options),
+    previous: input.previous,
     lastKnown: () => readLastKnown(stateFile, log),
     saveLastKnown: (state: LastKnown) =>
       writeWhole(stateFile, lastKnownText(state), { file: 0o600, directory: 0o700 }),
     keepFirewall: (networks, subnets) =>
       firewall.keep({
-        masquerade: { 4: options['ip-masq'], 6: options['ip-masq'] && options['ipv6-masq'] },
+        masquerade: network.masquerade,
         forward: options['iptables-forward-rules'],
         randomFully: !options['ip-masq-fully-random-disable'],
         networks,
         subnets,
       }),
     firewallProblem: () => firewall.problem,
-    ipMasq: options['ip-masq'],
+    ipMasq: network.masquerade[4] || network.masquerade[6],
     blackhole: options['ip-blackhole-route'],
     writeSubnetEnv: (env) => writeSubnetEnv(options['subnet-file'], env),
-    ready,
+    ready: input.ready,
   };
 }
 

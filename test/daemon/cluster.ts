@@ -24,6 +24,8 @@ export class Cluster {
   readonly #underlay = createNetns();
   readonly #daemons = new Map<number, ChildProcess>();
   readonly logs = new Map<number, string>();
+  /** Without it the options must say what the network is. */
+  hasNetConf = true;
 
   private constructor(family: Family) {
     this.family = family;
@@ -81,7 +83,7 @@ export class Cluster {
 
   args(i: number): string[] {
     return [
-      `--net-config-path=${this.file('net-conf.json')}`,
+      ...(this.hasNetConf ? [`--net-config-path=${this.file('net-conf.json')}`] : []),
       `--lease-dir=${this.file('leases')}`,
       `--node-name=node-${i}`,
       `--subnet-file=${this.file(`${i}.env`)}`,

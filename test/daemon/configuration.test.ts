@@ -25,11 +25,11 @@ describe('the options', () => {
       'public-ip': undefined,
       'public-ipv6': undefined,
       'flannel-backend': '',
-      'flannel-ipv6-masq': false,
       'flannel-external-ip': false,
       'flannel-cni-conf': '',
       'cluster-cidr': [],
       'service-cidr': [],
+      'kube-controller-manager-arg': [],
       'node-ip': [],
       'node-external-ip': [],
       'subnet-file': '/run/flannel/subnet.env',
@@ -140,7 +140,7 @@ describe('K3s’s spellings', () => {
     [['--node-ip=10.0.0.1, fd00::1'], { 'node-ip': ['10.0.0.1', 'fd00::1'] }],
     [
       ['--flannel-ipv6-masq', '--flannel-external-ip=true'],
-      { 'flannel-ipv6-masq': true, 'flannel-external-ip': true },
+      { 'ipv6-masq': true, 'flannel-external-ip': true },
     ],
     [['--iface=eth0', '--flannel-iface=eth0'], { iface: ['eth0'] }],
   ])('%j', (args, expected) => {
@@ -161,7 +161,7 @@ describe('K3s’s spellings', () => {
       setting('node-label', 'a=b'),
     ]);
     expect(command).toMatchObject({
-      options: { 'cluster-cidr': ['10.42.0.0/16', 'fd00:42::/56'], 'flannel-ipv6-masq': true },
+      options: { 'cluster-cidr': ['10.42.0.0/16', 'fd00:42::/56'], 'ipv6-masq': true },
       foreignKeys: ['token', 'node-label'],
     });
   });

@@ -203,6 +203,47 @@ describe('a running flanneld', () => {
   });
 });
 
+describe('with the options of K3s', () => {
+  test('and a config.yaml there need be no net-conf.json, and pods are hidden', async () => {
+    cluster = await Cluster.start('dual', 2);
+    cluster.hasNetConf = false;
+    const yaml = `flannel-backend: vxlan
+cluster-cidr: 10.42.0.0/16,fd00:42::/56
+service-cidr: [10.43.0.0/16, "fd00:43::/112"]
+flannel-iface: eth0
+token: K10abc
+`;
+    fs.writeFileSync(cluster.file('config.yaml'), yaml);
+    const args = [`--config=${cluster.file('config.yaml')}`];
+    await cluster.run(0, { args });
+    await cluster.run(1, { args: [...args, '--flannel-ipv6-masq'] });
+    for (const each of [4, 6] as const) await until(() => cluster.reaches(0, 1, each));
+    expect(fs.readFileSync(cluster.file('0.env'), 'utf8')).toMatch(
+      /^FLANNEL_NETWORK=10\.42\.0\.0\/16\nFLANNEL_SUBNET=10\.42\.\d+\.1\/24\nFLANNEL_IPV6_NETWORK=fd00:42::\/56\nFLANNEL_IPV6_SUBNET=fd00:42:.*\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n$/,
+    );
+    const isHidden = async (i: number, program: string) =>
+      (await cluster.nodes[i]?.exec(program))?.includes('MASQUERADE');
+    const hidden = (i: number) => Promise.all([isHidden(i, 'iptables-save'), isHidden(i, 'ip6tables-save')]);
+    expect(await hidden(0)).toEqual([true, false]);
+    expect(await hidden(1)).toEqual([true, true]);
+    expect(cluster.logs.get(0)).toContain('without --flannel-ipv6-masq they reach nothing outside');
+    expect(cluster.logs.get(0)).not.toContain('K10abc');
+  });
+
+  test('--flannel-external-ip: peers are told, the tunnel has the address of the interface', async () => {
+    cluster = await Cluster.start('v4', 1);
+    cluster.hasNetConf = false;
+    const args = ['--flannel-external-ip', '--node-external-ip=203.0.113.7', '--node-ip=192.0.2.1'];
+    await cluster.run(0, { args });
+    expect(fs.readFileSync(cluster.file('leases/node-0.json'), 'utf8')).toContain(
+      '"PublicIP": "203.0.113.7"',
+    );
+    const link = await cluster.nodes[0]?.exec('ip', '-d', 'link', 'show', 'flannel.1');
+    expect(link).toContain('local 192.0.2.1');
+    expect(cluster.logs.get(0)).toContain('unencrypted');
+  });
+});
+
 describe('the way to other nodes is followed', () => {
   const lease = () => fs.readFileSync(cluster.file('leases/node-0.json'), 'utf8');
   const shows = (text: string) => until(() => lease().includes(text));
@@ -357,6 +398,43 @@ describe('bad input gets one sentence', () => {
   ])('the configuration %s', async (text, sentence) => {
     cluster.configure(text);
     expect(cluster.refused(cluster.args(0))).toEqual({ status: 1, says: expect.stringMatching(sentence) });
+    await nothingWasDone();
+  });
+
+  test('all that is wrong at once', async () => {
+    const args = ['--service-cidr=192.0.0.0/9,10.244.0.0/24', '--iface=none0', '--public-ip=127.0.0.1'];
+    const { status, says } = cluster.refused([...cluster.args(0), ...args]);
+    expect(status).toBe(1);
+    expect(says.split('\n')).toEqual([
+      expect.stringMatching(/^flanneld: no interface .*--iface=none0: there is no such interface/),
+      expect.stringMatching(/^flanneld: --service-cidr has 2 IPv4 ranges/),
+      expect.stringMatching(/^flanneld: --service-cidr 192\.0\.0\.0\/9 is too large/),
+      expect.stringMatching(
+        /^flanneld: the network 10\.244\.0\.0\/16 and --service-cidr 10\.244\.0\.0\/24 overlap/,
+      ),
+      expect.stringMatching(
+        /^flanneld: --service-cidr 192\.0\.0\.0\/9 and the network 192\.0\.2\.0\/24 of eth0 overlap/,
+      ),
+      expect.stringMatching(/^flanneld: --public-ip 127\.0\.0\.1 is a loopback address/),
+    ]);
+    await nothingWasDone();
+  });
+
+  test('a flag against net-conf.json', async () => {
+    const { status, says } = cluster.refused([...cluster.args(0), '--flannel-backend=host-gw']);
+    expect(status).toBe(1);
+    expect(says).toMatch(/--flannel-backend says host-gw, .*net-conf\.json: Backend\.Type says vxlan/);
+    await nothingWasDone();
+  });
+
+  test('a host called localhost', async () => {
+    const args = cluster.args(0).filter((arg) => !arg.startsWith('--node-name'));
+    const before = ['unshare', '--uts', 'sh', '-c', 'hostname localhost; exec "$@"', 'sh'];
+    const refused = cluster.refused(args, {}, before);
+    expect(refused).toEqual({
+      status: 1,
+      says: expect.stringMatching(/this host is called "localhost".*--node-name or K3S_NODE_NAME/),
+    });
     await nothingWasDone();
   });
 

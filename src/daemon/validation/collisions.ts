@@ -1,0 +1,48 @@
+import { containsAddress, containsPrefix, overlaps, type Prefix } from '../../net/prefix.ts';
+import { error, type Finding, named, type NodeRange, type ValidationInput, warning } from './finding.ts';
+
+/** Ranges that overlap: the pods', the services', those of the node. */
+export function collisions(input: ValidationInput): Finding[] {
+  const { options, network, nodeRanges, previous } = input;
+  const { ipv4, ipv6 } = network.config.network;
+  const pods = [ipv4, ipv6].flatMap((range) => range ?? []);
+  const services = options['service-cidr'];
+  const podsName = input.sources.get('cluster-cidr') ?? 'the network';
+  const servicesName = named(input, 'service-cidr');
+  const between = pods.flatMap((range) =>
+    services
+      .filter((service) => overlaps(range, service))
+      .map((service) =>
+        error(
+          `${podsName} ${range} and ${servicesName} ${service} overlap: pods and services need ranges of their own`,
+        ),
+      ),
+  );
+  const others = nodeRanges.filter(
+    ({ range, link }) => !isFlannels(link) && !previous.some((own) => containsPrefix(own, range)),
+  );
+  const withNode = [
+    ...pods.map((range) => [podsName, range] as const),
+    ...services.map((range) => [servicesName, range] as const),
+  ].flatMap(([name, range]) => others.flatMap((other) => collision(name, range, other)));
+  return [...between, ...withNode];
+}
+
+/** Devices of flannel, its bridge, and those that hold services' addresses. */
+const isFlannels = (link: string): boolean => /^(flannel|cni0$|kube-ipvs0$|nodelocaldns$)/.test(link);
+
+/** A larger network around a range loses only a part of itself; one inside of it, or the node's own address, is lost. */
+function collision(name: string, range: Prefix, { range: other, link, address }: NodeRange): Finding[] {
+  if (!overlaps(range, other)) return [];
+  if (address === undefined) {
+    return [
+      warning(
+        `${name} ${range} and the route to ${other} by ${link} overlap: what is in both is out of this node's reach by one of them`,
+      ),
+    ];
+  }
+  const text = `${name} ${range} and the network ${other} of ${link} overlap`;
+  return containsAddress(range, address) || containsPrefix(range, other)
+    ? [error(`${text}: choose another range`)]
+    : [warning(`${text}: what is in both is out of this node's reach`)];
+}
