@@ -5,7 +5,7 @@ import { readConfigurationFile } from './configuration-file.ts';
 import { UsageError } from './go-flags.ts';
 import { helpText } from './help.ts';
 import { openLog } from './log.ts';
-import { startProgram } from './program.ts';
+import { startProgram, tryProgram } from './program.ts';
 import { version } from './version.ts';
 
 /** flanneld: exits with 2 for a bad command line, with 1 when it cannot start, with 0 after SIGTERM or SIGINT. */
@@ -38,6 +38,10 @@ async function main(args: readonly string[]): Promise<number | undefined> {
     );
   }
   requireCapabilities(readFileSync('/proc/self/status', 'utf8'));
+  if (options['adopt-dry-run']) {
+    writeSync(1, await tryProgram(command, process.env, log));
+    return 0;
+  }
   log.info({ version, options }, 'flanneld starts');
   const ended = signalled();
   const program = await startProgram(command, process.env, log);

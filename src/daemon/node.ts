@@ -137,8 +137,29 @@ export class FlannelNode {
     return this.#backend.ipv6Mtu(this.#external);
   }
 
+  /** The whole pod network, one a family. */
+  get networks(): Prefix[] {
+    const { ipv4, ipv6 } = this.#config.network;
+    return [ipv4, ipv6].flatMap((network) => network ?? []);
+  }
+
   get subnets(): Prefix[] {
     return [this.#own?.subnet, this.#own?.ipv6Subnet].flatMap((subnet) => subnet ?? []);
+  }
+
+  /** What CNI plugins need to know, once this node has a lease. */
+  get subnetEnv(): SubnetEnv | undefined {
+    if (this.#own === undefined) return undefined;
+    const { ipv4, ipv6 } = this.#config.network;
+    const { subnet, ipv6Subnet } = this.#own;
+    return {
+      ...(ipv4 && { network: ipv4 }),
+      ...(ipv6 && { ipv6Network: ipv6 }),
+      ...(subnet && { subnet: gatewayOf(subnet) }),
+      ...(ipv6Subnet && { ipv6Subnet: gatewayOf(ipv6Subnet) }),
+      mtu: this.#backend.mtu(this.#external),
+      ipMasq: this.#world.ipMasq,
+    };
   }
 
   status(): Omit<Status, 'version' | 'uptime' | 'addresses' | 'node'> {
@@ -351,9 +372,7 @@ export class FlannelNode {
   }
 
   #keepFirewall(): Promise<void> {
-    const { ipv4, ipv6 } = this.#config.network;
-    const networks = [ipv4, ipv6].flatMap((network) => network ?? []);
-    return this.#world.keepFirewall(networks, this.subnets);
+    return this.#world.keepFirewall(this.networks, this.subnets);
   }
 
   async #becomeReady(): Promise<void> {
@@ -387,19 +406,9 @@ export class FlannelNode {
   }
 
   #writeSubnetEnv(): void {
-    if (this.#own === undefined) return;
-    const { ipv4, ipv6 } = this.#config.network;
-    const { subnet, ipv6Subnet } = this.#own;
-    const env: SubnetEnv = {
-      ...(ipv4 && { network: ipv4 }),
-      ...(ipv6 && { ipv6Network: ipv6 }),
-      ...(subnet && { subnet: gatewayOf(subnet) }),
-      ...(ipv6Subnet && { ipv6Subnet: gatewayOf(ipv6Subnet) }),
-      mtu: this.#backend.mtu(this.#external),
-      ipMasq: this.#world.ipMasq,
-    };
+    const env = this.subnetEnv;
     const text = JSON.stringify(env);
-    if (text === this.#subnetEnv) return;
+    if (env === undefined || text === this.#subnetEnv) return;
     this.#world.writeSubnetEnv(env);
     this.#subnetEnv = text;
   }

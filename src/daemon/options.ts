@@ -195,6 +195,9 @@ export const options = {
   socket: text('FILE', '/run/flannel/flanneld.sock', 'The socket on which the CNI plugin finds this daemon.'),
   'healthz-ip': text('ADDRESS', '0.0.0.0', 'The address for /healthz and /readyz.'),
   'healthz-port': integer(0, [0, 65_535], 'The TCP port for /healthz and /readyz; 0: none.'),
+  'adopt-dry-run': boolean(
+    'Print what a start would change on this node, change nothing, and exit. For a take-over from Go flannel.',
+  ),
   v: integer(0, [-(2 ** 31), 2 ** 31 - 1], 'How much to log: 0 what matters, 1 and more everything.'),
   vmodule: unused('PATTERN=N,...', /^([^=,]+=[+-]?\d+(,|$))*$/),
   log_backtrace_at: unused('FILE:N', /^(\S+:\d+)?$/),

@@ -6,6 +6,7 @@ import type { Backend } from '../backend/backend.ts';
 import { makeBackend } from '../backend/backends.ts';
 import { type CniService, createCniService } from '../cni/service.ts';
 import type { NodeFirewall } from '../firewall/node-firewall.ts';
+import type { NodeRulesInput } from '../firewall/node-rules.ts';
 import { runProcess } from '../firewall/process.ts';
 import { groups } from '../kernel/groups.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
@@ -14,9 +15,11 @@ import { type LastKnown, lastKnownText, parseLastKnown } from '../lease/last-kno
 import { Announcements } from '../netlink/announcements.ts';
 import { AsyncSession, SyncSession } from '../netlink/session.ts';
 import { openSocket } from '../netlink/socket.ts';
+import type { Prefix } from '../net/prefix.ts';
 import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
+import { dryRun } from './dry-run.ts';
 import { writeWhole } from './file.ts';
 import { openFirewall } from './firewall.ts';
 import { serveHealth } from './health.ts';
@@ -126,6 +129,40 @@ export async function startProgram(
   return { ready: node.start(), stop };
 }
 
+/** `--adopt-dry-run`: what {@link startProgram} would change. Rejects as it does. */
+export async function tryProgram(
+  { options, sources }: Asked,
+  environment: NodeJS.ProcessEnv,
+  log: Log,
+): Promise<string> {
+  const network = effectiveNetwork({ file: netConf(options, sources), options, sources });
+  const { config } = network;
+  const binding = loadBinding();
+  const session = new SyncSession(openSocket(binding));
+  const { backend, ...outside } = lookAtNode({ options, sources, network, session, log });
+  if (backend.type === 'wireguard') {
+    throw new Error(
+      '--adopt-dry-run does not know about wireguard: what peers mean depends on a key that only a start makes',
+    );
+  }
+  const registry = openRegistry(options, config, binding);
+  const announcements = new Announcements(openSocket(binding, { groups }));
+  const firewall = openFirewall(binding, config.enableNFTables, environment, log);
+  const input = { options, network, binding, log, registry, session, announcements, firewall };
+  const file = options['subnet-file'];
+  try {
+    return await dryRun(config, backend, {
+      ...nodeWorld({ ...input, ...outside, wireguard: undefined, dryRun: true, ready() {} }),
+      subnetFile: { name: file, text: textOf(file, log) },
+      planFirewall: (networks, subnets) => firewall.plan(rulesOf({ options, network }, networks, subnets)),
+    });
+  } finally {
+    firewall.close();
+    announcements.close();
+    session.close();
+  }
+}
+
 interface NodeLook extends Asked {
   network: EffectiveNetwork;
   session: SyncSession;
@@ -204,6 +241,8 @@ interface WorldInput extends Pick<NodeWorld, 'chooseExternal' | 'previous' | 're
   announcements: Announcements;
   firewall: NodeFirewall;
   wireguard: Wireguard | undefined;
+  /** The reconciler only looks. */
+  dryRun?: boolean;
 }
 
 function nodeWorld(input: WorldInput): NodeWorld {
@@ -220,6 +259,7 @@ function nodeWorld(input: WorldInput): NodeWorld {
       ...(wireguard && { tunnels: wireguard.tunnels }),
       clock: systemClock,
       log,
+      dryRun: input.dryRun === true,
     }),
     subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
     anyRoute: options['iface-can-reach'] !== undefined,
@@ -230,14 +270,7 @@ function nodeWorld(input: WorldInput): NodeWorld {
     lastKnown: () => readLastKnown(stateFile, log),
     saveLastKnown: (state: LastKnown) =>
       writeWhole(stateFile, lastKnownText(state), { file: 0o600, directory: 0o700 }),
-    keepFirewall: (networks, subnets) =>
-      firewall.keep({
-        masquerade: network.masquerade,
-        forward: options['iptables-forward-rules'],
-        randomFully: !options['ip-masq-fully-random-disable'],
-        networks,
-        subnets,
-      }),
+    keepFirewall: (networks, subnets) => firewall.keep(rulesOf(input, networks, subnets)),
     firewallProblem: () => firewall.problem,
     ipMasq: network.masquerade[4] || network.masquerade[6],
     blackhole: options['ip-blackhole-route'],
@@ -245,6 +278,18 @@ function nodeWorld(input: WorldInput): NodeWorld {
     ready: input.ready,
   };
 }
+
+const rulesOf = (
+  { options, network }: Pick<WorldInput, 'options' | 'network'>,
+  networks: readonly Prefix[],
+  subnets: readonly Prefix[],
+): NodeRulesInput => ({
+  masquerade: network.masquerade,
+  forward: options['iptables-forward-rules'],
+  randomFully: !options['ip-masq-fully-random-disable'],
+  networks,
+  subnets,
+});
 
 function readLastKnown(file: string, log: Log): LastKnown | undefined {
   const text = textOf(file, log);

@@ -47,6 +47,14 @@ export class IptablesWriter implements RulesWriter {
     return used.look() === this.#right.text && other.look() === '';
   }
 
+  async plan(rules: RulesByFamily): Promise<string[]> {
+    const own = rules[this.#family];
+    if (isEmpty(own)) return this.inPlace(rules) ? [] : [`${this.name}: no chain of flannel's stays`];
+    const change = iptablesNodeRules(own, await this.#must(`${this.name}-save`, []));
+    const lines = change?.trimEnd().split('\n') ?? [];
+    return lines.map((line) => `${this.name}: ${line}`);
+  }
+
   async put(rules: RulesByFamily): Promise<void> {
     const own = rules[this.#family];
     if (isEmpty(own)) {

@@ -25,6 +25,11 @@ export class NftablesWriter implements RulesWriter {
     return families.every((family) => this.#isRight(family, nftablesTable(rules[family], family)));
   }
 
+  plan(rules: RulesByFamily): Promise<string[]> {
+    const wrong = families.filter((family) => !this.#isRight(family, nftablesTable(rules[family], family)));
+    return Promise.resolve(wrong.map((family) => `${this.name}: table ${nftablesTables[family]}`));
+  }
+
   /** One transaction for both families; a family that is right is left alone. */
   async put(rules: RulesByFamily): Promise<void> {
     for (let attempt = 0; attempt < attempts; attempt++) {

@@ -94,6 +94,13 @@ export class NodeFirewall {
     await this.#look();
   }
 
+  /** What {@link keep} would write, for people; changes nothing. Rejects with an Error when that cannot be known. */
+  async plan(input: NodeRulesInput): Promise<string[]> {
+    const rules = { 4: nodeRules(input, 4), 6: nodeRules(input, 6) };
+    const plans = this.#tasks.map(({ writer, used }) => writer.plan(used ? rules : noRules));
+    return (await Promise.all(plans)).flat();
+  }
+
   /** Ends it; the rules stay. */
   close(): void {
     this.#closed = true;

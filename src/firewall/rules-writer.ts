@@ -7,6 +7,8 @@ export interface RulesWriter {
   readonly silent: boolean;
   /** Whether the kernel has exactly these, of what this writer writes. Starts no process. Throws a NetlinkError. */
   inPlace(rules: RulesByFamily): boolean;
+  /** What {@link put} would write, for people; changes nothing. Rejects with an Error. */
+  plan(rules: RulesByFamily): Promise<string[]>;
   /** Makes it so. Rejects with an Error that says what is in the way. */
   put(rules: RulesByFamily): Promise<void>;
 }

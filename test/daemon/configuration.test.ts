@@ -43,6 +43,7 @@ describe('the options', () => {
       'iptables-forward-rules': true,
       'iptables-resync': 5,
       'ip-blackhole-route': false,
+      'adopt-dry-run': false,
       v: 0,
       vmodule: '',
       log_backtrace_at: '',

@@ -1,4 +1,5 @@
 import { makeBackend } from '../../src/backend/backends.ts';
+import { dryRun } from '../../src/daemon/dry-run.ts';
 import { observeHost } from '../../src/daemon/host.ts';
 import { chooseInterface } from '../../src/daemon/interface-choice.ts';
 import { readNetworkConfig } from '../../src/daemon/network-config.ts';
@@ -100,6 +101,37 @@ export class SimulatedNode implements AsyncDisposable {
 
   /** Starts flanneld: see {@link ready} and {@link failure}. */
   start(): void {
+    this.ready = false;
+    this.failure = undefined;
+    const { network, backend, world } = this.#prepare(false);
+    const flanneld = new FlannelNode(network, backend, {
+      ...world,
+      saveLastKnown: (state) => {
+        if (this.flanneld === flanneld) this.state = lastKnownText(state);
+      },
+    });
+    this.flanneld = flanneld;
+    flanneld.start().catch((error: unknown) => {
+      this.failure = error;
+    });
+  }
+
+  /** `flanneld --adopt-dry-run`: what it says. Rejects when it would fail. */
+  async dryRun(): Promise<string> {
+    const { network, backend, world } = this.#prepare(true);
+    const said = dryRun(network, backend, {
+      ...world,
+      subnetFile: { name: 'subnet.env', text: this.subnetEnv },
+      planFirewall: () => Promise.resolve(['iptables: *nat']),
+    });
+    try {
+      return await said;
+    } finally {
+      for (const session of this.#sessions.splice(0)) session.close();
+    }
+  }
+
+  #prepare(dryRun: boolean) {
     const { clock, random, leases, config } = this.#cluster;
     const network = readNetworkConfig(JSON.stringify(config), 'net-conf.json');
     const { ipv4, ipv6 } = network.network;
@@ -107,8 +139,6 @@ export class SimulatedNode implements AsyncDisposable {
     const session = new SyncSession(this.kernel.open());
     const worker = new AsyncSession(this.kernel.open(), clock);
     this.#sessions = [session, worker];
-    this.ready = false;
-    this.failure = undefined;
     const log = this.#openLog();
     const wished = [...(ipv4 ? [4 as const] : []), ...(ipv6 ? [6 as const] : [])];
     const world: NodeWorld = {
@@ -121,6 +151,7 @@ export class SimulatedNode implements AsyncDisposable {
         subscribe: (onMessage, onLost) => subscribe(this.kernel.open(groups), onMessage, onLost),
         clock,
         log,
+        dryRun,
       }),
       subscribe: (onMessage, onLost) => subscribe(this.kernel.open(groups), onMessage, onLost),
       registry: leases.registry(this.id),
@@ -136,9 +167,7 @@ export class SimulatedNode implements AsyncDisposable {
         ),
       previous: () => previousSubnets(this.subnetEnv ?? ''),
       lastKnown: () => (this.state === undefined ? undefined : parseLastKnown(this.state, 'state.json')),
-      saveLastKnown: (state) => {
-        if (this.flanneld === flanneld) this.state = lastKnownText(state);
-      },
+      saveLastKnown: () => {},
       keepFirewall: () => Promise.resolve(),
       firewallProblem: () => undefined,
       ipMasq: true,
@@ -150,11 +179,7 @@ export class SimulatedNode implements AsyncDisposable {
         this.ready = true;
       },
     };
-    const flanneld = new FlannelNode(network, backend, world);
-    this.flanneld = flanneld;
-    flanneld.start().catch((error: unknown) => {
-      this.failure = error;
-    });
+    return { network, backend, world };
   }
 
   /** SIGTERM. */

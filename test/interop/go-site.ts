@@ -1,4 +1,4 @@
-import { execFileSync, type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createInterface } from 'node:readline';
 import { expect } from 'vitest';
@@ -15,7 +15,7 @@ import {
   netConf,
 } from './go-flannel.ts';
 import { createNetns, type Netns } from '../kit/netns.ts';
-import { Cluster, until } from '../daemon/cluster.ts';
+import { Cluster, flanneld, until } from '../daemon/cluster.ts';
 
 /** Two nodes as Go flannel left them, with a pod each that the reference plugins made. */
 export class GoSite {
@@ -242,6 +242,21 @@ export class GoSite {
       ]);
       await this.run(i, `ip link set ${name} up`);
     }
+  }
+
+  /** flanneld --adopt-dry-run. */
+  dryRun(i: number): { status: number | null; stdout: string } {
+    const args = [...this.cluster.args(i), '--ip-masq', '--adopt-dry-run'];
+    return spawnSync('nsenter', [`--net=${this.node(i).path}`, flanneld, ...args], { encoding: 'utf8' });
+  }
+
+  /** Every file of the cluster, with its bytes. */
+  files(): Record<string, string> {
+    const names = fs.readdirSync(this.cluster.directory, { recursive: true, encoding: 'utf8' });
+    const files = names.filter((name) => fs.statSync(this.cluster.file(name)).isFile());
+    return Object.fromEntries(
+      files.map((name) => [name, fs.readFileSync(this.cluster.file(name), 'latin1')]),
+    );
   }
 
   async stop(): Promise<void> {

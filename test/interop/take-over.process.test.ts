@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { until } from '../daemon/cluster.ts';
+import { watch } from '../kernel/watch.ts';
 import { GoSite } from './go-site.ts';
 
 describe.each([
@@ -43,5 +44,35 @@ describe.each([
     expect(await site.owners(0)).toEqual(site.families.map(() => (backend === 'vxlan' ? 'boot' : '241')));
     expect(await site.lostDuring(takeOver)).toEqual(none());
     expect(await site.identity(0)).toEqual(before);
+  });
+
+  test('a dry run tells what a start would change, and changes nothing', async () => {
+    const [before, leases] = [await site.identity(0), site.files()];
+    const heard = watch(site.node(0).name, ['ip', 'monitor', 'link', 'address', 'route']);
+    await heard.ready;
+    const { status, stdout } = site.dryRun(0);
+    expect(status).toBe(0);
+    // Some link-local address may still be on its way.
+    expect((await heard.stop()).split('\n').filter((line) => /10\.244|fd00|192\.0\.2/.test(line))).toEqual(
+      [],
+    );
+    expect([await site.identity(0), site.files()]).toEqual([before, leases]);
+    const gateways = backend === 'vxlan' ? ['10.244.2.0', 'fd00:244:0:2::'] : ['192.0.2.2', '2001:db8::2'];
+    const tail = backend === 'vxlan' ? ['flannel.1 onlink', 'flannel-v6.1 onlink'] : ['eth0', 'eth0'];
+    const replaced = ['10.244.2.0/24', 'fd00:244:0:2::/64'].map((subnet, i) => {
+      const [dev = '', flag] = tail[i]?.split(' ') ?? [];
+      const route = (proto: string) =>
+        `route ${subnet} via ${gateways[i]} dev ${dev}${proto}${flag === undefined ? '' : ` ${flag}`}`;
+      return `  replace ${route('')}, was ${route(' proto boot')}`;
+    });
+    expect(stdout.split('\n')).toEqual([
+      expect.stringMatching(/^This node would have the subnet 10\.244\.1\.0\/24.* on eth0\.$/),
+      'In the kernel it would:',
+      ...replaced.slice(0, site.families.length),
+      expect.stringMatching(/^It would leave .*0\.env as it is\.$/),
+      'It would leave the firewall rules as they are.',
+      'Nothing has been changed.',
+      '',
+    ]);
   });
 });
