@@ -264,6 +264,7 @@ function nodeWorld(input: WorldInput): NodeWorld {
     subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
     anyRoute: options['iface-can-reach'] !== undefined,
     registry,
+    ...(wireguard && { wireguard: wireguard.identity }),
     chooseExternal: input.chooseExternal,
     announced: announcedAddresses(options),
     previous: input.previous,

@@ -5,6 +5,7 @@ import { groups } from '../../src/kernel/groups.ts';
 import type { KernelObject } from '../../src/kernel/object.ts';
 import { Reconciler } from '../../src/kernel/reconciler.ts';
 import type { Report } from '../../src/kernel/report.ts';
+import type { Tunnels } from '../../src/kernel/tunnels.ts';
 import * as k from '../../src/netlink/constants.ts';
 import { newAddress } from '../../src/netlink/route/address.ts';
 import { newLink } from '../../src/netlink/route/link.ts';
@@ -26,7 +27,8 @@ export class World implements AsyncDisposable {
   readonly reconciler: Reconciler;
   readonly #session = new AsyncSession(this.kernel.open(), this.clock);
 
-  constructor() {
+  /** `tunnelsOf` makes WireGuard upon the kernel and the clock. */
+  constructor(tunnelsOf?: (world: World) => Tunnels) {
     const outside = new SyncSession(this.kernel.open());
     const eth0 = { IFLA_IFNAME: 'eth0', ifi_flags: k.IFF_UP, ifi_change: k.IFF_UP };
     outside.request(newLink({ ...eth0, IFLA_LINKINFO: { IFLA_INFO_KIND: 'dummy' } }));
@@ -42,6 +44,7 @@ export class World implements AsyncDisposable {
     this.reconciler = new Reconciler({
       session: this.#session,
       subscribe: (onMessage, onLost) => subscribe(this.kernel.open(groups), onMessage, onLost),
+      ...(tunnelsOf && { tunnels: tunnelsOf(this) }),
       clock: this.clock,
       log,
       onReport: (report) => void this.reports.push(report),
