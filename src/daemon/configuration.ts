@@ -25,18 +25,17 @@ export interface Setting {
 }
 
 /** What a start of flanneld is to do. */
-export type Command =
-  | { readonly does: 'help' }
-  | { readonly does: 'version' }
-  | {
-      readonly does: 'run';
-      readonly options: Options;
-      readonly sources: Sources;
-      /** Arguments after the flags: nobody looks at them, and that must be said. */
-      readonly ignored: readonly string[];
-      /** Keys of the configuration file that are nothing to flanneld: K3s's file has many. */
-      readonly foreignKeys: readonly string[];
-    };
+export type Command = { readonly does: 'help' } | { readonly does: 'version' } | RunCommand;
+
+export interface RunCommand {
+  readonly does: 'run';
+  readonly options: Options;
+  readonly sources: Sources;
+  /** Arguments after the flags: nobody looks at them, and that must be said. */
+  readonly ignored: readonly string[];
+  /** Keys of the configuration file that are nothing to flanneld: K3s's file has many. */
+  readonly foreignKeys: readonly string[];
+}
 
 /** One text for an option. */
 interface Given {

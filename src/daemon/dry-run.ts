@@ -69,8 +69,8 @@ export async function dryRun(config: NetworkConfig, backend: Backend, world: Dry
 function onlyReading(registry: Registry, told: () => void): Registry {
   return {
     name: registry.name,
-    own: () => registry.own(),
-    acquire: async (wish) => leaseBefore(await registry.own(), wish, registry.name),
+    own: (owner) => registry.own(owner),
+    acquire: async (wish) => leaseBefore(await registry.own(wish), wish, registry.name),
     watch: (sink) =>
       registry.watch({
         all(entries) {

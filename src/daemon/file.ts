@@ -5,11 +5,13 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import type { Log } from '../world/log.ts';
 
 /**
  * Replaces a file whole or not at all, by a new one in the same directory, with exactly these modes
@@ -35,5 +37,16 @@ export function writeWhole(file: string, text: string, mode: { file: number; dir
   } catch (error) {
     rmSync(fresh, { force: true });
     throw error;
+  }
+}
+
+/** A file that is there and cannot be read is as good as none; it is told. */
+export function textOf(file: string, log: Log): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    log.warn({ file }, `${file} cannot be read and is left out: ${(error as Error).message}`);
+    return undefined;
   }
 }

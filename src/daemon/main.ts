@@ -5,6 +5,7 @@ import { readConfigurationFile } from './configuration-file.ts';
 import { UsageError } from './go-flags.ts';
 import { helpText } from './help.ts';
 import { openLog } from './log.ts';
+import { shownOptions } from './options.ts';
 import { startProgram, tryProgram } from './program.ts';
 import { version } from './version.ts';
 
@@ -42,9 +43,12 @@ async function main(args: readonly string[]): Promise<number | undefined> {
     writeSync(1, await tryProgram(command, process.env, log));
     return 0;
   }
-  log.info({ version, options }, 'flanneld starts');
+  log.info({ version, options: shownOptions(options) }, 'flanneld starts');
   const ended = signalled();
-  const program = await startProgram(command, process.env, log);
+  const stopping = new AbortController();
+  void ended.then(() => stopping.abort());
+  const program = await startProgram(command, process.env, log, stopping.signal);
+  if (program === undefined) return 0;
   try {
     await Promise.race([program.ready, ended]);
     log.info({ signal: await ended }, 'flanneld stops; the network stays as it is');

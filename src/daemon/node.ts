@@ -184,7 +184,12 @@ export class FlannelNode {
 
   async #chooseIdentity(known: LastKnown | undefined): Promise<Self['identity']> {
     const { registry, session, random, wireguard } = this.#world;
-    const own = await registry.own().catch(() => undefined);
+    const owner = {
+      attributes: this.#external,
+      network: this.#config.network,
+      previous: this.#world.previous(),
+    };
+    const own = await registry.own(owner).catch(() => undefined);
     const macs = macsOf(this.#backend, session, [own, known?.own], random);
     return { macs, ...(wireguard && { wireguard }) };
   }
@@ -299,6 +304,7 @@ export class FlannelNode {
       all: (entries) => {
         peers.all(entries);
         this.#saveLater();
+        if (this.#own !== undefined && !entries.has(this.#own.id)) this.#leaseGone();
       },
       changed: (id, entry) => {
         peers.changed(id, entry);
@@ -307,6 +313,7 @@ export class FlannelNode {
       gone: (id) => {
         peers.gone(id);
         this.#saveLater();
+        if (id === this.#own?.id) this.#leaseGone();
       },
       stale: (since, why = '') => this.#registryStale(since, why),
     };
@@ -324,6 +331,20 @@ export class FlannelNode {
     this.#stale = since === undefined ? undefined : { since, why };
   }
 
+  /** Somebody removed this node's lease, or it has ended: peers do not know this node any more. */
+  #leaseGone(): void {
+    this.#world.log.warn(
+      {},
+      `the lease of this node is gone from the ${this.#world.registry.name}: asking anew`,
+    );
+    this.#guarded(this.#askAgain());
+  }
+
+  async #askAgain(): Promise<void> {
+    const lease = await this.#keeper.ask();
+    if (lease !== undefined) this.#renewed(lease);
+  }
+
   /** The way out may have changed: another address, another interface, another MTU. */
   async #lookAround(): Promise<void> {
     const { log, chooseExternal } = this.#world;
@@ -339,8 +360,7 @@ export class FlannelNode {
     log.info({ before: this.#external, now: external }, 'the way to other nodes has changed');
     this.#external = external;
     this.#replan();
-    const lease = await this.#keeper.ask();
-    if (lease !== undefined) this.#renewed(lease);
+    await this.#askAgain();
   }
 
   #renewed(lease: Lease): void {

@@ -13,6 +13,8 @@ export interface Option<T> {
   readonly help: string;
   /** Other spellings of the flag: K3s's. */
   readonly aliases?: readonly string[];
+  /** Its value is shown to nobody. */
+  readonly secret?: boolean;
   /** Environment variables of other programs that mean the same as FLANNELD_<FLAG>. */
   readonly variables?: readonly string[];
   /** The value after `text` was given on top of `before`; a string says what `text` should have been. */
@@ -101,6 +103,29 @@ export const options = {
     'DIRECTORY',
     '',
     'Where the nodes keep their leases, one JSON file a node: a directory that all of them share.',
+  ),
+  'etcd-endpoints': text(
+    'URL,...',
+    'http://127.0.0.1:4001,http://127.0.0.1:2379',
+    'The members of the etcd in which the nodes keep their leases, and which has the network configuration: the registry if no other is named.',
+  ),
+  'etcd-prefix': text('PREFIX', '/coreos.com/network', 'Where flannel has its keys in etcd.'),
+  'etcd-cafile': text('FILE', '', "The authorities that etcd's certificate may come from, as PEM."),
+  'etcd-certfile': text('FILE', '', 'The certificate with which this node comes to etcd, as PEM.'),
+  'etcd-keyfile': text('FILE', '', 'The key of that certificate.'),
+  'etcd-username': text('NAME', '', 'The user as whom this node comes to etcd.'),
+  'etcd-password': {
+    ...text(
+      'PASSWORD',
+      '',
+      'The password of that user. Better given by the environment: everybody on the node sees command lines.',
+    ),
+    secret: true,
+  },
+  'subnet-lease-renew-margin': integer(
+    60,
+    [1, 1439],
+    'How many minutes before its end a lease in etcd is renewed; it lasts a day.',
   ),
   'node-name': {
     ...text('NAME', '', "This node's name in the cluster, in lower case; without it, the host name."),
@@ -211,20 +236,21 @@ export type Options = {
 
 /** Go flannel's flags that this version refuses, because it could not do what they ask for. */
 export const flagsToCome: readonly string[] = [
-  'etcd-endpoints',
-  'etcd-prefix',
-  'etcd-keyfile',
-  'etcd-certfile',
-  'etcd-cafile',
-  'etcd-username',
-  'etcd-password',
-  'subnet-lease-renew-margin',
   'kube-subnet-mgr',
   'kube-api-url',
   'kube-annotation-prefix',
   'kubeconfig-file',
   'set-node-network-unavailable',
 ];
+
+/** For the log: without what is secret. */
+export const shownOptions = (given: Options): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    Object.entries(given).map(([name, value]) => {
+      const { secret, initial }: Option<unknown> = options[name as OptionName];
+      return [name, secret === true && value !== initial ? '(secret)' : value];
+    }),
+  );
 
 /** Every way to write a flag, and the option that it means. */
 const spellings: ReadonlyMap<string, OptionName> = new Map(

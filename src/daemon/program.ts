@@ -1,17 +1,17 @@
-import fs, { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { hostname, uptime } from 'node:os';
 import path from 'node:path';
 import { type Binding, loadBinding } from '../../native/binding.ts';
 import type { Backend } from '../backend/backend.ts';
 import { makeBackend } from '../backend/backends.ts';
-import { type CniService, createCniService } from '../cni/service.ts';
+import { createCniService } from '../cni/service.ts';
 import type { NodeFirewall } from '../firewall/node-firewall.ts';
 import type { NodeRulesInput } from '../firewall/node-rules.ts';
 import { runProcess } from '../firewall/process.ts';
 import { groups } from '../kernel/groups.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
-import { DirectoryRegistry } from '../lease/directory.ts';
 import { type LastKnown, lastKnownText, parseLastKnown } from '../lease/last-known.ts';
+import type { Registry } from '../lease/registry.ts';
 import { Announcements } from '../netlink/announcements.ts';
 import { AsyncSession, SyncSession } from '../netlink/session.ts';
 import { openSocket } from '../netlink/socket.ts';
@@ -20,20 +20,21 @@ import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
 import { dryRun } from './dry-run.ts';
-import { writeWhole } from './file.ts';
+import { textOf, writeWhole } from './file.ts';
 import { openFirewall } from './firewall.ts';
 import { serveHealth } from './health.ts';
-import { effectiveNetwork, type EffectiveNetwork, isK3s, type NetworkInput } from './effective-network.ts';
+import type { EffectiveNetwork } from './effective-network.ts';
 import { observeHost, observeNodeRanges } from './host.ts';
 import type { InterfaceWish } from './interface.ts';
 import { chooseInterface } from './interface-choice.ts';
 import { announcedAddresses } from './announced-addresses.ts';
-import { ConfigurationError, type NetworkConfig } from './network-config.ts';
+import { type Asked, type LeaseSource, openLeaseSource } from './lease-source.ts';
+import type { NetworkConfig } from './network-config.ts';
 import { nodeNameOf } from './node-name.ts';
 import { preflight } from './preflight.ts';
-import type { Sources } from './configuration.ts';
 import { FlannelNode, type NodeWorld } from './node.ts';
 import type { Options } from './options.ts';
+import { registryKind } from './registry-kind.ts';
 import { notifier } from './sd-notify.ts';
 import { type Status, statusFrame } from './status.ts';
 import { previousSubnets, writeSubnetEnv } from './subnet-env.ts';
@@ -43,6 +44,8 @@ import { openWireguard, type Wireguard } from './wireguard.ts';
 
 /** Addresses and attachments that nobody uses any more are looked for as often as this, in milliseconds. */
 const sweepInterval = 60_000;
+/** A dry run waits so long for a network configuration, in milliseconds. */
+const dryPatience = 10_000;
 
 /** A running flanneld. */
 export interface Program {
@@ -52,37 +55,54 @@ export interface Program {
   stop(): void;
 }
 
-/** What was asked for, and by which flags. */
-export interface Asked {
-  readonly options: Options;
-  readonly sources: Sources;
-}
-
-/** Starts everything. Rejects with an Error whose message is for the operator when that is not possible as things are. */
+/**
+ * Starts everything; undefined when `signal` aborts before there is a network to start. Rejects with an Error whose message
+ * is for the operator when that is not possible as things are.
+ */
 export async function startProgram(
   { options, sources }: Asked,
   environment: NodeJS.ProcessEnv,
   log: Log,
-): Promise<Program> {
-  const network = effectiveNetwork({ file: netConf(options, sources), options, sources });
-  const { config } = network;
+  signal: AbortSignal,
+): Promise<Program | undefined> {
+  const kind = registryKind(options, sources);
   const binding = loadBinding();
+  const state: { node?: FlannelNode } = {};
+  const waitingFor = () =>
+    state.node?.waitingFor ?? [`the network configuration from the registry (${kind})`];
+  const port = options['healthz-port'];
+  const health = { broken: () => [], waitingFor };
+  const server = port === 0 ? undefined : await serveHealth(options['healthz-ip'], port, health);
+  const source = await openLeaseSource(kind, { options, sources, binding, log, signal });
+  if (source === undefined) return undefined;
+  return runNode({ options, sources, environment, log, binding, source, server, state });
+}
+
+interface RunInput extends Asked {
+  readonly environment: NodeJS.ProcessEnv;
+  readonly log: Log;
+  readonly binding: Binding;
+  readonly source: LeaseSource;
+  readonly server: { close(): void } | undefined;
+  /** For who asks what is waited for. */
+  readonly state: { node?: FlannelNode };
+}
+
+async function runNode(input: RunInput): Promise<Program> {
+  const { options, sources, environment, log, binding, source, server, state } = input;
+  const { network } = source;
+  const { config } = network;
   const notify = notifier(binding, environment['NOTIFY_SOCKET'], log);
   const session = new SyncSession(openSocket(binding));
   const { backend, ...outside } = lookAtNode({ options, sources, network, session, log });
-  const registry = openRegistry(options, config, binding);
+  const registry = source.openRegistry(nodeName(options));
   const announcements = new Announcements(openSocket(binding, { groups }));
   const started = systemClock.monotonic();
-  const state: { node?: FlannelNode; cni?: CniService } = {};
-  const health = { broken: () => [], waitingFor: () => state.node?.waitingFor ?? ['its start'] };
   const stateDirectory = options['state-dir'];
   const wireguard = await openWireguard(backend, { binding, environment, stateDirectory, log });
-  const port = options['healthz-port'];
-  const server = port === 0 ? undefined : await serveHealth(options['healthz-ip'], port, health);
-
   const firewall = openFirewall(binding, config.enableNFTables, environment, log);
-  const input = { options, network, binding, log, registry, session, announcements, firewall, wireguard };
-  const world = nodeWorld({ ...input, ...outside, ready: () => ready() });
+  const inside = { options, network, binding, log, registry, session, announcements, firewall, wireguard };
+  const world = nodeWorld({ ...inside, ...outside, ready: () => ready() });
   const node = new FlannelNode(config, backend, world);
   state.node = node;
   mkdirSync(path.dirname(options.socket), { recursive: true, mode: 0o755 });
@@ -98,7 +118,6 @@ export async function startProgram(
     bootTime: systemClock.now() - uptime() * 1000,
     handlers: new Map([[statusFrame, () => Promise.resolve(Buffer.from(JSON.stringify(status())))]]),
   });
-  state.cni = cni;
   cni.listen();
   const sweep = () => void cni.sweep();
   const sweeping = setInterval(sweep, sweepInterval);
@@ -109,6 +128,7 @@ export async function startProgram(
     node: nodeName(options),
     uptime: Math.round(systemClock.monotonic() - started),
     ...node.status(),
+    ...source.status(),
     addresses: cni.usage(node.subnets),
   });
   const ready = () => {
@@ -119,6 +139,7 @@ export async function startProgram(
     notify('STOPPING=1');
     clearInterval(sweeping);
     node.stop();
+    source.close();
     firewall.close();
     cni.close();
     announcements.close();
@@ -135,9 +156,15 @@ export async function tryProgram(
   environment: NodeJS.ProcessEnv,
   log: Log,
 ): Promise<string> {
-  const network = effectiveNetwork({ file: netConf(options, sources), options, sources });
-  const { config } = network;
+  const kind = registryKind(options, sources);
   const binding = loadBinding();
+  const signal = AbortSignal.timeout(dryPatience);
+  const source = await openLeaseSource(kind, { options, sources, binding, log, signal, dryRun: true });
+  if (source === undefined) {
+    throw new Error('what would change cannot be told: there is no network configuration, see the warnings');
+  }
+  const { network } = source;
+  const { config } = network;
   const session = new SyncSession(openSocket(binding));
   const { backend, ...outside } = lookAtNode({ options, sources, network, session, log });
   if (backend.type === 'wireguard') {
@@ -145,7 +172,7 @@ export async function tryProgram(
       '--adopt-dry-run does not know about wireguard: what peers mean depends on a key that only a start makes',
     );
   }
-  const registry = openRegistry(options, config, binding);
+  const registry = source.openRegistry(nodeName(options));
   const announcements = new Announcements(openSocket(binding, { groups }));
   const firewall = openFirewall(binding, config.enableNFTables, environment, log);
   const input = { options, network, binding, log, registry, session, announcements, firewall };
@@ -157,6 +184,7 @@ export async function tryProgram(
       planFirewall: (networks, subnets) => firewall.plan(rulesOf({ options, network }, networks, subnets)),
     });
   } finally {
+    source.close();
     firewall.close();
     announcements.close();
     session.close();
@@ -186,36 +214,6 @@ function lookAtNode(asked: NodeLook): Pick<NodeWorld, 'chooseExternal' | 'previo
   return { backend: makeIt(), chooseExternal, previous };
 }
 
-/** net-conf.json. Where K3s's options say what the network is, it need not be there. */
-function netConf(options: Options, sources: Sources): NetworkInput['file'] {
-  const name = options['net-config-path'];
-  try {
-    return { name, text: readFileSync(name) };
-  } catch (error) {
-    const isAbsent = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    if (isAbsent && isK3s(sources) && !sources.has('net-config-path')) return undefined;
-    throw new ConfigurationError(name, [
-      `it cannot be read: ${(error as Error).message}; --net-config-path names another file, ` +
-        'or --cluster-cidr and --flannel-backend stand for it',
-    ]);
-  }
-}
-
-function openRegistry(options: Options, config: NetworkConfig, binding: Binding): DirectoryRegistry {
-  const directory = options['lease-dir'];
-  if (directory === '') {
-    throw new Error('--lease-dir is missing: name the directory in which the nodes keep their leases');
-  }
-  return new DirectoryRegistry({
-    directory: path.resolve(directory),
-    node: nodeName(options),
-    ranges: config.ranges,
-    files: fs,
-    flock: (fd, operation) => binding.flock(fd, operation),
-    clock: systemClock,
-  });
-}
-
 const nodeName = (options: Options): string => nodeNameOf(options['node-name'], hostname());
 
 function interfaceWish(options: Options, { network: { ipv4, ipv6 } }: NetworkConfig): InterfaceWish {
@@ -236,7 +234,7 @@ interface WorldInput extends Pick<NodeWorld, 'chooseExternal' | 'previous' | 're
   network: EffectiveNetwork;
   binding: Binding;
   log: Log;
-  registry: DirectoryRegistry;
+  registry: Registry;
   session: SyncSession;
   announcements: Announcements;
   firewall: NodeFirewall;
@@ -299,17 +297,6 @@ function readLastKnown(file: string, log: Log): LastKnown | undefined {
     return parseLastKnown(text, file);
   } catch (error) {
     log.warn({ file }, `the last known state is of no use and is left out: ${(error as Error).message}`);
-    return undefined;
-  }
-}
-
-/** A file that is there and cannot be read is as good as none; it is told. */
-function textOf(file: string, log: Log): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    log.warn({ file }, `${file} cannot be read and is left out: ${(error as Error).message}`);
     return undefined;
   }
 }

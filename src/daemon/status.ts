@@ -20,6 +20,8 @@ export interface Status {
   readonly kernel: Report;
   /** Why the node-wide firewall rules are not in place. */
   readonly firewall?: string;
+  /** In what the network configuration of the registry is another than the one in use. */
+  readonly configuration?: string;
   readonly addresses: readonly NetworkUsage[];
   /** What it waits for before it is ready; empty when it is. */
   readonly waitingFor: readonly string[];

@@ -1,6 +1,7 @@
 import { addressFromInteger, addressToInteger } from '../net/address.ts';
 import {
   firstAddress,
+  networkOf,
   type Prefix,
   parsePrefix,
   prefixFamily,
@@ -41,14 +42,14 @@ export function subnetEnvText(env: SubnetEnv): string {
   return lines.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}\n`])).join('');
 }
 
-/** The subnets that a file of an earlier run names; one that is not readable, or a list, counts as absent. */
+/** The subnets whose gateways a file of an earlier run names; one that is not readable, or a list, counts as absent. */
 export function previousSubnets(text: string): { subnet?: Prefix; ipv6Subnet?: Prefix } {
   const read = (key: string, family: 4 | 6): Prefix | undefined => {
     const value = new RegExp(`^\\s*(?:export\\s+)?${key}=\\s*["']?([^\\s"']*)["']?\\s*$`, 'm').exec(
       text,
     )?.[1];
     const prefix = value === undefined ? undefined : parsePrefix(value);
-    return prefix !== undefined && prefixFamily(prefix) === family ? prefix : undefined;
+    return prefix !== undefined && prefixFamily(prefix) === family ? networkOf(prefix) : undefined;
   };
   const subnet = read('FLANNEL_SUBNET', 4);
   const ipv6Subnet = read('FLANNEL_IPV6_SUBNET', 6);

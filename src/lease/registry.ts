@@ -9,6 +9,11 @@ export interface LeaseWish {
   readonly previous: { readonly subnet?: Prefix; readonly ipv6Subnet?: Prefix };
 }
 
+/** By what a node knows the lease that it has already. */
+export type LeaseOwner = Pick<LeaseWish, 'network' | 'previous'> & {
+  readonly attributes: Pick<LeaseAttributes, 'publicIP' | 'publicIPv6'>;
+};
+
 /** What a registry tells, in its order. An entry that cannot be read comes as a reason. */
 export interface LeaseSink {
   /** All there is: whatever is not among it is gone. Comes first, and again after every gap. */
@@ -27,7 +32,7 @@ export interface Registry {
   /** For logs and status: `directory /srv/leases`. */
   readonly name: string;
   /** This node's lease as the registry has it now: it keeps a MAC address, say. Undefined when there is none. */
-  own(): Promise<Lease | undefined>;
+  own(owner: LeaseOwner): Promise<Lease | undefined>;
   /**
    * Takes the lease, or renews it with these attributes, and keeps it. Rejects with a {@link RegistryError}
    * when that cannot be done now (try again) or at all (`permanent`).

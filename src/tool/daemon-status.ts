@@ -35,14 +35,14 @@ export function askStatus(socket: string): Promise<Status> {
 /** `cni-tool node`: how this node stands, for a person or as JSON. The answer is 0, or 1 when something is amiss. */
 export async function showDaemonStatus(socket: string, json: boolean, print: Print): Promise<number> {
   const status = await askStatus(socket);
-  const { firewall, kernel, refused, registry, waitingFor } = status;
+  const { configuration, firewall, kernel, refused, registry, waitingFor } = status;
   const troubles = [
     ...waitingFor.map((what) => `waits for ${what}`),
     ...(registry.staleSince === undefined
       ? []
       : [`the ${registry.name} is away since ${registry.staleSince}: ${registry.why}`]),
     ...refused.map(({ id, reason }) => `the lease of ${id} is refused: ${reason}`),
-    ...(firewall === undefined ? [] : [firewall]),
+    ...[firewall, configuration].flatMap((trouble) => trouble ?? []),
     ...kernel.failed.map(({ why }) => why),
     ...kernel.foreign.map((what) => `in the way, and not ours: ${what}`),
   ];

@@ -21,11 +21,15 @@ export class Cluster {
   readonly family: Family;
   readonly directory = fs.mkdtempSync(path.join(tmpdir(), 'fl-daemon-'));
   readonly nodes: Netns[] = [];
-  readonly #underlay = createNetns();
+  /** Holds the bridge. */
+  readonly underlay = createNetns();
+  /** The options that say where configuration and leases are. */
+  registry: readonly string[] = [
+    `--net-config-path=${this.file('net-conf.json')}`,
+    `--lease-dir=${this.file('leases')}`,
+  ];
   readonly #daemons = new Map<number, ChildProcess>();
   readonly logs = new Map<number, string>();
-  /** Without it the options must say what the network is. */
-  hasNetConf = true;
 
   private constructor(family: Family) {
     this.family = family;
@@ -33,8 +37,8 @@ export class Cluster {
 
   static async start(family: Family, nodes: number): Promise<Cluster> {
     const cluster = new Cluster(family);
-    await cluster.#underlay.exec('ip', 'link', 'add', 'br0', 'type', 'bridge');
-    await cluster.#underlay.exec('ip', 'link', 'set', 'br0', 'up');
+    await cluster.underlay.exec('ip', 'link', 'add', 'br0', 'type', 'bridge');
+    await cluster.underlay.exec('ip', 'link', 'set', 'br0', 'up');
     for (let i = 0; i < nodes; i++) await cluster.#plug(i);
     cluster.configure(cluster.configuration());
     return cluster;
@@ -44,8 +48,8 @@ export class Cluster {
     const node = createNetns();
     this.nodes.push(node);
     const add = `link add p${i} master br0 type veth peer name eth0 netns ${node.name}`;
-    await this.#underlay.exec('ip', ...add.split(' '));
-    await this.#underlay.exec('ip', 'link', 'set', `p${i}`, 'up');
+    await this.underlay.exec('ip', ...add.split(' '));
+    await this.underlay.exec('ip', 'link', 'set', `p${i}`, 'up');
     const commands = [
       'link set lo up',
       'link set eth0 up',
@@ -83,8 +87,7 @@ export class Cluster {
 
   args(i: number): string[] {
     return [
-      ...(this.hasNetConf ? [`--net-config-path=${this.file('net-conf.json')}`] : []),
-      `--lease-dir=${this.file('leases')}`,
+      ...this.registry,
       `--node-name=node-${i}`,
       `--subnet-file=${this.file(`${i}.env`)}`,
       `--state-dir=${this.file(`state-${i}`)}`,
@@ -198,7 +201,7 @@ export class Cluster {
   async stop(): Promise<void> {
     for (const i of this.#daemons.keys()) await this.end(i, 'SIGKILL');
     for (const node of this.nodes) node.remove();
-    this.#underlay.remove();
+    this.underlay.remove();
     fs.rmSync(this.directory, { recursive: true, force: true });
   }
 }

@@ -206,7 +206,7 @@ describe('a running flanneld', () => {
 describe('with the options of K3s', () => {
   test('and a config.yaml there need be no net-conf.json, and pods are hidden', async () => {
     cluster = await Cluster.start('dual', 2);
-    cluster.hasNetConf = false;
+    cluster.registry = [`--lease-dir=${cluster.file('leases')}`];
     const yaml = `flannel-backend: vxlan
 cluster-cidr: 10.42.0.0/16,fd00:42::/56
 service-cidr: [10.43.0.0/16, "fd00:43::/112"]
@@ -232,7 +232,7 @@ token: K10abc
 
   test('--flannel-external-ip: peers are told, the tunnel has the address of the interface', async () => {
     cluster = await Cluster.start('v4', 1);
-    cluster.hasNetConf = false;
+    cluster.registry = [`--lease-dir=${cluster.file('leases')}`];
     const args = ['--flannel-external-ip', '--node-external-ip=203.0.113.7', '--node-ip=192.0.2.1'];
     await cluster.run(0, { args });
     expect(fs.readFileSync(cluster.file('leases/node-0.json'), 'utf8')).toContain(
@@ -379,7 +379,7 @@ describe('bad input gets one sentence', () => {
     ['--iface=none0', 1, /--iface=none0: there is no such interface.*There are:.*eth0/],
     ['--node-name=a/b', 1, /node name "a\/b"/],
     ['--net-config-path=/none/such', 1, /\/none\/such: it cannot be read/],
-    ['--lease-dir=', 1, /--lease-dir is missing/],
+    ['--etcd-endpoints=http://192.0.2.9:2379', 2, /--lease-dir and --etcd-endpoints name two registries/],
   ])('the flag %s', async (flag, status, sentence) => {
     const refused = cluster.refused([...cluster.args(0), flag]);
     expect(refused).toEqual({ status, says: expect.stringMatching(sentence) });

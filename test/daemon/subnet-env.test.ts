@@ -32,9 +32,9 @@ describe('subnet.env', () => {
 
   test.each([
     ['', {}],
-    ['FLANNEL_SUBNET=10.244.1.1/24\n', { subnet: '10.244.1.1/24' }],
-    ['FLANNEL_SUBNET="10.244.1.1/24"\r\n', { subnet: '10.244.1.1/24' }],
-    ['FLANNEL_IPV6_SUBNET=2001:CAFE:42::1/64', { ipv6Subnet: '2001:cafe:42::1/64' }],
+    ['FLANNEL_SUBNET=10.244.1.1/24\n', { subnet: '10.244.1.0/24' }],
+    ['FLANNEL_SUBNET="10.244.1.1/24"\r\n', { subnet: '10.244.1.0/24' }],
+    ['FLANNEL_IPV6_SUBNET=2001:CAFE:42::1/64', { ipv6Subnet: '2001:cafe:42::/64' }],
     ['FLANNEL_SUBNET=10.244.1.1/24,10.245.1.1/24\n', {}],
     ['FLANNEL_SUBNET=fd00::1/64\nFLANNEL_IPV6_SUBNET=10.0.0.1/24\n', {}],
     ['# FLANNEL_SUBNET=10.244.1.1/24\nNO_FLANNEL_SUBNET=10.244.1.1/24\n', {}],

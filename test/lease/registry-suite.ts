@@ -1,15 +1,12 @@
 import { expect, test } from 'vitest';
 import type { Lease, LeaseAttributes, PodNetwork } from '../../src/lease/lease.ts';
-import type { Entry, LeaseSink, Registry } from '../../src/lease/registry.ts';
+import type { Entry, LeaseSink, LeaseWish, Registry } from '../../src/lease/registry.ts';
 import { address } from '../../src/net/address.ts';
 import { type Prefix, prefix } from '../../src/net/prefix.ts';
 
 /** A kind of registry, empty, for one test. */
 export interface RegistryKit {
-  /**
-   * One node's view. Where the cluster knows its nodes, the node is there afterwards. Node `a` has the public addresses of
-   * host 1, `b` those of host 2: see {@link acquire}.
-   */
+  /** One node's view. Where the cluster knows its nodes, the node is there afterwards. */
   node(name: string): Registry | Promise<Registry>;
   /** Puts something there that is no lease, under a node's name where leases have one. Answers the id that it has. */
   spoil(name: string): string | Promise<string>;
@@ -29,8 +26,8 @@ export function registrySuite(make: () => RegistryKit | Promise<RegistryKit>): v
     const first = await acquire(await kit.node('a'), 1);
     expect(first).toMatchObject({ subnet: expect.any(String), ipv6Subnet: expect.any(String) });
     expect(await acquire(await kit.node('a'), 1)).toEqual(first);
-    expect(await (await kit.node('a')).own()).toEqual(first);
-    expect(await (await kit.node('b')).own()).toBeUndefined();
+    expect(await (await kit.node('a')).own(wish(1))).toEqual(first);
+    expect(await (await kit.node('b')).own(wish(2))).toBeUndefined();
   });
 
   test('never gives one subnet to two of eight that start at once', async () => {
@@ -104,6 +101,10 @@ export function allocationSuite(make: () => RegistryKit | Promise<RegistryKit>):
 
 /** Node number `host` asks for its lease. */
 export function acquire(registry: Registry, host: number, previous?: Prefix): Promise<Lease> {
+  return registry.acquire(wish(host, previous));
+}
+
+export function wish(host: number, previous?: Prefix): LeaseWish {
   const attributes: LeaseAttributes = {
     publicIP: address(`192.0.2.${host}`),
     publicIPv6: address(`2001:db8::${host}`),
@@ -111,11 +112,11 @@ export function acquire(registry: Registry, host: number, previous?: Prefix): Pr
     backendData: { VNI: 1, VtepMAC: '12:c6:65:89:b4:e3' },
     backendV6Data: { VNI: 1, VtepMAC: '12:c6:65:89:b4:e4' },
   };
-  return registry.acquire({
+  return {
     attributes,
     network: suiteNetwork,
     previous: previous === undefined ? {} : { subnet: previous },
-  });
+  };
 }
 
 /** What a registry has told. */

@@ -1,7 +1,13 @@
 import { BackOff } from '../../http/back-off.ts';
 import type { Log } from '../../world/log.ts';
-import type { Lease, LeaseAttributes } from '../lease.ts';
-import { type LeaseSink, type LeaseWish, type Registry, RegistryError } from '../registry.ts';
+import type { Lease } from '../lease.ts';
+import {
+  type LeaseOwner,
+  type LeaseSink,
+  type LeaseWish,
+  type Registry,
+  RegistryError,
+} from '../registry.ts';
 import { EtcdError } from './etcd-error.ts';
 import type { StoredLease } from './key-space.ts';
 import { KeyWatch } from './key-watch.ts';
@@ -9,13 +15,7 @@ import { hasSameAddresses, isLost } from './lease-choice.ts';
 import { LeaseKeys } from './lease-sink.ts';
 import { leaseTime, type Taken, takeLease, type TakingOptions } from './taking.ts';
 
-/** By what a node knows its lease of before. */
-export type Self = Pick<LeaseWish, 'network' | 'previous'> & {
-  readonly attributes: Pick<LeaseAttributes, 'publicIP' | 'publicIPv6'>;
-};
-
 export interface EtcdRegistryOptions extends TakingOptions {
-  readonly self: () => Self;
   /** A lease is renewed so many minutes before it ends (`--subnet-lease-renew-margin`). */
   readonly renewMargin: number;
   readonly log: Log;
@@ -48,19 +48,18 @@ export class EtcdRegistry implements Registry {
     this.name = options.store.gateway.name;
   }
 
-  async own(): Promise<Lease | undefined> {
-    const { store, keys, self } = this.#options;
+  async own(owner: LeaseOwner): Promise<Lease | undefined> {
+    const { store, keys } = this.#options;
     const { kvs } = await store.list(keys.leases);
     const known = this.#taken?.own.id;
-    const me = self();
     const mine = kvs.flatMap((kv) => {
       const { id, entry } = keys.leaseOf(kv);
       if (!('lease' in entry)) return [];
-      const isMine = known === undefined ? hasSameAddresses(entry.lease.attributes, me) : id === known;
+      const isMine = known === undefined ? hasSameAddresses(entry.lease.attributes, owner) : id === known;
       return isMine ? [entry.lease] : [];
     });
     const isPrevious = ({ subnet, ipv6Subnet }: Lease): boolean =>
-      subnet === me.previous.subnet && ipv6Subnet === me.previous.ipv6Subnet;
+      subnet === owner.previous.subnet && ipv6Subnet === owner.previous.ipv6Subnet;
     return mine.find(isPrevious) ?? mine[0];
   }
 

@@ -1,8 +1,8 @@
 import type { Family } from '../../net/address.ts';
 import { overlaps, type Prefix } from '../../net/prefix.ts';
 import { freeSubnets, isInRange, type SubnetRange, takenOf } from '../allocate.ts';
-import type { LeaseAttributes, PodNetwork } from '../lease.ts';
-import type { LeaseWish } from '../registry.ts';
+import type { LeaseAttributes } from '../lease.ts';
+import type { LeaseOwner, LeaseWish } from '../registry.ts';
 import type { StoredLease } from './key-space.ts';
 import { subnetKey, type Subnets } from './subnet-key.ts';
 
@@ -74,10 +74,7 @@ export function isLost({ id, entry, stored }: StoredLease, own: OwnKey, wish: Le
 /** This node's lease, as far as a process that has not taken one yet can tell: by its public addresses, as Go flannel does. */
 export const hasSameAddresses = (
   { publicIP, publicIPv6 }: LeaseAttributes,
-  {
-    attributes,
-    network,
-  }: { readonly attributes: Pick<LeaseAttributes, 'publicIP' | 'publicIPv6'>; readonly network: PodNetwork },
+  { attributes, network }: LeaseOwner,
 ): boolean =>
   (network.ipv4 === undefined || (publicIP !== undefined && publicIP === attributes.publicIP)) &&
   (network.ipv6 === undefined ||

@@ -6,7 +6,7 @@ import { systemClock } from '../../../src/world/clock.ts';
 import { silentLog } from '../../../src/world/log.ts';
 import { systemRandom } from '../../../src/world/random.ts';
 import { Etcd } from '../../kit/etcd.ts';
-import { allocationSuite, type RegistryKit, registrySuite, suiteNetwork } from '../registry-suite.ts';
+import { allocationSuite, type RegistryKit, registrySuite } from '../registry-suite.ts';
 
 const ranges = {
   ipv4: { length: 24, min: address('10.244.1.0'), max: address('10.244.255.0') },
@@ -14,16 +14,11 @@ const ranges = {
 };
 const keys = new KeySpace('/coreos.com/network');
 
-function registry(etcd: Etcd, host: number, options: Partial<EtcdRegistryOptions> = {}): EtcdRegistry {
+function registry(etcd: Etcd, options: Partial<EtcdRegistryOptions> = {}): EtcdRegistry {
   const made = new EtcdRegistry({
     store: etcd.store(),
     keys,
     ranges,
-    self: () => ({
-      attributes: { publicIP: address(`192.0.2.${host}`), publicIPv6: address(`2001:db8::${host}`) },
-      network: suiteNetwork,
-      previous: {},
-    }),
     renewMargin: 60,
     clock: systemClock,
     random: systemRandom,
@@ -43,7 +38,7 @@ async function startEtcd(): Promise<Etcd> {
 async function kit(): Promise<RegistryKit> {
   const etcd = await startEtcd();
   return {
-    node: (name) => registry(etcd, name === 'me' ? 99 : name.charCodeAt(0) - 96),
+    node: () => registry(etcd),
     async spoil() {
       await etcd.put(keys.keyOf('10.244.9.0-24'), '{"PublicIP":');
       return '10.244.9.0-24';

@@ -1,0 +1,111 @@
+import fs, { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Binding } from '../../native/binding.ts';
+import { DirectoryRegistry } from '../lease/directory.ts';
+import { EtcdRegistry } from '../lease/etcd/etcd.ts';
+import { KeySpace } from '../lease/etcd/key-space.ts';
+import type { Registry } from '../lease/registry.ts';
+import { systemClock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+import { systemRandom } from '../world/random.ts';
+import type { Sources } from './configuration.ts';
+import { effectiveNetwork, type EffectiveNetwork, isK3s, type NetworkInput } from './effective-network.ts';
+import { openEtcd } from './etcd-access.ts';
+import { textOf, writeWhole } from './file.ts';
+import { ConfigurationError } from './network-config.ts';
+import type { Options } from './options.ts';
+import type { RegistryKind } from './registry-kind.ts';
+import type { Status } from './status.ts';
+import { StoredConfig } from './stored-config.ts';
+
+/** What was asked for, and by which flags. */
+export interface Asked {
+  readonly options: Options;
+  readonly sources: Sources;
+}
+
+/** Where a node's network configuration and its leases come from. */
+export interface LeaseSource {
+  readonly network: EffectiveNetwork;
+  openRegistry(nodeName: string): Registry;
+  status(): Pick<Status, 'configuration'>;
+  close(): void;
+}
+
+interface LeaseSourceInput extends Asked {
+  readonly binding: Binding;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Nothing is written. */
+  readonly dryRun?: boolean;
+}
+
+/**
+ * Finds it. With etcd that waits for a network configuration: undefined when `signal` aborts before. Rejects with an Error
+ * for the operator.
+ */
+export async function openLeaseSource(
+  kind: RegistryKind,
+  input: LeaseSourceInput,
+): Promise<LeaseSource | undefined> {
+  return kind === 'etcd' ? sourceInEtcd(input) : sourceInDirectory(input);
+}
+
+function sourceInDirectory({ options, sources, binding }: LeaseSourceInput): LeaseSource {
+  const network = effectiveNetwork({ file: netConf(options, sources), options, sources });
+  const openRegistry = (node: string) =>
+    new DirectoryRegistry({
+      directory: path.resolve(options['lease-dir']),
+      node,
+      ranges: network.config.ranges,
+      files: fs,
+      flock: (fd, operation) => binding.flock(fd, operation),
+      clock: systemClock,
+    });
+  return { network, openRegistry, status: () => ({}), close() {} };
+}
+
+async function sourceInEtcd(input: LeaseSourceInput): Promise<LeaseSource | undefined> {
+  const { options, sources, log, signal, dryRun = false } = input;
+  const keys = new KeySpace(options['etcd-prefix']);
+  const world = { store: openEtcd(options), keys, clock: systemClock, random: systemRandom, log };
+  const copy = path.join(options['state-dir'], 'etcd-config.json');
+  const stored = new StoredConfig({
+    ...world,
+    parse: (file) => effectiveNetwork({ file, options, sources }),
+    readCopy: () => textOf(copy, log),
+    writeCopy(text) {
+      if (!dryRun) writeWhole(copy, text, { file: 0o600, directory: 0o700 });
+    },
+  });
+  const network = await stored.read(signal);
+  if (network === undefined) return undefined;
+  stored.follow();
+  const renewMargin = options['subnet-lease-renew-margin'];
+  const registry = new EtcdRegistry({ ...world, ranges: network.config.ranges, renewMargin });
+  return {
+    network,
+    openRegistry: () => registry,
+    status: () => (stored.difference === undefined ? {} : { configuration: stored.difference }),
+    close() {
+      stored.close();
+      registry.close();
+      world.store.gateway.close();
+    },
+  };
+}
+
+/** net-conf.json. Where K3s's options say what the network is, it need not be there. */
+function netConf(options: Options, sources: Sources): NetworkInput['file'] {
+  const name = options['net-config-path'];
+  try {
+    return { name, text: readFileSync(name) };
+  } catch (error) {
+    const isAbsent = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    if (isAbsent && isK3s(sources) && !sources.has('net-config-path')) return undefined;
+    throw new ConfigurationError(name, [
+      `it cannot be read: ${(error as Error).message}; --net-config-path names another file, ` +
+        'or --cluster-cidr and --flannel-backend stand for it',
+    ]);
+  }
+}

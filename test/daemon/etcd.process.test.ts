@@ -1,0 +1,151 @@
+import fs from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Etcd } from '../kit/etcd.ts';
+import { Cluster, until } from './cluster.ts';
+
+const prefix = '/coreos.com/network';
+/** The bridge's own address: there etcd listens. */
+const host = '192.0.2.253';
+const config = { Network: '10.244.0.0/16', Backend: { Type: 'vxlan' } };
+
+let cluster: Cluster;
+let etcd: Etcd;
+
+beforeEach(async () => {
+  cluster = await Cluster.start('v4', 2);
+  await cluster.underlay.exec('ip', 'addr', 'add', `${host}/24`, 'dev', 'br0');
+  await cluster.underlay.exec('ip', 'link', 'set', 'lo', 'up');
+  etcd = await Etcd.start({ address: host, before: ['nsenter', `--net=${cluster.underlay.path}`] });
+  cluster.registry = [`--etcd-endpoints=${etcd.url}`];
+});
+afterEach(async () => {
+  await cluster.stop();
+  await etcd.stop();
+});
+
+/** Asks etcd's gateway, from where it is reached. */
+async function ask(path: string, question: object): Promise<{ kvs?: { key: string; lease?: string }[] }> {
+  const script = `fetch(${JSON.stringify(etcd.url + path)}, { method: 'POST', body: ${JSON.stringify(JSON.stringify(question))} })
+    .then((answer) => answer.text()).then((text) => console.log(text))`;
+  return JSON.parse(await cluster.underlay.exec(process.execPath, '-e', script)) as {
+    kvs?: { key: string }[];
+  };
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+const put = (key: string, value: unknown) =>
+  ask('/v3/kv/put', { key: base64(`${prefix}/${key}`), value: base64(JSON.stringify(value)) });
+const remove = (key: string) => ask('/v3/kv/deleterange', { key: base64(`${prefix}/${key}`) });
+const leases = async (): Promise<string[]> => {
+  const range = { key: base64(`${prefix}/subnets/`), range_end: base64(`${prefix}/subnets0`) };
+  const { kvs = [] } = await ask('/v3/kv/range', range);
+  return kvs.map(({ key }) => Buffer.from(key, 'base64').toString().slice(`${prefix}/subnets/`.length));
+};
+const leaseOf = (i: number): string => `${cluster.subnet(i).replace(/\.1$/, '.0')}-24`;
+
+describe('two nodes joined by etcd', () => {
+  test('wait for a network configuration, and say so', async () => {
+    const first = cluster.launch(0, { args: ['--healthz-port=8471'] });
+    await until(() => cluster.logs.get(0)?.includes(`etcdctl put ${prefix}/config`) === true);
+    const ready = `fetch('http://127.0.0.1:8471/readyz').then(async (a) => console.log(a.status, await a.text()))`;
+    expect(await cluster.nodes[0]?.exec(process.execPath, '-e', ready)).toMatch(
+      /503 .*network configuration/s,
+    );
+    await put('config', config);
+    await until(() => fs.existsSync(cluster.file('0.env')));
+    expect(first.exitCode).toBeNull();
+  });
+
+  test('SIGTERM ends one that waits', async () => {
+    cluster.launch(0);
+    await until(() => cluster.logs.get(0)?.includes('waiting for the network configuration') === true);
+    expect(await cluster.end(0, 'SIGTERM')).toBe(0);
+  });
+
+  test('reach each other; a lease is Go flannel’s, and hangs on an etcd lease', async () => {
+    await put('config', config);
+    await Promise.all([cluster.run(0), cluster.run(1)]);
+    await until(() => cluster.reaches(0, 1, 4));
+    expect(await cluster.reaches(1, 0, 4)).toBe(true);
+    expect((await leases()).toSorted()).toEqual([leaseOf(0), leaseOf(1)].toSorted());
+  });
+
+  test('a node comes back to its subnet by its address, by its subnet file first', async () => {
+    await put('config', config);
+    await cluster.run(0);
+    const subnet = cluster.subnet(0);
+    await cluster.end(0, 'SIGKILL');
+    await cluster.run(0);
+    expect(cluster.subnet(0)).toBe(subnet);
+    expect(await leases()).toHaveLength(1);
+  });
+
+  test('a lease that somebody deletes is there again, and the daemon goes on', async () => {
+    await put('config', config);
+    await Promise.all([cluster.run(0), cluster.run(1)]);
+    await until(() => cluster.reaches(0, 1, 4));
+    await remove(`subnets/${leaseOf(0)}`);
+    await until(async () => (await leases()).includes(leaseOf(0)));
+    await until(() => cluster.reaches(1, 0, 4));
+    expect(cluster.logs.get(0)).toContain('the lease of this node is gone');
+  });
+
+  test('a lying lease and junk are named, and keep nobody from anybody', async () => {
+    await put('config', config);
+    await put('subnets/hello', 'x');
+    await put('subnets/10.244.200.0-24', { PublicIP: 7 });
+    await put('subnets/192.0.2.0-24', { PublicIP: '192.0.2.66', BackendType: 'vxlan' });
+    await put('subnets/10.244.201.0-24', { PublicIP: '192.0.2.1', BackendType: 'vxlan' });
+    await put('subnets/10.244.202.0-24', {
+      PublicIP: '192.0.2.67',
+      BackendType: 'vxlan',
+      BackendData: { VNI: 1, VtepMAC: '02:00:00:00:00:67' },
+    });
+    await cluster.run(0);
+    await cluster.run(1);
+    await until(() => cluster.reaches(0, 1, 4));
+    // A reservation without a lease of etcd's: by its address it is ours.
+    expect(leaseOf(0)).toBe('10.244.201.0-24');
+    const log = cluster.logs.get(0) ?? '';
+    for (const named of ['hello', '10.244.200.0-24', '192.0.2.0-24']) expect(log).toContain(named);
+    expect(await cluster.nodes[0]?.exec('ip', 'route')).toContain('10.244.202.0/24');
+  });
+
+  test('etcd is killed and comes back; a node starts without it', async () => {
+    await put('config', config);
+    await Promise.all([cluster.run(0), cluster.run(1)]);
+    await until(() => cluster.reaches(0, 1, 4));
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1200); // the last known state is written
+    });
+    await etcd.kill();
+    await until(() => cluster.logs.get(0)?.includes('peers stay as they are') === true);
+    expect(await cluster.reaches(0, 1, 4)).toBe(true);
+    await cluster.end(1, 'SIGKILL');
+    await cluster.run(1);
+    expect(cluster.logs.get(1)).toMatch(
+      /starting with the network configuration last known.*starting with the lease last known/s,
+    );
+    expect(await cluster.reaches(1, 0, 4)).toBe(true);
+    await etcd.begin();
+    await until(() => cluster.logs.get(0)?.includes('answers again') === true, 20_000);
+    await until(() => cluster.logs.get(1)?.includes('answers again') === true, 20_000);
+    expect(await leases()).toHaveLength(2);
+  });
+
+  test('a changed configuration is told, and comes into use with the next start', async () => {
+    await put('config', config);
+    await cluster.run(0);
+    await put('config', { ...config, Backend: { Type: 'vxlan', VNI: 7 } });
+    await until(() => cluster.logs.get(0)?.includes('restart flanneld for the new one') === true);
+    expect(await cluster.nodes[0]?.exec('ip', '-o', 'link')).toContain('flannel.1:');
+    await put('config', 'nonsense');
+    await until(() => cluster.logs.get(0)?.includes('has become unusable') === true);
+    await remove('config');
+    await until(() => cluster.logs.get(0)?.includes('is gone from etcd') === true);
+    await put('config', { ...config, Backend: { Type: 'vxlan', VNI: 7 } });
+    await cluster.end(0, 'SIGTERM');
+    await cluster.run(0);
+    expect(await cluster.nodes[0]?.exec('ip', '-o', 'link')).toContain('flannel.7:');
+  });
+});
