@@ -157,3 +157,35 @@ export function goDelegate({ backend, dualStack }: GoCluster, self: GoNode): obj
     type: 'bridge',
   };
 }
+
+/** The annotations of its Node, of `--kube-subnet-mgr`. */
+export function goAnnotations({ backend, dualStack }: GoCluster, self: GoNode): Record<string, string> {
+  const data = (mac: string) => (backend === 'vxlan' ? `{"VNI":1,"VtepMAC":"${mac}"}` : 'null');
+  return {
+    'flannel.alpha.coreos.com/backend-data': data(self.mac),
+    'flannel.alpha.coreos.com/backend-type': backend,
+    'flannel.alpha.coreos.com/kube-subnet-manager': 'true',
+    'flannel.alpha.coreos.com/public-ip': self.publicIP,
+    ...(dualStack && {
+      'flannel.alpha.coreos.com/backend-v6-data': data(self.ipv6Mac),
+      'flannel.alpha.coreos.com/public-ipv6': self.publicIPv6,
+    }),
+  };
+}
+
+/**
+ * Whether its peers look at a Node's update at all: in each family of the network its data, backend and address are compared as
+ * texts, and one family in which nothing has changed is enough for them to pass the update over.
+ */
+export function goNotices(
+  dualStack: boolean,
+  before: Readonly<Record<string, string>>,
+  after: Readonly<Record<string, string>>,
+): boolean {
+  const differ = (...keys: string[]) =>
+    keys.some(
+      (key) => before[`flannel.alpha.coreos.com/${key}`] !== after[`flannel.alpha.coreos.com/${key}`],
+    );
+  const ipv4 = differ('backend-data', 'backend-type', 'public-ip');
+  return ipv4 && (!dualStack || differ('backend-v6-data', 'backend-type', 'public-ipv6'));
+}

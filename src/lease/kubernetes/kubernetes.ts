@@ -8,6 +8,7 @@ import type { Lease, PodNetwork } from '../lease.ts';
 import { type Entry, type LeaseSink, type LeaseWish, type Registry, RegistryError } from '../registry.ts';
 import { authorization, type KubernetesAccess } from './access.ts';
 import type { AnnotationKeys } from './annotations.ts';
+import { announcement } from './announcement.ts';
 import { ApiError, KubernetesApi } from './api.ts';
 import { annotationsOf, leaseOfNode, subnetsOf } from './node-lease.ts';
 import type { NodeObject } from './node-object.ts';
@@ -104,10 +105,12 @@ export class KubernetesRegistry implements Registry {
     refuseSubnets(node, wish.network);
     this.#wish = wish;
     const change = this.#missing(node, wish);
-    const published =
-      Object.keys(change).length === 0
-        ? node
-        : await this.#api.patchNode(node.name, { metadata: { annotations: change } });
+    let published = node;
+    if (Object.keys(change).length > 0) {
+      for (const annotations of announcement(change, node, this.#options.annotations)) {
+        published = await this.#api.patchNode(node.name, { metadata: { annotations } });
+      }
+    }
     const entry = this.#leaseOf(published);
     if (entry !== undefined && 'lease' in entry) return entry.lease;
     const why = entry?.unreadable ?? 'the API server did not keep them';
