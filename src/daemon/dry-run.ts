@@ -29,6 +29,7 @@ export async function dryRun(config: NetworkConfig, backend: Backend, world: Dry
     ...world,
     registry: onlyReading(world.registry, resolve),
     saveLastKnown() {},
+    prepareHost: () => Promise.resolve(),
     keepFirewall: () => Promise.resolve(),
     writeSubnetEnv() {},
     ready() {},

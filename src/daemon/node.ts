@@ -43,6 +43,8 @@ export interface NodeWorld {
   previous(): { readonly subnet?: Prefix; readonly ipv6Subnet?: Prefix };
   lastKnown(): LastKnown | undefined;
   saveLastKnown(state: LastKnown): void;
+  /** Makes the host forward, and tells what stands in the way; never fails for it. */
+  prepareHost(external: External): Promise<void>;
   /** Puts the node-wide firewall rules in place and keeps them; resolves after the first try. */
   keepFirewall(networks: readonly Prefix[], subnets: readonly Prefix[]): Promise<void>;
   /** Why the firewall rules are not in place. */
@@ -353,8 +355,9 @@ export class FlannelNode {
       external = chooseExternal();
     } catch (error) {
       log.warn({ interface: this.#external.name }, `the way to other nodes is gone: ${messageOf(error)}`);
-      return;
+      return this.#world.prepareHost(this.#external);
     }
+    await this.#world.prepareHost(external);
     const changed = JSON.stringify(external) !== JSON.stringify(this.#external);
     if (!changed) return this.#replan();
     log.info({ before: this.#external, now: external }, 'the way to other nodes has changed');
@@ -401,6 +404,7 @@ export class FlannelNode {
     await reconciler.settled();
     await reconciler.inPlace(nodePart);
     if (this.#abort.signal.aborted) return;
+    await this.#world.prepareHost(this.#external);
     // Before the subnet file says that pods need not hide themselves.
     await this.#keepFirewall();
     if (this.#abort.signal.aborted) return;

@@ -175,6 +175,9 @@ export const options = {
     [0, 2 ** 31 - 1],
     "Accepted for Go flannel's sake: changed rules are mended when the kernel announces the change.",
   ),
+  'manage-accept-ra': boolean(
+    'Let the kernel listen to router advertisements although the node forwards IPv6 (accept_ra=2), so that an IPv6 default route that came from them stays.',
+  ),
   'ip-blackhole-route': boolean(
     "Drop what is sent to this node's subnet and belongs to no pod, where no bridge has a route to it (Canal).",
   ),

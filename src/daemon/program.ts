@@ -25,6 +25,7 @@ import { openFirewall } from './firewall.ts';
 import { serveHealth } from './health.ts';
 import type { EffectiveNetwork } from './effective-network.ts';
 import { observeHost, observeNodeRanges } from './host.ts';
+import { HostPreparer } from './host-preparer.ts';
 import type { InterfaceWish } from './interface.ts';
 import { chooseInterface } from './interface-choice.ts';
 import { announcedAddresses } from './announced-addresses.ts';
@@ -102,7 +103,7 @@ async function runNode(input: RunInput): Promise<Program> {
   const wireguard = await openWireguard(backend, { binding, environment, stateDirectory, log });
   const firewall = openFirewall(binding, config.enableNFTables, environment, log);
   const inside = { options, network, binding, log, registry, session, announcements, firewall, wireguard };
-  const world = nodeWorld({ ...inside, ...outside, ready: () => ready() });
+  const world = nodeWorld({ ...inside, ...outside, environment, ready: () => ready() });
   const node = new FlannelNode(config, backend, world);
   state.node = node;
   mkdirSync(path.dirname(options.socket), { recursive: true, mode: 0o755 });
@@ -179,7 +180,7 @@ export async function tryProgram(
   const file = options['subnet-file'];
   try {
     return await dryRun(config, backend, {
-      ...nodeWorld({ ...input, ...outside, wireguard: undefined, dryRun: true, ready() {} }),
+      ...nodeWorld({ ...input, ...outside, environment, wireguard: undefined, dryRun: true, ready() {} }),
       subnetFile: { name: file, text: textOf(file, log) },
       planFirewall: (networks, subnets) => firewall.plan(rulesOf({ options, network }, networks, subnets)),
     });
@@ -216,9 +217,10 @@ function lookAtNode(asked: NodeLook): Pick<NodeWorld, 'chooseExternal' | 'previo
 
 const nodeName = (options: Options): string => nodeNameOf(options['node-name'], hostname());
 
-function interfaceWish(options: Options, { network: { ipv4, ipv6 } }: NetworkConfig): InterfaceWish {
+function interfaceWish(options: Options, config: NetworkConfig): InterfaceWish {
+  const { ipv4, ipv6 } = config.network;
   return {
-    families: [...(ipv4 ? [4 as const] : []), ...(ipv6 ? [6 as const] : [])],
+    families: familiesOf(config),
     iface: options.iface,
     ifaceRegex: options['iface-regex'],
     ifaceCanReach: options['iface-can-reach'],
@@ -229,6 +231,11 @@ function interfaceWish(options: Options, { network: { ipv4, ipv6 } }: NetworkCon
   };
 }
 
+const familiesOf = ({ network: { ipv4, ipv6 } }: NetworkConfig) => [
+  ...(ipv4 ? [4 as const] : []),
+  ...(ipv6 ? [6 as const] : []),
+];
+
 interface WorldInput extends Pick<NodeWorld, 'chooseExternal' | 'previous' | 'ready'> {
   options: Options;
   network: EffectiveNetwork;
@@ -238,6 +245,7 @@ interface WorldInput extends Pick<NodeWorld, 'chooseExternal' | 'previous' | 're
   session: SyncSession;
   announcements: Announcements;
   firewall: NodeFirewall;
+  environment: NodeJS.ProcessEnv;
   wireguard: Wireguard | undefined;
   /** The reconciler only looks. */
   dryRun?: boolean;
@@ -246,6 +254,13 @@ interface WorldInput extends Pick<NodeWorld, 'chooseExternal' | 'previous' | 're
 function nodeWorld(input: WorldInput): NodeWorld {
   const { options, network, binding, log, registry, session, announcements, firewall, wireguard } = input;
   const stateFile = path.join(options['state-dir'], 'state.json');
+  const preparer = new HostPreparer({
+    families: familiesOf(network.config),
+    manageAcceptRa: options['manage-accept-ra'],
+    session,
+    run: runProcess(input.environment),
+    log,
+  });
   return {
     clock: systemClock,
     log,
@@ -269,6 +284,7 @@ function nodeWorld(input: WorldInput): NodeWorld {
     lastKnown: () => readLastKnown(stateFile, log),
     saveLastKnown: (state: LastKnown) =>
       writeWhole(stateFile, lastKnownText(state), { file: 0o600, directory: 0o700 }),
+    prepareHost: ({ name }) => preparer.ensure(name),
     keepFirewall: (networks, subnets) => firewall.keep(rulesOf(input, networks, subnets)),
     firewallProblem: () => firewall.problem,
     ipMasq: network.masquerade[4] || network.masquerade[6],

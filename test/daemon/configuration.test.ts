@@ -52,6 +52,7 @@ describe('the options', () => {
       'iptables-resync': 5,
       'ip-blackhole-route': false,
       'adopt-dry-run': false,
+      'manage-accept-ra': false,
       v: 0,
       vmodule: '',
       log_backtrace_at: '',

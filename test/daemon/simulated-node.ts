@@ -168,6 +168,7 @@ export class SimulatedNode implements AsyncDisposable {
       previous: () => previousSubnets(this.subnetEnv ?? ''),
       lastKnown: () => (this.state === undefined ? undefined : parseLastKnown(this.state, 'state.json')),
       saveLastKnown: () => {},
+      prepareHost: async () => {},
       keepFirewall: () => Promise.resolve(),
       firewallProblem: () => undefined,
       ipMasq: true,
