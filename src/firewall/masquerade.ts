@@ -2,7 +2,12 @@ import type { Family } from '../net/address.ts';
 import type { Prefix } from '../net/prefix.ts';
 import type { MasqueradeBackend, PodMasquerade } from './pod-masquerade.ts';
 import { addressesOfFamily } from './pod-masquerade.ts';
-import { iptablesContainers, iptablesSetUp, iptablesTearDown } from './pod-masquerade-iptables.ts';
+import {
+  iptablesContainers,
+  iptablesSetUp,
+  iptablesTearDown,
+  iptablesUndo,
+} from './pod-masquerade-iptables.ts';
 import {
   type NftablesRule,
   nftablesChain,
@@ -12,7 +17,7 @@ import {
   nftablesTable,
   nftablesTearDown,
 } from './pod-masquerade-nftables.ts';
-import type { Run } from './process.ts';
+import type { Outcome, Run } from './process.ts';
 
 const families: readonly Family[] = [4, 6];
 const iptables = (family: Family, tool: 'save' | 'restore'): string =>
@@ -42,7 +47,7 @@ export async function tryBackend(run: Run, backend: MasqueradeBackend): Promise<
   return outcome.code === 0 ? undefined : reason(outcome);
 }
 
-/** Puts an attachment's rules in place: one process a family with iptables, one with nft. Throws an Error. */
+/** Puts an attachment's rules in place: one process a family with iptables, both at once; one with nft. Throws an Error. */
 export async function setUpMasquerade(
   run: Run,
   backend: MasqueradeBackend,
@@ -50,10 +55,10 @@ export async function setUpMasquerade(
   others: readonly Prefix[],
 ): Promise<void> {
   if (backend === 'nftables') return must(run, 'nft', ['-f', '-'], nftablesSetUp(masquerade));
-  for (const family of families) {
+  await inEachFamily(async (family) => {
     const input = iptablesSetUp(masquerade, family, others);
     if (input !== undefined) await restore(run, family, input);
-  }
+  });
 }
 
 /** Takes them away, whatever is left of them. `others` as in iptablesSetUp. Throws an Error. */
@@ -66,10 +71,21 @@ export async function tearDownMasquerade(
   if (backend === 'nftables') {
     return deleteRules(run, nftablesTearDown(masquerade, await listRules(run)));
   }
-  for (const family of familiesOf(masquerade)) {
+  const affected = familiesOf(masquerade);
+  await inEachFamily(async (family) => {
+    if (!affected.includes(family)) return;
+    // As they were made is how they are, nearly always: nobody needs to list all rules of the node for that.
+    const direct = iptablesUndo(masquerade, family, others);
+    if (direct !== undefined && (await tryRestore(run, family, direct)).code === 0) return;
     const input = iptablesTearDown(masquerade, family, await save(run, family), others);
     if (input !== undefined) await restore(run, family, input);
-  }
+  });
+}
+
+/** The first failure is thrown when both are done: nothing goes on behind the caller's back. */
+async function inEachFamily(work: (family: Family) => Promise<void>): Promise<void> {
+  const outcomes = await Promise.allSettled(families.map(work));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
 /** Takes away the rules of every container of `network` that has no attachment among the `valid` ones. */
@@ -99,8 +115,13 @@ function familiesOf({ addresses }: PodMasquerade): readonly Family[] {
 const save = (run: Run, family: Family): Promise<string> =>
   run(iptables(family, 'save'), ['-t', 'nat']).then(({ code, stdout }) => (code === 0 ? stdout : ''));
 
+const restoreArguments = ['--noflush', '--wait', String(lockSeconds)];
+
 const restore = (run: Run, family: Family, input: string): Promise<void> =>
-  must(run, iptables(family, 'restore'), ['--noflush', '--wait', String(lockSeconds)], input);
+  must(run, iptables(family, 'restore'), restoreArguments, input);
+
+const tryRestore = (run: Run, family: Family, input: string): Promise<Outcome> =>
+  run(iptables(family, 'restore'), restoreArguments, input);
 
 async function listRules(run: Run): Promise<NftablesRule[]> {
   const listed = await run('nft', ['-j', 'list', 'chain', ...nftablesTable.split(' '), nftablesChain]);

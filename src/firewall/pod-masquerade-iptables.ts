@@ -53,6 +53,26 @@ export function iptablesTearDown(
   return transaction([...deletions, `-F ${chain}`, `-X ${chain}`]);
 }
 
+/**
+ * What takes away exactly the rules of {@link iptablesSetUp}, whole or not at all: refused where something of them is
+ * missing. Undefined when it is not known what they are.
+ */
+export function iptablesUndo(
+  masquerade: PodMasquerade,
+  family: Family,
+  others: readonly Prefix[] = [],
+): string | undefined {
+  const addresses = addressesOfFamily(masquerade.addresses, family);
+  if (addresses.length === 0 || addressesOfFamily(others, family).length > 0) return undefined;
+  const chain = chainOf(masquerade.network, masquerade.containerID);
+  const comment = commentOption(masquerade);
+  return transaction([
+    ...addresses.map((address) => `-D POSTROUTING -s ${bare(address)} ${comment} -j ${chain}`),
+    `-F ${chain}`,
+    `-X ${chain}`,
+  ]);
+}
+
 /** The containers of `network` that have a chain in the output of `iptables-save -t nat`. */
 export function iptablesContainers(saved: string, network: string): string[] {
   const pattern = / --comment "name: \\"([^"\\]+)\\" id: \\"([^"\\]+)\\"" -j CNI-[0-9a-f]{24}$/;
