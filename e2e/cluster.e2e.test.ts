@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cluster } from './lab/cluster.ts';
+import { seenAs, tellCallers } from './lab/caller.ts';
 import { until } from './lab/command.ts';
 import { describeOnEachRuntime } from './lab/each-runtime.ts';
 import { Pod, podConfiguration } from './lab/pod.ts';
@@ -48,8 +49,27 @@ describeOnEachRuntime('three dual-stack nodes', (runtime) => {
   });
 
   test('let pods reach the world behind the nodes, masqueraded', async () => {
-    expect(await pods[0]?.reaches('192.168.50.254')).toBe(true);
-    expect(await pods[0]?.reaches('fd00:50::fe')).toBe(true);
+    const [pod] = pods as [Pod];
+    expect(await pod.reaches('192.168.50.254')).toBe(true);
+    expect(await pod.reaches('fd00:50::fe')).toBe(true);
+    await tellCallers(cluster.node(3));
+    expect(await seenAs(pod, '192.168.50.3')).toBe('192.168.50.1');
+    expect(await seenAs(pod, 'fd00:50::3')).toBe('fd00:50::1');
+  });
+
+  test('let pods see each other as they are, on their node and on others', async () => {
+    const [from, to] = pods as [Pod, Pod];
+    const neighbour = await Pod.run(to.node, { name: 'neighbour' });
+    await tellCallers(to);
+    for (const address of to.addresses) {
+      const own = (pod: Pod) => (address.includes(':') ? pod.v6 : pod.v4);
+      expect(await seenAs(from, address)).toBe(own(from));
+      expect(await seenAs(neighbour, address)).toBe(own(neighbour));
+    }
+    // A node is not a pod: to its own pods it comes from the bridge, to those of others as itself.
+    expect(await seenAs(to.node, to.v4 ?? '')).toBe(`${to.v4?.replace(/\.\d+$/, '.1')}`);
+    await neighbour.stop();
+    await neighbour.remove();
   });
 
   test('lose no packet when flanneld is killed, is away and comes back', async () => {

@@ -3,6 +3,7 @@
  * with them. Everything it makes is gone at the end, after Ctrl-C too.
  */
 import { Cluster } from './lab/cluster.ts';
+import { seenAs, tellCallers } from './lab/caller.ts';
 import { until } from './lab/command.ts';
 import type { LabNode } from './lab/node.ts';
 import { Pod } from './lab/pod.ts';
@@ -33,6 +34,7 @@ async function demo(): Promise<void> {
     const pods = await startPods(cluster);
     await showMatrix(pods);
     await showHostPorts(cluster, pods);
+    await showMasquerade(cluster, pods);
     await showKill(cluster, pods);
     await showRepair(pods);
     await showEnd(pods);
@@ -138,6 +140,19 @@ async function showHostPorts(cluster: Cluster, pods: readonly Pod[]): Promise<vo
 async function get(node: LabNode, url: string): Promise<string> {
   const output = await node.exec(['busybox', 'wget', '-qO-', url]).catch((error: unknown) => String(error));
   return output.trim();
+}
+
+async function showMasquerade(cluster: Cluster, pods: readonly Pod[]): Promise<void> {
+  screen.heading('The address under which a pod is seen');
+  const [from, to] = [pods[0], pods[2]] as [Pod, Pod];
+  const outside = cluster.node(3);
+  await Promise.all([tellCallers(to), tellCallers(outside)]);
+  const [asPod, asNode] = [await seenAs(from, to.v4 ?? ''), await seenAs(from, outside.address)];
+  verdict(asPod === from.v4, `${to.name} on another node sees ${from.name} as ${asPod}, its own address`);
+  verdict(
+    asNode === from.node.address,
+    `${outside.name}, outside of the pods' network, sees it as ${asNode}, its node's address`,
+  );
 }
 
 async function showKill(cluster: Cluster, pods: readonly Pod[]): Promise<void> {

@@ -62,6 +62,7 @@ export class Cluster {
       `--lease-dir=${path.join(this.lab.directory, 'leases')}`,
       `--node-name=${node.name}`,
       '--iface=eth0',
+      '--ip-masq',
       `--healthz-port=${health}`,
     ]);
     this.#daemons.set(node, daemon);
