@@ -17,5 +17,8 @@ export async function seenAs(from: Pod | LabNode, to: string): Promise<string> {
   const host = to.includes(':') ? `[${to}]` : to;
   const script = `busybox wget -qO- http://${host}:${port}/cgi-bin/address`;
   const answer = await ('shell' in from ? from.shell(script) : from.exec(script));
-  return answer.trim().replaceAll(/[[\]]/g, '').replace(/^::ffff:/, '');
+  return answer
+    .trim()
+    .replaceAll(/[[\]]/g, '')
+    .replace(/^::ffff:/, '');
 }
