@@ -112,7 +112,8 @@ export class FlannelNode {
     const peers = this.#settleIn(lease, known);
     log.info({ lease: describeLease(lease), interface: this.#external.name }, 'this node has a lease');
     this.#stops.push(registry.watch(this.#sink(peers)));
-    this.#stops.push(followSurroundings(this.#world, () => this.#guarded(this.#lookAround())));
+    const surroundings = { ...this.#world, chosen: () => this.#external.name };
+    this.#stops.push(followSurroundings(surroundings, () => this.#guarded(this.#lookAround())));
     await this.#becomeReady();
   }
 

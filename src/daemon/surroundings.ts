@@ -18,16 +18,18 @@ const settleTime = 200;
 export interface SurroundingsWorld {
   subscribe(onMessage: (message: RouteNotification) => void, onLost: (why: Error) => void): Subscription;
   readonly clock: Clock;
+  /** The name of the interface that is used now. */
+  chosen(): string;
   /** Not only default routes decide which interface it is: `--iface-can-reach`. */
   readonly anyRoute?: boolean;
 }
 
 /** Calls `onChange` some moments after something changed that the choice of the interface depends on. */
 export function followSurroundings(
-  { subscribe, clock, anyRoute = false }: SurroundingsWorld,
+  { subscribe, clock, chosen, anyRoute = false }: SurroundingsWorld,
   onChange: () => void,
 ): () => void {
-  const bystanders = new Bystanders(anyRoute);
+  const bystanders = new Bystanders(chosen, anyRoute);
   let cancel: (() => void) | undefined;
   const changed = () => {
     cancel ??= clock.after(settleTime, () => {
@@ -50,9 +52,11 @@ class Bystanders {
   readonly #ports = new Map<number, 'port' | 'leaving'>();
   /** What was announced of the others last. */
   readonly #seen = new Map<number, string>();
+  readonly #chosen: () => string;
   readonly #anyRoute: boolean;
 
-  constructor(anyRoute: boolean) {
+  constructor(chosen: () => string, anyRoute: boolean) {
+    this.#chosen = chosen;
     this.#anyRoute = anyRoute;
   }
 
@@ -68,13 +72,15 @@ class Bystanders {
   #isNewsOfLink(link: LinkMessage, type: number): boolean {
     // With AF_BRIDGE it only speaks of a bridge's port.
     if (link.ifi_family === k.AF_BRIDGE) return false;
-    const { ifi_index: index, ifi_flags, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO } = link;
+    const { ifi_index: index, IFLA_IFNAME: name = '', IFLA_MASTER, IFLA_LINKINFO } = link;
     const kind = IFLA_LINKINFO?.IFLA_INFO_KIND;
     if (type === k.RTM_DELLINK) this.#ports.delete(index);
     else if (kind === 'veth' && IFLA_MASTER !== undefined) this.#ports.set(index, 'port');
     else if (this.#ports.has(index)) this.#ports.set(index, 'leaving');
     if (kind === 'veth' || kind === 'vxlan') return false;
-    const now = type === k.RTM_NEWLINK ? `${IFLA_IFNAME} ${IFLA_MTU} ${ifi_flags}` : '';
+    // A bridge takes another MTU with its first pod.
+    const mtu = name === this.#chosen() ? link.IFLA_MTU : undefined;
+    const now = type === k.RTM_NEWLINK ? `${name} ${mtu}` : '';
     const isNews = this.#seen.get(index) !== now;
     if (now === '') this.#seen.delete(index);
     else this.#seen.set(index, now);
