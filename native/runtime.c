@@ -42,10 +42,21 @@ static void add_library_path(const struct runtime *runtime) {
     setenv("LD_LIBRARY_PATH", path, 1);
 }
 
+/* The build leaves the bundles' compiled code there: node starts some 5 ms earlier. An environment that names a place goes first. */
+static void use_compiled_code(const struct runtime *runtime) {
+  char *path;
+  int directory = (int)(strrchr(runtime->node, '/') - runtime->node);
+  if (asprintf(&path, "%.*s/compiled", directory, runtime->node) <= 0) return;
+  if (access(path, R_OK) == 0 && setenv("NODE_COMPILE_CACHE", path, 0) == 0)
+    setenv("NODE_COMPILE_CACHE_PORTABLE", "1", 0); /* the tree may be copied anywhere */
+  free(path);
+}
+
 int runtime_exec(struct runtime *runtime, char **arguments) {
   arguments[0] = runtime->node;
   arguments[1] = runtime->program;
   add_library_path(runtime);
+  use_compiled_code(runtime);
   execv(runtime->node, arguments);
   return -errno;
 }
