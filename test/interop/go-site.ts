@@ -32,10 +32,10 @@ export class GoSite {
   static async start(shape: GoCluster): Promise<GoSite> {
     const cluster = await Cluster.start(shape.dualStack ? 'dual' : 'v4', 2);
     const site = new GoSite(shape, cluster);
-    cluster.configure(netConf(shape));
+    cluster.configure(site.netConf);
     fs.mkdirSync(cluster.file('leases'));
     for (const i of [0, 1]) await site.#layOut(i);
-    for (const i of [0, 1]) await until(() => site.#answers(i));
+    for (const i of [0, 1]) await until(() => site.answers(i));
     return site;
   }
 
@@ -57,6 +57,10 @@ export class GoSite {
     fs.writeFileSync(this.cluster.file(`${i}.env`), goSubnetEnv(this.shape, self));
     this.#addPod(i);
     this.#publish(i);
+  }
+
+  get netConf(): object {
+    return netConf(this.shape);
   }
 
   get families(): (4 | 6)[] {
@@ -109,7 +113,8 @@ export class GoSite {
     fs.writeFileSync(this.cluster.file(`leases/node-${i}.json`), JSON.stringify(lease));
   }
 
-  async #answers(i: number): Promise<boolean> {
+  /** Whether the pod of node `i` reaches the other one, in each family. */
+  async answers(i: number): Promise<boolean> {
     const answers = this.families.map(async (family) =>
       this.pods[i]?.exec('ping', `-${family}`, '-c1', '-W1', this.#podAddress(1 - i, family)).then(
         () => true,
@@ -211,6 +216,20 @@ export class GoSite {
       const isThere = wanted !== undefined && (await this.#hasRoute(i, peer, wanted));
       if (!isThere) await this.run(i, line);
     }
+  }
+
+  /** What makes one vxlan device different from another, but for its own address. */
+  async vxlan(i: number, name: string): Promise<object> {
+    const [link] = (await this.node(i).json('ip', '-d', 'link', 'show', name)) as (GoLink & {
+      mtu: number;
+    })[];
+    const { local, local6, ...data } = link?.linkinfo.info_data ?? {};
+    return { mtu: link?.mtu, tunnel: typeof (local ?? local6), ...data };
+  }
+
+  async macOf(i: number, name: string): Promise<string> {
+    const [link] = (await this.node(i).json('ip', 'link', 'show', name)) as GoLink[];
+    return link?.address ?? '';
   }
 
   /** As host-gw compares: destination, gateway, interface. */
