@@ -189,7 +189,12 @@ export const options = {
   'flannel-external-ip': boolean(
     'Tell the other nodes the addresses of --node-external-ip instead of those of the interface.',
   ),
-  'flannel-cni-conf': text('FILE', '', 'The list of CNI plugins to install instead of the usual one.'),
+  'flannel-cni-conf': text(
+    'FILE',
+    '',
+    'A list of CNI plugins to install as 10-flannel.conflist when pods can be served; without it none is.',
+  ),
+  'cni-conf-dir': text('DIRECTORY', '/etc/cni/net.d', 'Where the container runtime looks for that list.'),
   'cluster-cidr': list(
     'RANGE,...',
     ranges,

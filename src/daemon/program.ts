@@ -20,6 +20,7 @@ import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
 import { dryRun } from './dry-run.ts';
+import { installCniConf, readCniConf } from './cni-conf.ts';
 import { textOf, writeWhole } from './file.ts';
 import { openFirewall } from './firewall.ts';
 import { serveHealth } from './health.ts';
@@ -132,7 +133,9 @@ async function runNode(input: RunInput): Promise<Program> {
     ...source.status(),
     addresses: cni.usage(node.subnets),
   });
+  const conflist = cniConf(options);
   const ready = () => {
+    if (conflist !== undefined) installCniConf(conflist, options['cni-conf-dir'], log);
     log.info({ ms: Math.round(systemClock.monotonic() - started) }, 'ready: pods can be served');
     notify('READY=1', `STATUS=${node.subnets.join(' ')}`);
   };
@@ -210,10 +213,14 @@ function lookAtNode(asked: NodeLook): Pick<NodeWorld, 'chooseExternal' | 'previo
     ...asked,
     nodeRanges: observeNodeRanges(session),
     previous: Object.values(previous()),
-    needs: [makeIt, () => nodeName(options), chooseExternal],
+    needs: [makeIt, () => nodeName(options), chooseExternal, () => cniConf(options)],
   });
   return { backend: makeIt(), chooseExternal, previous };
 }
+
+/** The list of plugins to install; undefined: somebody else does that. */
+const cniConf = (options: Options): string | undefined =>
+  options['flannel-cni-conf'] === '' ? undefined : readCniConf(options['flannel-cni-conf']);
 
 const nodeName = (options: Options): string => nodeNameOf(options['node-name'], hostname());
 

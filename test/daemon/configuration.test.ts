@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { configurationFile, readCommand, type Setting } from '../../src/daemon/configuration.ts';
 import { UsageError } from '../../src/daemon/go-flags.ts';
 import { helpText, optionsTable } from '../../src/daemon/help.ts';
-import { flagsToCome, options } from '../../src/daemon/options.ts';
+import { flagsToCome, optionOf, options } from '../../src/daemon/options.ts';
 
 function optionsOf(args: string[], environment: Record<string, string> = {}) {
   const command = readCommand(args, environment);
@@ -35,6 +35,7 @@ describe('the options', () => {
       'flannel-backend': '',
       'flannel-external-ip': false,
       'flannel-cni-conf': '',
+      'cni-conf-dir': '/etc/cni/net.d',
       'cluster-cidr': [],
       'service-cidr': [],
       'kube-controller-manager-arg': [],
@@ -277,5 +278,13 @@ describe('the help', () => {
     const page = readFileSync(path.join(import.meta.dirname, '../../docs/flanneld.md'), 'utf8');
     expect(page).toContain(optionsTable());
     for (const flag of flagsToCome) expect(page).toContain(`\`${flag}\``);
+  });
+
+  test('and K3s’s page names no flag that is not there where it says "the same"', () => {
+    const page = readFileSync(path.join(import.meta.dirname, '../../docs/k3s.md'), 'utf8');
+    const rows = page.split('\n').filter((line) => line.includes('| the same'));
+    const flags = rows.flatMap((row) => [...row.matchAll(/`--([a-z0-9-]+)/g)].map(([, flag = '']) => flag));
+    expect(rows.length).toBeGreaterThan(10);
+    expect(flags.filter((flag) => optionOf(flag) === undefined)).toEqual([]);
   });
 });

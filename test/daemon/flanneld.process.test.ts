@@ -230,6 +230,24 @@ token: K10abc
     expect(cluster.logs.get(0)).not.toContain('K10abc');
   });
 
+  test('--flannel-cni-conf is installed when pods can be served, and refused when it is no list', async () => {
+    cluster = await Cluster.start('v4', 1);
+    const [list, directory] = [cluster.file('my.conflist'), cluster.file('net.d')];
+    const args = [`--flannel-cni-conf=${list}`, `--cni-conf-dir=${directory}`];
+    fs.writeFileSync(list, '{"name":"cbr0","plugins":[]}');
+    const { status, says } = cluster.refused([...cluster.args(0), ...args]);
+    expect([status, says]).toEqual([1, expect.stringMatching(/my\.conflist: it has no "plugins"/)]);
+    expect(fs.existsSync(directory)).toBe(false);
+    const text = '{"cniVersion":"1.0.0","name":"cbr0","plugins":[{"type":"flannel"}]}';
+    fs.writeFileSync(list, text);
+    await cluster.run(0, { args });
+    const installed = `${directory}/10-flannel.conflist`;
+    await until(() => fs.existsSync(installed));
+    expect(fs.readFileSync(installed, 'utf8')).toBe(text);
+    expect(fs.statSync(installed).mode & 0o777).toBe(0o644);
+    expect(fs.readdirSync(directory)).toEqual(['10-flannel.conflist']);
+  });
+
   test('--flannel-external-ip: peers are told, the tunnel has the address of the interface', async () => {
     cluster = await Cluster.start('v4', 1);
     cluster.registry = [`--lease-dir=${cluster.file('leases')}`];
