@@ -28,7 +28,7 @@ const stages = {
   check: {},
   kernel: { limit: 200, reporter: 'default' },
   process: { limit: 300, reporter: 'default' },
-  vm: { limit: 300, reporter: 'default' },
+  vm: { limit: 600, reporter: 'default' },
   e2e: { limit: 360, reporter: 'verbose' },
 };
 const reports = path.join(root, '.cache/reports');

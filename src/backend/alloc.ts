@@ -5,6 +5,7 @@ export const alloc: Backend = {
   type: '',
   links: [],
   ownLinks: [],
+  spares: ['boot routes'],
   mtu: ({ mtu }) => mtu,
   ipv6Mtu: () => undefined,
   attributes: () => ({}),

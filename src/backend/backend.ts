@@ -69,6 +69,8 @@ export interface Backend {
   readonly links: readonly string[];
   /** Names that are its own: also those of a family that the network has no more. What is there by such a name and not made goes. */
   readonly ownLinks: readonly string[];
+  /** What others make beside this backend, and what therefore stays though it looks like a flannel's of before. */
+  readonly spares?: readonly ('boot routes' | 'devices')[];
   /** FLANNEL_MTU for pods, in bytes. */
   mtu(external: External): number;
   /** The MTU that IPv6 traffic between nodes really has where it is smaller than {@link mtu}; undefined: the same. */

@@ -3,6 +3,7 @@ import { alloc } from './alloc.ts';
 import type { Backend } from './backend.ts';
 import { BackendError } from './error.ts';
 import type { PodNetwork } from '../lease/lease.ts';
+import { extension } from './extension.ts';
 import type { Families } from './families.ts';
 import { hostGw } from './host-gw.ts';
 import { ipip } from './ipip.ts';
@@ -29,6 +30,7 @@ const makers: Readonly<Record<string, (parts: Parts) => Backend>> = {
   ipip: ({ options, families }) => ipip(ipipOptions(foldKeys(options, ipipKeys)), families),
   alloc: () => alloc,
   wireguard: ({ options, network }) => wireguard(wireguardOptions(foldKeys(options, wireguardKeys)), network),
+  extension: ({ families }) => extension(families),
 };
 
 /** Go flannel's other backends, and what to do without them. */
@@ -36,7 +38,7 @@ const others: Readonly<Record<string, string>> = {
   udp: 'it would copy every packet through a user process; use "vxlan", which every Linux kernel has',
   'tencent-vpc': 'it is for that cloud alone; use "vxlan"',
 };
-const toCome = ['ipsec', 'extension'];
+const toCome = ['ipsec'];
 
 /** The backend of that name: net-conf.json's Backend.Type, in lower case. Throws a {@link BackendError}. */
 export function makeBackend(type: string, input: BackendInput): Backend {

@@ -22,6 +22,9 @@ export function integer(
 export const flag = (key: string) =>
   v.boolean(({ received }) => `Backend.${key} must be true or false, and is ${received}`);
 
+export const text = (key: string) =>
+  v.string(({ received }) => `Backend.${key} must be a string, and is ${received}`);
+
 /** Keys that `schema` does not name are passed over, as Go does. Throws a {@link BackendError} with every finding. */
 export function readOptions<const Schema extends v.GenericSchema>(
   schema: Schema,

@@ -62,7 +62,7 @@ export async function dryRun(config: NetworkConfig, backend: Backend, world: Dry
     });
   } finally {
     silence.abort();
-    node.stop();
+    await node.stop();
   }
 }
 

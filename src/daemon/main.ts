@@ -53,7 +53,7 @@ async function main(args: readonly string[]): Promise<number | undefined> {
     await Promise.race([program.ready, ended]);
     log.info({ signal: await ended }, 'flanneld stops; the network stays as it is');
   } finally {
-    program.stop();
+    await program.stop();
   }
   return 0;
 }

@@ -11,6 +11,7 @@ import type { Subscription } from '../netlink/subscription.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import type { Extension } from './extension.ts';
 import { foundDevices } from './found-devices.ts';
 import { macsOf } from './identity.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
@@ -53,6 +54,8 @@ export interface NodeWorld {
   readonly ipMasq: boolean;
   /** `--ip-blackhole-route`. */
   readonly blackhole: boolean;
+  /** Runs the commands of the extension backend. */
+  readonly extension?: Extension | undefined;
   writeSubnetEnv(env: SubnetEnv): void;
   /** Once, when pods can be served. */
   ready(): void;
@@ -107,6 +110,7 @@ export class FlannelNode {
     await reconciler.start();
     const known = this.#world.lastKnown();
     this.#identity = await this.#chooseIdentity(known);
+    await this.#world.extension?.prepare();
     const lease = await this.#acquire(known);
     if (lease === undefined || this.#abort.signal.aborted) return;
     const peers = this.#settleIn(lease, known);
@@ -117,13 +121,17 @@ export class FlannelNode {
     await this.#becomeReady();
   }
 
-  /** Ends it. The kernel, the lease and the subnet file stay as they are: pods go on talking. */
-  stop(): void {
+  /**
+   * Ends it. The kernel, the lease and the subnet file stay as they are: pods go on talking. Resolves when a command of the
+   * operator's that is to be run at the end has run.
+   */
+  async stop(): Promise<void> {
     this.#abort.abort();
     this.#keeper.stop();
     for (const stop of this.#stops.splice(0)) stop();
     if (this.#cancelSave !== undefined) this.#save();
     this.#world.reconciler.close();
+    await this.#world.extension?.stop();
   }
 
   /** Peers do not count: one that cannot be reached keeps nobody from serving pods. */
@@ -178,7 +186,7 @@ export class FlannelNode {
       backend: this.#config.backendType,
       ...(this.#own && { lease: this.#own }),
       peers: this.#peers?.leases ?? [],
-      refused: this.#peers?.refusals ?? [],
+      refused: [...(this.#peers?.refusals ?? []), ...(this.#world.extension?.refusals ?? [])],
       kernel: reconciler.report(),
       ...(firewall !== undefined && { firewall }),
       waitingFor: this.waitingFor,
@@ -209,11 +217,13 @@ export class FlannelNode {
 
   #attributes(): LeaseAttributes {
     const { publicIP, publicIPv6 } = this.#told();
+    const data = this.#world.extension?.data;
     return {
       ...(publicIP && { publicIP }),
       ...(publicIPv6 && { publicIPv6 }),
       backendType: this.#backend.type,
       ...this.#backend.attributes(this.#external, this.#identity),
+      ...(data !== undefined && { backendData: data }),
     };
   }
 
@@ -272,7 +282,7 @@ export class FlannelNode {
   }
 
   #settleIn(lease: Lease, known: LastKnown | undefined): Peers {
-    const { reconciler, session, log, blackhole } = this.#world;
+    const { reconciler, session, log, blackhole, extension } = this.#world;
     this.#own = lease;
     const peers = new Peers(this.#self(lease), known?.peers ?? [], {
       network: this.#config.network,
@@ -281,18 +291,24 @@ export class FlannelNode {
       log,
       blackhole,
       isOnLink: (address) => isOnLink(session, address),
+      extension,
     });
     this.#peers = peers;
     const { subnet, ipv6Subnet } = this.#world.previous();
     const { ipv4, ipv6 } = this.#config.network;
+    const { ownLinks, spares = [] } = this.#backend;
     // A network of before counts too: what it left here is ours to clear.
     const networks = [ipv4, ipv6, subnet, ipv6Subnet, known?.own.subnet, known?.own.ipv6Subnet].flatMap(
       (network) => network ?? [],
     );
     reconciler.own({
-      links: new Set([...this.#backend.ownLinks, ...leftovers(foundDevices(session), networks)]),
+      links: new Set([
+        ...ownLinks,
+        ...(spares.includes('devices') ? [] : leftovers(foundDevices(session), networks)),
+      ]),
       networks,
-      isFlannelRoute: (destination, gateway) => peers.isFlannelRoute(destination, gateway),
+      isFlannelRoute: (destination, gateway) =>
+        !spares.includes('boot routes') && peers.isFlannelRoute(destination, gateway),
       blackholes: blackhole ? this.subnets : [],
     });
     return peers;
@@ -400,7 +416,8 @@ export class FlannelNode {
   }
 
   async #becomeReady(): Promise<void> {
-    const { reconciler, registry, clock, log, ready } = this.#world;
+    const { reconciler, registry, clock, log, ready, extension } = this.#world;
+    if (this.#own !== undefined) await extension?.begin(this.#own);
     // Peers have been tried once, and this node's own part stands.
     await reconciler.settled();
     await reconciler.inPlace(nodePart);

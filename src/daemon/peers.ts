@@ -21,6 +21,8 @@ export interface PeersOptions {
   readonly blackhole: boolean;
   /** Whether an address is on a link of this node: no router between. */
   isOnLink(address: Address): boolean;
+  /** For what is to be done for peers beside kernel state; `complete` when there are no others. */
+  readonly extension?: { keep(peers: readonly Lease[], complete: boolean): void } | undefined;
 }
 
 /**
@@ -97,6 +99,7 @@ export class Peers {
     }
     for (const lease of changed) reconciler.setPart(partOf(lease.id), this.#plan(lease));
     this.#tellRefusals();
+    this.#extend();
   }
 
   #planAll(): void {
@@ -107,6 +110,16 @@ export class Peers {
     if (this.#complete) reconciler.replaceParts(parts);
     else for (const [part, objects] of parts) reconciler.setPart(part, objects);
     this.#tellRefusals();
+    this.#extend();
+  }
+
+  #extend(): void {
+    const { extension } = this.#options;
+    if (extension === undefined) return;
+    extension.keep(
+      this.leases.filter(({ id }) => !this.#refusals.has(id)),
+      this.#complete,
+    );
   }
 
   #planNode(): readonly KernelObject[] {

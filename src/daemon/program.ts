@@ -21,6 +21,7 @@ import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
 import { dryRun } from './dry-run.ts';
 import { installCniConf, readCniConf } from './cni-conf.ts';
+import { openExtension } from './extension.ts';
 import { textOf, writeWhole } from './file.ts';
 import { openFirewall } from './firewall.ts';
 import { serveHealth } from './health.ts';
@@ -54,7 +55,7 @@ export interface Program {
   /** Resolves when pods can be served, or after {@link stop}. Rejects like startProgram. */
   readonly ready: Promise<void>;
   /** Ends it; the kernel, the lease and the subnet file stay. */
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 /**
@@ -104,7 +105,8 @@ async function runNode(input: RunInput): Promise<Program> {
   const wireguard = await openWireguard(backend, { binding, environment, stateDirectory, log });
   const firewall = openFirewall(binding, config.enableNFTables, environment, log);
   const inside = { options, network, binding, log, registry, session, announcements, firewall, wireguard };
-  const world = nodeWorld({ ...inside, ...outside, environment, ready: () => ready() });
+  const extension = openExtension(config, { stateDirectory, environment, log });
+  const world = { ...nodeWorld({ ...inside, ...outside, environment, ready: () => ready() }), extension };
   const node = new FlannelNode(config, backend, world);
   state.node = node;
   mkdirSync(path.dirname(options.socket), { recursive: true, mode: 0o755 });
@@ -139,10 +141,10 @@ async function runNode(input: RunInput): Promise<Program> {
     log.info({ ms: Math.round(systemClock.monotonic() - started) }, 'ready: pods can be served');
     notify('READY=1', `STATUS=${node.subnets.join(' ')}`);
   };
-  const stop = () => {
+  const stop = async () => {
     notify('STOPPING=1');
     clearInterval(sweeping);
-    node.stop();
+    const stopped = node.stop();
     source.close();
     firewall.close();
     cni.close();
@@ -150,6 +152,7 @@ async function runNode(input: RunInput): Promise<Program> {
     server?.close();
     session.close();
     wireguard?.close();
+    await stopped;
   };
   return { ready: node.start(), stop };
 }

@@ -1,19 +1,18 @@
 import fs from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
-import { Cluster, type Family, until } from './cluster.ts';
+import { type Backend, Cluster, type Family, type Traces, until } from './cluster.ts';
 
 let cluster: Cluster;
 afterEach(() => cluster.stop());
 
-type Backend = { Type: string; [option: string]: unknown };
+const vxlan = { Type: 'vxlan' };
+const hostGw = { Type: 'host-gw' };
+const direct = { Type: 'vxlan', DirectRouting: true };
+const otherVni = { Type: 'vxlan', VNI: 7, Port: 4789, GBP: true };
+const alloc = { Type: 'alloc' };
 
-const vxlan: Backend = { Type: 'vxlan' };
-const hostGw: Backend = { Type: 'host-gw' };
-const direct: Backend = { Type: 'vxlan', DirectRouting: true };
-const otherVni: Backend = { Type: 'vxlan', VNI: 7, Port: 4789, GBP: true };
-const alloc: Backend = { Type: 'alloc' };
-
-const use = (backend: Backend) => cluster.configure({ ...cluster.configuration(), Backend: backend });
+const use = (backend: Backend) => cluster.useBackend(backend);
+const traces = () => cluster.traces(0);
 
 async function runAll(): Promise<void> {
   await cluster.run(0);
@@ -29,21 +28,8 @@ async function joined(family: Family): Promise<void> {
     await until(() => cluster.reachesPod(0, 1, each));
 }
 
-/** What of flannel's there is on the first node: devices, and routes to the pod networks with their device. */
-async function traces(): Promise<{ devices: string[]; routes: string[] }> {
-  const node = cluster.nodes[0];
-  const links = (await node?.exec('ip', '-o', 'link', 'show', 'up')) ?? '';
-  const routes = `${await node?.exec('ip', 'route')}${await node?.exec('ip', '-6', 'route')}`;
-  return {
-    devices: [...links.matchAll(/^\d+: (flannel[^:@]*)/gm)].map(([, name = '']) => name).toSorted(),
-    routes: [...routes.matchAll(/^(?:10\.244|fd00:244:)\S+ via \S+ dev (\S+)/gm)]
-      .map(([, device = '']) => device)
-      .toSorted(),
-  };
-}
-
 /** What each backend leaves on a node with one peer, for each family. */
-const expected = (backend: Backend, family: Family): Awaited<ReturnType<typeof traces>> => {
+const expected = (backend: Backend, family: Family): Traces => {
   if (backend === alloc) return { devices: [], routes: [] };
   const vni = backend === otherVni ? 7 : 1;
   const device = {

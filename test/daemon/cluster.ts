@@ -7,6 +7,20 @@ import { createNetns, type Netns } from '../kit/netns.ts';
 export const flanneld = path.resolve(import.meta.dirname, '../../build/bin/flanneld');
 export type Family = 'v4' | 'v6' | 'dual';
 
+/** Backend of net-conf.json. */
+export interface Backend {
+  readonly Type: string;
+  readonly [option: string]: unknown;
+}
+
+/** What of flannel's there is on a node. */
+export interface Traces {
+  /** Devices that are up. */
+  readonly devices: readonly string[];
+  /** The device of each route to a peer's subnet. */
+  readonly routes: readonly string[];
+}
+
 export interface Launch {
   /** Goes in front of the program. */
   readonly before?: readonly string[];
@@ -81,6 +95,23 @@ export class Cluster {
     );
   }
 
+  /** From the next start on. */
+  useBackend(backend: Backend): void {
+    this.configure({ ...this.configuration(), Backend: backend });
+  }
+
+  async traces(i: number): Promise<Traces> {
+    const node = this.nodes[i];
+    const links = (await node?.exec('ip', '-o', 'link', 'show', 'up')) ?? '';
+    const routes = `${await node?.exec('ip', 'route')}${await node?.exec('ip', '-6', 'route')}`;
+    return {
+      devices: [...links.matchAll(/^\d+: (flannel[^:@]*)/gm)].map(([, name = '']) => name).toSorted(),
+      routes: [...routes.matchAll(/^(?:10\.244|fd00:244:)\S+ via \S+ dev (\S+)/gm)]
+        .map(([, device = '']) => device)
+        .toSorted(),
+    };
+  }
+
   file(name: string): string {
     return path.join(this.directory, name);
   }
@@ -95,13 +126,13 @@ export class Cluster {
     ];
   }
 
-  /** Starts flanneld on a node and waits until pods could be served. */
-  async run(i: number, how: Launch = {}): Promise<void> {
+  /** Starts flanneld on a node and waits until pods could be served, `limit` milliseconds at most. */
+  async run(i: number, how: Launch = {}, limit = 10_000): Promise<void> {
     const child = this.launch(i, how);
     await until(() => {
       if (child.exitCode !== null) throw new Error(this.logs.get(i));
       return this.logs.get(i)?.includes('ready: pods can be served') === true;
-    });
+    }, limit);
   }
 
   /** Only starts it: see {@link logs}. */

@@ -185,7 +185,7 @@ export class SimulatedNode implements AsyncDisposable {
 
   /** SIGTERM. */
   stop(): void {
-    this.flanneld?.stop();
+    void this.flanneld?.stop();
     this.#end();
   }
 
@@ -193,7 +193,7 @@ export class SimulatedNode implements AsyncDisposable {
   kill(): void {
     const { flanneld } = this;
     this.flanneld = undefined;
-    flanneld?.stop();
+    void flanneld?.stop();
     this.#end();
   }
 

@@ -47,8 +47,8 @@ export class TestNode {
   readonly reconciler: Reconciler;
   readonly #watches: Watch[] = [];
 
-  constructor(options: Pick<ReconcilerWorld, 'dryRun'> = {}) {
-    this.netns = createNetns();
+  constructor(options: Pick<ReconcilerWorld, 'dryRun'> = {}, netns = createNetns()) {
+    this.netns = netns;
     this.session = new AsyncSession(openSocket(binding, { netnsFd: this.netns.fd }), systemClock);
     this.reconciler = new Reconciler({
       session: this.session,
