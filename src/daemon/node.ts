@@ -1,4 +1,4 @@
-import type { Backend, External, Self, WireguardIdentity } from '../backend/backend.ts';
+import type { Backend, External, Self } from '../backend/backend.ts';
 import { leftovers } from '../backend/leftovers.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import type { LastKnown } from '../lease/last-known.ts';
@@ -20,6 +20,7 @@ import { nodePart, Peers } from './peers.ts';
 import { retry } from './retry.ts';
 import type { Status } from './status.ts';
 import { gatewayOf, type SubnetEnv } from './subnet-env.ts';
+import type { Wireguard } from './wireguard.ts';
 import { followSurroundings, isOnLink } from './surroundings.ts';
 
 /** Everything outside that a node needs, passed in. */
@@ -36,7 +37,7 @@ export interface NodeWorld {
   readonly anyRoute?: boolean;
   readonly registry: Registry;
   /** For the backend that needs it. */
-  readonly wireguard?: WireguardIdentity;
+  readonly wireguard?: Pick<Wireguard, 'identity' | 'status'>;
   /** The interface for traffic between nodes, as it is now. Throws an InterfaceError. */
   chooseExternal(): External;
   /** What peers are told instead of its public addresses; this node's own devices know nothing of it. */
@@ -174,7 +175,8 @@ export class FlannelNode {
   }
 
   status(): Omit<Status, 'version' | 'uptime' | 'addresses' | 'node'> {
-    const { registry, reconciler } = this.#world;
+    const { registry, reconciler, wireguard } = this.#world;
+    const peers = this.#peers?.leases ?? [];
     const stale = this.#stale;
     const firewall = this.#world.firewallProblem();
     return {
@@ -185,7 +187,8 @@ export class FlannelNode {
       interface: { name: this.#external.name, mtu: this.#external.mtu },
       backend: this.#config.backendType,
       ...(this.#own && { lease: this.#own }),
-      peers: this.#peers?.leases ?? [],
+      peers,
+      ...(wireguard && { wireguard: wireguard.status(peers) }),
       refused: [...(this.#peers?.refusals ?? []), ...(this.#world.extension?.refusals ?? [])],
       kernel: reconciler.report(),
       ...(firewall !== undefined && { firewall }),
@@ -202,7 +205,7 @@ export class FlannelNode {
     };
     const own = await registry.own(owner).catch(() => undefined);
     const macs = macsOf(this.#backend, session, [own, known?.own], random);
-    return { macs, ...(wireguard && { wireguard }) };
+    return { macs, ...(wireguard && { wireguard: wireguard.identity }) };
   }
 
   /** In a family that the network has not, nothing is told. */

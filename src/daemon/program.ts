@@ -287,7 +287,7 @@ function nodeWorld(input: WorldInput): NodeWorld {
     subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
     anyRoute: options['iface-can-reach'] !== undefined,
     registry,
-    ...(wireguard && { wireguard: wireguard.identity }),
+    ...(wireguard && { wireguard }),
     chooseExternal: input.chooseExternal,
     announced: announcedAddresses(options),
     previous: input.previous,

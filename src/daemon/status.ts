@@ -22,7 +22,17 @@ export interface Status {
   readonly firewall?: string;
   /** In what the network configuration of the registry is another than the one in use. */
   readonly configuration?: string;
+  /** With the backend wireguard. */
+  readonly wireguard?: WireguardStatus;
   readonly addresses: readonly NetworkUsage[];
   /** What it waits for before it is ready; empty when it is. */
   readonly waitingFor: readonly string[];
+}
+
+export interface WireguardStatus {
+  /** wireguard-go does it; {@link note} says what that means. */
+  readonly userspace: boolean;
+  readonly note?: string;
+  /** Whole seconds since the last handshake with each peer, by its ID; null: there has been none. */
+  readonly handshakes: Readonly<Record<string, number | null>>;
 }

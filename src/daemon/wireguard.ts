@@ -2,17 +2,19 @@ import { spawn } from 'node:child_process';
 import type { Binding } from '../../native/binding.ts';
 import type { Backend, WireguardIdentity } from '../backend/backend.ts';
 import { Tunnels } from '../kernel/tunnels.ts';
+import type { Lease } from '../lease/lease.ts';
 import * as k from '../netlink/constants.ts';
 import { AsyncSession } from '../netlink/session.ts';
 import { openSocket } from '../netlink/socket.ts';
 import type { WireguardControl } from '../wireguard/device.ts';
 import { exchange } from '../wireguard/exchange.ts';
 import { kernelControl, wireguardFamily } from '../wireguard/kernel-control.ts';
-import { publicKeyOf, type Secret } from '../wireguard/key.ts';
+import { type PublicKey, publicKeyOf, type Secret } from '../wireguard/key.ts';
 import { userspaceControl, type UserspaceWorld } from '../wireguard/userspace-control.ts';
 import { sleep, systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
+import type { WireguardStatus } from './status.ts';
 import { k3sKeyFile, keepKey, keyFilesOf } from './wireguard-key.ts';
 
 /** What K3s 1.25 and older called the WireGuard device of its backend "wireguard". */
@@ -22,6 +24,7 @@ const k3sDevice = 'flannel.1';
 export interface Wireguard {
   readonly tunnels: Tunnels;
   readonly identity: WireguardIdentity;
+  status(peers: readonly Lease[]): WireguardStatus;
   close(): void;
 }
 
@@ -56,9 +59,22 @@ export async function openWireguard(
       random: systemRandom,
       log,
     });
+    const tunnels = new Tunnels(control, systemClock);
     return {
-      tunnels: new Tunnels(control, systemClock),
+      tunnels,
       identity: { privateKey, publicKey: publicKeyOf(privateKey), userspace },
+      status(peers) {
+        const { handshakes } = tunnels;
+        const ages = peers.map((peer): [string, number | null] => [
+          peer.id,
+          sinceHandshake(handshakes, peer),
+        ]);
+        return {
+          userspace,
+          ...(userspace && { note: userspaceNote }),
+          handshakes: Object.fromEntries(ages),
+        };
+      },
       close: () => session.close(),
     };
   } catch (error) {
@@ -68,10 +84,19 @@ export async function openWireguard(
 }
 
 /** For the log, and for who looks at the status. */
-export const userspaceNote =
+const userspaceNote =
   'this kernel has no WireGuard, so wireguard-go encrypts in user space, which is several times slower; unless wireguard-go ' +
   'is a unit of its own (it is taken over as it runs), it ends with this daemon where systemd or a container ends ' +
   'whatever a service has started, and pods of other nodes are cut off until the daemon is back';
+
+function sinceHandshake(handshakes: Tunnels['handshakes'], { attributes }: Lease): number | null {
+  const times = [attributes.backendData, attributes.backendV6Data].flatMap((data) => {
+    const key = typeof data === 'object' && data !== null && 'PublicKey' in data ? data.PublicKey : undefined;
+    return handshakes.get(key as PublicKey) ?? [];
+  });
+  if (times.length === 0) return null;
+  return Math.max(0, Math.round((systemClock.now() - Math.max(...times)) / 1000));
+}
 
 /** The key of a device that is there is kept when no file has one. */
 async function keyOfDevices(

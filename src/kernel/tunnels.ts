@@ -38,10 +38,13 @@ export class Tunnels {
     this.#clock = clock;
   }
 
-  /** When each peer shook hands last, wall clock in milliseconds, as it was read some seconds ago. Undefined: never. */
-  get handshakes(): ReadonlyMap<PublicKey, number | undefined> {
-    const peers = [...this.#peers.values()].flat();
-    return new Map(peers.map(({ publicKey, lastHandshake }) => [publicKey, lastHandshake]));
+  /** When each peer shook hands last on any device, wall clock in milliseconds, as it was read some seconds ago. */
+  get handshakes(): ReadonlyMap<PublicKey, number> {
+    const latest = new Map<PublicKey, number>();
+    for (const { publicKey, lastHandshake = 0 } of [...this.#peers.values()].flat()) {
+      if (lastHandshake > (latest.get(publicKey) ?? 0)) latest.set(publicKey, lastHandshake);
+    }
+    return latest;
   }
 
   /** What a device holds; undefined: there is none by that name. */

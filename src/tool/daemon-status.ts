@@ -61,7 +61,7 @@ function showForPeople(status: Status, troubles: readonly string[], print: Print
         ['version', `${status.version}, up for ${milliseconds(status.uptime)}`],
         ['registry', status.registry.name],
         ['interface', `${status.interface?.name} mtu ${status.interface?.mtu}`],
-        ['backend', status.backend],
+        ['backend', `${status.backend}${status.wireguard?.userspace === true ? ', by wireguard-go' : ''}`],
         ['public IP', both(attributes?.publicIP, attributes?.publicIPv6)],
         ['subnet', both(lease?.subnet, lease?.ipv6Subnet)],
         ['kernel', `${kernel.objects} of ${kernel.wanted} objects in place, ${kernel.repairs} repairs`],
@@ -74,17 +74,26 @@ function showForPeople(status: Status, troubles: readonly string[], print: Print
   );
   if (peers.length > 0) {
     print.line();
+    const { wireguard } = status;
     const rows = peers.map(({ id, subnet, ipv6Subnet, attributes: { publicIP, publicIPv6 } }) => [
       id,
       both(publicIP, publicIPv6),
       both(subnet, ipv6Subnet),
+      ...(wireguard === undefined ? [] : [handshake(wireguard.handshakes[id] ?? null)]),
     ]);
-    print.line(table(['PEER', 'PUBLIC IP', 'SUBNET'], rows));
+    const last = wireguard === undefined ? [] : ['HANDSHAKE'];
+    print.line(table(['PEER', 'PUBLIC IP', 'SUBNET', ...last], rows));
+  }
+  if (status.wireguard?.note !== undefined) {
+    print.line();
+    print.line(`Note: ${status.wireguard.note}.`);
   }
   print.line();
   if (troubles.length === 0) print.good('All is well.');
   for (const trouble of troubles) print.bad(trouble);
 }
+
+const handshake = (seconds: number | null): string => (seconds === null ? 'not yet' : `${seconds} s ago`);
 
 /** An IPv6 subnet has more addresses than a number tells exactly. */
 const rounded = (total: number): string => (total > 1e9 ? total.toExponential(1) : String(total));

@@ -113,7 +113,7 @@ function labCommands(cli: Argv): Argv {
       },
     )
     .command('down', 'end a lab; nothing of it is left', labName, async ({ name }) => {
-      process.exitCode = await labDown(findLab(name), print);
+      process.exitCode = await labDown(loadBinding(), findLab(name), print);
     })
     .demandCommand(1, 'What about the lab? up, status, exec or down');
 }

@@ -3,6 +3,9 @@ import fs from 'node:fs';
 import { withNetns } from '../kit/netns.ts';
 import { Cluster, type Family, type Launch, until } from './cluster.ts';
 
+/** In the emulated machine everything takes ten times as long, and more when this one is busy. Milliseconds. */
+export const patience = 60_000;
+
 /** Whether the kernel that runs has WireGuard; without, flanneld takes wireguard-go. */
 export const kernelHasWireguard = (): Promise<boolean> =>
   withNetns((netns) =>
@@ -41,13 +44,13 @@ export class WireguardNodes {
       await Promise.all(cluster.nodes.map((_, i) => made.run(i)));
     } catch (error) {
       await made.stop();
-      throw error;
+      throw new Error([...cluster.logs.values()].join('\n'), { cause: error });
     }
     return made;
   }
 
   run(i: number, args: readonly string[] = []): Promise<void> {
-    return this.cluster.run(i, { before: this.inside(i), args });
+    return this.cluster.run(i, { before: this.inside(i), args }, patience);
   }
 
   /** What goes in front of a program so that it sees the node's `/run`. */
@@ -94,7 +97,7 @@ export class WireguardNodes {
   async connected(from: number, to: number): Promise<void> {
     const families = { v4: [4], v6: [6], dual: [4, 6] } as const;
     for (const family of families[this.cluster.family])
-      await until(() => this.cluster.reaches(from, to, family), 20_000);
+      await until(() => this.cluster.reaches(from, to, family), patience);
   }
 
   async stop(): Promise<void> {

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { until } from './cluster.ts';
-import { kernelHasWireguard, traces, WireguardNodes } from './wireguard-nodes.ts';
+import { kernelHasWireguard, patience, traces, WireguardNodes } from './wireguard-nodes.ts';
 
 const tool = path.resolve(import.meta.dirname, '../../build/bin/cni-tool');
 const presharedKey = Buffer.alloc(32, 5).toString('base64');
@@ -88,7 +88,7 @@ export function wireguardSuite(): void {
       await until(async () => {
         const now = [await nodes.shown(0), await nodes.shown(0, 'flannel-wg-v6')];
         return JSON.stringify(now) === JSON.stringify(before);
-      }, 15_000);
+      }, patience);
       await nodes.connected(0, 1);
     });
 
@@ -99,7 +99,7 @@ export function wireguardSuite(): void {
       await until(async () => {
         const now = await nodes.shown(0).catch(() => undefined);
         return JSON.stringify(now) === JSON.stringify(before);
-      }, 15_000);
+      }, patience);
       expect(await nodes.index(0)).not.toBe(index);
       await nodes.connected(0, 1);
     });
@@ -112,13 +112,13 @@ export function wireguardSuite(): void {
       await until(async () => {
         await cluster.reaches(1, 0, 4);
         return (await endpoint()) === '192.0.2.2:60000';
-      }, 20_000);
+      }, patience);
       // When this is mended the peers have been looked at too.
       await nodes.wg(0, 'set flannel-wg fwmark 9');
-      await until(async () => (await nodes.shown(0)).fwmark === 'off', 15_000);
+      await until(async () => (await nodes.shown(0)).fwmark === 'off', patience);
       expect(await endpoint()).toBe('192.0.2.2:60000');
       await nodes.run(1);
-      await until(async () => (await nodes.shown(1)).listenPort === '51820', 15_000);
+      await until(async () => (await nodes.shown(1)).listenPort === '51820', patience);
       await nodes.connected(1, 0);
     });
 
@@ -136,7 +136,14 @@ export function wireguardSuite(): void {
         expect(told).not.toContain(secret);
         expect(told).not.toContain(Buffer.from(secret, 'base64').toString('hex'));
       }
-      expect(/no WireGuard/.test(told)).toBe(!(await kernelHasWireguard()));
+      const userspace = !(await kernelHasWireguard());
+      expect(/no WireGuard/.test(told)).toBe(userspace);
+      expect(JSON.parse(status)).toMatchObject({
+        wireguard: { userspace, handshakes: { 'node-1': expect.any(Number) as number } },
+      });
+      const shown = execFileSync(tool, ['node', '--socket', socket], { encoding: 'utf8' });
+      expect(shown).toMatch(/^PEER +PUBLIC IP +SUBNET +HANDSHAKE\nnode-1 .* \d+ s ago$/m);
+      expect(shown.includes('wireguard, by wireguard-go')).toBe(userspace);
     });
 
     test('keep their keys over a reboot', async () => {
@@ -155,8 +162,8 @@ export function wireguardSuite(): void {
       const { cluster } = nodes;
       await cluster.end(1, 'SIGTERM');
       fs.rmSync(cluster.file('leases/node-1.json'));
-      await until(async () => (await nodes.shown(0)).peers.length === 0);
-      await until(async () => (await nodes.shown(0, 'flannel-wg-v6')).peers.length === 0);
+      await until(async () => (await nodes.shown(0)).peers.length === 0, patience);
+      await until(async () => (await nodes.shown(0, 'flannel-wg-v6')).peers.length === 0, patience);
       await nodes.run(1);
       await nodes.connected(0, 1);
     });

@@ -32,7 +32,10 @@ function processes(): string[] {
   return fs.readdirSync('/proc').flatMap((pid) => {
     if (!/^\d+$/.test(pid)) return [];
     try {
-      return [fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')];
+      const [cmdline, environ] = ['cmdline', 'environ'].map((file) =>
+        fs.readFileSync(`/proc/${pid}/${file}`, 'utf8').replaceAll('\0', ' '),
+      );
+      return [`${cmdline} ${environ}`];
     } catch {
       return [];
     }
@@ -40,9 +43,14 @@ function processes(): string[] {
 }
 
 describe('cni-tool lab', () => {
-  test.each(['v4', 'v6', 'dual'])('up, status, exec and down, %s', (family) => {
+  test.each([
+    ['v4', 'vxlan'],
+    ['v6', 'vxlan'],
+    ['dual', 'vxlan'],
+    ['dual', 'wireguard'],
+  ])('up, status, exec and down, %s, %s', async (family, backend) => {
     const name = labName();
-    const up = tool(['lab', 'up', '--name', name, '--nodes', '2', '--family', family]);
+    const up = tool(['lab', 'up', '--name', name, '--nodes', '2', '--family', family, '--backend', backend]);
     expect(up.stdout + up.stderr).toMatch(/is up after/);
     expect(up.status).toBe(0);
     expect(up.stdout).toMatch(/node-2 .* 1 +1\/1 +ready/);
@@ -63,7 +71,7 @@ describe('cni-tool lab', () => {
     expect([route.status, route.stdout]).toEqual([0, expect.stringMatching(/dev flannel/)]);
     expect(tool(['lab', 'exec', '--name', name, 'node-1/pod-1', '--', 'sh', '-c', 'exit 7']).status).toBe(7);
     expect(tool(['lab', 'down', '--name', name]).status).toBe(0);
-    expect(leftOf(name)).toEqual([]);
+    await expect.poll(() => leftOf(name)).toEqual([]);
   });
 
   test.each([0.1, 0.25, 0.5])('Ctrl-C after %s s leaves nothing', async (seconds) => {

@@ -19,6 +19,7 @@ export function startDaemon(node: NodeLayout): void {
     'nsenter',
     [
       `--net=${node.netnsPath}`,
+      ...ownSockets(node),
       path.join(programs, 'flanneld'),
       `--net-config-path=${node.lab.netConfig}`,
       `--lease-dir=${node.lab.leases}`,
@@ -27,13 +28,24 @@ export function startDaemon(node: NodeLayout): void {
       `--state-dir=${node.file('state')}`,
       `--socket=${node.socket}`,
     ],
-    { detached: true, stdio: ['ignore', log, log] },
+    {
+      detached: true,
+      stdio: ['ignore', log, log],
+      env: { ...process.env, WIREGUARD_KEY_FILE: node.file('wgkey') },
+    },
   );
   closeSync(log);
   child.on('error', () => {});
   child.unref();
   if (child.pid === undefined) throw new Refusal('cannot start nsenter: install util-linux');
   writeFileSync(node.file('flanneld.pid'), JSON.stringify({ pid: child.pid, started: startOf(child.pid) }));
+}
+
+/** wireguard-go cannot be told where to listen: on each node it gets a directory of that name. */
+function ownSockets({ lab }: NodeLayout): string[] {
+  if (lab.plan.backend !== 'wireguard') return [];
+  const script = 'mkdir -p /run/wireguard && mount -t tmpfs wireguard /run/wireguard && exec "$@"';
+  return ['unshare', '--mount', '--propagation', 'slave', 'sh', '-c', script, 'sh'];
 }
 
 /** Waits until pods can be served. Throws a {@link Refusal} with the log's end when it ends or takes too long. */

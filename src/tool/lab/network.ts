@@ -1,10 +1,10 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import type { Binding } from '../../../native/binding.ts';
 import { type Address, familyOf } from '../../net/address.ts';
 import { prefix, prefixAddress, prefixLength } from '../../net/prefix.ts';
 import * as k from '../../netlink/constants.ts';
 import { newAddress } from '../../netlink/route/address.ts';
-import { getLink, newLink, setLink } from '../../netlink/route/link.ts';
+import { delLink, getLink, newLink, setLink } from '../../netlink/route/link.ts';
 import { newRoute } from '../../netlink/route/route.ts';
 import { SyncSession } from '../../netlink/session.ts';
 import { openSocket } from '../../netlink/socket.ts';
@@ -64,6 +64,14 @@ export function plugNode(binding: Binding, node: NodeLayout): void {
       addAddress(session, eth0, address);
       session.request(defaultRoute(gateway as Address, eth0));
     }
+  });
+}
+
+/** wireguard-go lives as long as its device, longer than flanneld and the namespace's name. */
+export function removeTunnels(binding: Binding, node: NodeLayout): void {
+  if (!existsSync(node.netnsPath)) return;
+  inside(binding, node.netnsPath, (session) => {
+    session.batch(['flannel-wg', 'flannel-wg-v6'].map((name) => delLink({ IFLA_IFNAME: name })));
   });
 }
 

@@ -23,7 +23,7 @@ export async function labUp(binding: Binding, plan: LabPlan, print: Print): Prom
     print.line(`Lab "${plan.name}" is up after ${milliseconds(performance.now() - started)}.`);
     await showStatus(lab, print, interruption.signal);
   } catch (error) {
-    await takeDown(lab);
+    await takeDown(binding, lab);
     if (interruption.signal.aborted) {
       print.line('Interrupted: everything was taken down again.');
       return 130;
@@ -33,7 +33,7 @@ export async function labUp(binding: Binding, plan: LabPlan, print: Print): Prom
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   }
   if (interruption.signal.aborted) {
-    await takeDown(lab);
+    await takeDown(binding, lab);
     return 130;
   }
   print.line();
