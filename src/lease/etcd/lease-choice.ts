@@ -4,7 +4,7 @@ import { freeSubnets, isInRange, type SubnetRange, takenOf } from '../allocate.t
 import type { LeaseAttributes } from '../lease.ts';
 import type { LeaseOwner, LeaseWish } from '../registry.ts';
 import type { StoredLease } from './key-space.ts';
-import { subnetKey, type Subnets } from './subnet-key.ts';
+import { parseSubnetKey, subnetKey, type Subnets } from './subnet-key.ts';
 
 export interface Ranges {
   readonly ipv4?: SubnetRange;
@@ -87,6 +87,12 @@ function isMine(lease: StoredLease, wish: LeaseWish, own: OwnKey | undefined): b
   return 'lease' in lease.entry && hasSameAddresses(lease.entry.lease.attributes, wish);
 }
 
+/** Of a lease that this process has, or had until it was gone. */
+function subnetsOf({ id }: OwnKey): Subnets {
+  const subnets = parseSubnetKey(id);
+  return typeof subnets === 'string' ? {} : subnets;
+}
+
 function chooseSubnet(
   family: Family,
   key: keyof Subnets,
@@ -101,8 +107,10 @@ function chooseSubnet(
     network,
     others.flatMap(({ subnets }) => subnets[key] ?? []),
   );
-  const [before, held] = [wish.previous[key], mine.map(({ subnets }) => subnets[key])];
-  const known = (own === undefined ? [before, ...held] : [...held, before]).find(
+  const held = mine.map(({ subnets }) => subnets[key]);
+  const known = (
+    own === undefined ? [wish.previous[key], ...held] : [...held, subnetsOf(own)[key], wish.previous[key]]
+  ).find(
     (subnet) =>
       subnet !== undefined && isInRange(range, subnet) && !taken.some((other) => overlaps(other, subnet)),
   );

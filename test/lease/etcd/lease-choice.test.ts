@@ -88,6 +88,12 @@ describe('the lease that a node takes', () => {
     expect(choose([other, mine], { own })).toMatchObject({ id: '10.5.7.0-24', present: mine, obsolete: [] });
   });
 
+  test('of a running node is the same again when it was gone', () => {
+    const own = { id: '10.5.7.0-24', createRevision: 5n };
+    const previous = { subnet: prefix('10.5.9.0/24') };
+    expect(choose([], { own, wish: { ...wish, previous } })).toMatchObject({ id: '10.5.7.0-24' });
+  });
+
   test('of a running node is another one, after somebody got its subnet while the lease was gone', () => {
     const own = { id: '10.5.7.0-24', createRevision: 5n };
     const [theirs, ours] = [of(66), of(1)].map((value) =>
