@@ -80,6 +80,11 @@ export class Etcd {
     await ended;
   }
 
+  /** The next one to begin is a new one. */
+  forget(): void {
+    fs.rmSync(`${this.#directory}/data`, { recursive: true, force: true });
+  }
+
   /** It hangs, and lives again. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#child?.kill(signal);

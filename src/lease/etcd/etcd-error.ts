@@ -29,8 +29,6 @@ export interface Asker {
   readonly endpoint: string;
   /** `--etcd-username` */
   readonly user?: string;
-  /** A client certificate was given. */
-  readonly hasCertificate: boolean;
 }
 
 /** An answer that is no success. `text` is its body. */
@@ -38,6 +36,8 @@ export function failureOf(status: number, text: string, asker: Asker): EtcdError
   const said = messageIn(text);
   const { endpoint } = asker;
   if (said === undefined) {
+    // etcd's own words, before the gateway comes to see the question.
+    if (text.startsWith('CommonName of client')) return new EtcdError(noCommonNames(endpoint), 'refused');
     if (status === 404) return new EtcdError(noGateway(endpoint), 'elsewhere');
     return new EtcdError(
       `${endpoint} answers with HTTP status ${status}, and not as etcd does: is that etcd's client address?`,
@@ -66,12 +66,9 @@ function meaningOf(said: string, status: number, { user }: Asker): Meaning {
     : 'refused';
 }
 
-function hintFor(said: string, { user, hasCertificate }: Asker): string {
+function hintFor(said: string, { user }: Asker): string {
   if (said.includes('user name is empty') && user === undefined) {
-    const certificate = hasCertificate
-      ? ' (the name in the client certificate does not count here: etcd cannot tell users of its JSON gateway by their certificates)'
-      : '';
-    return `it wants a user${certificate}: give --etcd-username and --etcd-password`;
+    return 'it wants a user: give --etcd-username and --etcd-password';
   }
   if (said.includes('invalid user ID or password')) return 'look at --etcd-username and --etcd-password';
   if (said.includes('permission denied')) {
@@ -92,6 +89,10 @@ function hintFor(said: string, { user, hasCertificate }: Asker): string {
 const noGateway = (endpoint: string): string =>
   `${endpoint} has no JSON gateway: start etcd with --enable-grpc-gateway=true ` +
   '(enable-grpc-gateway: true where it has a configuration file); it must be etcd 3.4 or later';
+
+const noCommonNames = (endpoint: string): string =>
+  `etcd at ${endpoint} has users, and cannot tell those of its JSON gateway by the common name in their certificates: ` +
+  'give --etcd-username and --etcd-password, and with them an --etcd-certfile without a common name, or none where etcd wants none';
 
 /** What the gateway says of an error; undefined when it is not the gateway that speaks. */
 function messageIn(text: string): string | undefined {

@@ -94,8 +94,8 @@ export class EtcdGateway {
   }
 
   #asker({ url }: Endpoint): Asker {
-    const { user, tls } = this.#options;
-    return { endpoint: url, hasCertificate: tls?.cert !== undefined, ...(user && { user: user.name }) };
+    const { user } = this.#options;
+    return { endpoint: url, ...(user && { user: user.name }) };
   }
 
   async #authorized<T>(work: (token: string) => Promise<T>): Promise<T> {
@@ -172,12 +172,25 @@ export class EtcdGateway {
     token: string,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Buffer>> {
-    const { client } = endpoint;
-    const answer = await client.request({
-      ...request(path, question, token),
-      silence: watchSilenceLimit,
-      signal,
-    });
+    const { client, url } = endpoint;
+    // The first part comes at once, also where nothing may follow for a long time.
+    const late = new AbortController();
+    const cancel = this.#options.clock.after(silenceLimit, () => late.abort());
+    const answer = await client
+      .request({
+        ...request(path, question, token),
+        silence: watchSilenceLimit,
+        signal: AbortSignal.any([signal, late.signal]),
+      })
+      .catch((error: unknown) => {
+        if (!late.signal.aborted) throw error;
+        throw new EtcdError(
+          `${url}${path}: no answer came within ${silenceLimit / 1000} s`,
+          'elsewhere',
+          error,
+        );
+      })
+      .finally(cancel);
     if (answer.status === 200) return answer.body;
     let text = '';
     for await (const line of lines(answer.body, longestAnswer)) text += line;
@@ -204,10 +217,19 @@ const request = (path: string, question: JsonObject, token: string) => ({
 function asEtcdError(error: unknown, { url }: Endpoint): unknown {
   if (error instanceof HttpError) {
     if (error.code === 'ABORT_ERR') return error;
-    return new EtcdError(error.message, error.code === 'EMSGSIZE' ? 'too long' : 'elsewhere', error);
+    const other = otherScheme(error, url);
+    const message = other === undefined ? error.message : `${error.message}; or does it want ${other} there?`;
+    return new EtcdError(message, error.code === 'EMSGSIZE' ? 'too long' : 'elsewhere', error);
   }
   if (error instanceof JsonError) {
     return new EtcdError(`${url} does not answer as etcd does: ${error.message}`, 'elsewhere', error);
   }
   return error;
+}
+
+/** etcd just ends a connection on which the other of TLS and plain text is spoken. */
+function otherScheme({ code, message }: HttpError, url: string): string | undefined {
+  if (code !== 'ECONNRESET') return undefined;
+  if (url.startsWith('http:')) return 'https://';
+  return message.includes('before secure TLS connection') ? 'http://' : undefined;
 }

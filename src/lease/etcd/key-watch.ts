@@ -123,7 +123,7 @@ export class KeyWatch {
   }
 
   async #failed(error: Error): Promise<void> {
-    const { clock, sink } = this.#options;
+    const { clock } = this.#options;
     if (this.#stop.signal.aborted || this.#interrupt.signal.aborted) return;
     if (error instanceof Gap) {
       this.#revision = undefined;
@@ -133,9 +133,15 @@ export class KeyWatch {
     const isFirst = this.#lostAt === undefined && this.#revision !== undefined;
     this.#lostAt ??= clock.now();
     if (isFirst) return;
+    this.#isAway(error);
+    await sleep(clock, this.#backOff.next(), this.#stop.signal);
+  }
+
+  #isAway(error: Error): void {
+    const { clock, sink } = this.#options;
+    this.#lostAt ??= clock.now();
     this.#staleSince ??= this.#lostAt;
     sink.stale(this.#staleSince, error.message);
-    await sleep(clock, this.#backOff.next(), this.#stop.signal);
   }
 
   /** A member that hangs keeps the connection: when it does not answer, or another one has to, the watch is opened anew. */
@@ -144,14 +150,18 @@ export class KeyWatch {
     const { gateway } = store;
     const { endpoint } = gateway;
     const interrupt = this.#interrupt;
-    let cancel = clock.after(probeInterval, probe);
-    function probe(): void {
+    const probe = (): void => {
       const again = (): void => {
         if (gateway.endpoint !== endpoint) interrupt.abort();
         if (!interrupt.signal.aborted) cancel = clock.after(probeInterval, probe);
       };
-      store.answers(range.key).then(again, () => interrupt.abort());
-    }
+      store.answers(range.key).then(again, (error: Error) => {
+        if (interrupt.signal.aborted) return;
+        this.#isAway(error);
+        interrupt.abort();
+      });
+    };
+    let cancel = clock.after(probeInterval, probe);
     return () => cancel();
   }
 }

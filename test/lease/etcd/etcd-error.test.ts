@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { failureOf } from '../../../src/lease/etcd/etcd-error.ts';
 
-const asker = { endpoint: 'https://10.0.0.1:2379', hasCertificate: false };
+const asker = { endpoint: 'https://10.0.0.1:2379' };
 const said = (message: string, code: number) => JSON.stringify({ error: message, message, code });
 
 describe('what etcd refuses', () => {
@@ -17,10 +17,10 @@ describe('what etcd refuses', () => {
     [400, said('etcdserver: user name is empty', 3), {}, 'refused', /wants a user: give --etcd-username and/],
     [
       400,
-      said('etcdserver: user name is empty', 3),
-      { hasCertificate: true },
+      'CommonName of client sending a request against gateway will be ignored and not used as expected\n',
+      {},
       'refused',
-      /name in the client certificate does not count.*--etcd-username/,
+      /common name in their certificates: give --etcd-username .* --etcd-certfile without a common name/,
     ],
     [400, said('etcdserver: user name is empty', 3), { user: 'fl' }, 'token', /for the user fl/],
     [401, said('etcdserver: invalid auth token', 16), { user: 'fl' }, 'token', /invalid auth token/],
