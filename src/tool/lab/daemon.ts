@@ -27,6 +27,7 @@ export function startDaemon(node: NodeLayout): void {
       `--subnet-file=${node.file('subnet.env')}`,
       `--state-dir=${node.file('state')}`,
       `--socket=${node.socket}`,
+      '--ip-masq',
     ],
     {
       detached: true,
