@@ -43,8 +43,13 @@ export class Daemon {
     });
   }
 
-  /** Only started: see `ready`. */
-  static start(netns: string, files: DaemonFiles, name = 'bench'): Daemon {
+  /** Only started: see `ready`. Programs in `path` go before the machine's own. */
+  static start(
+    netns: string,
+    files: DaemonFiles,
+    name = 'bench',
+    more: { readonly args?: readonly string[]; readonly path?: string } = {},
+  ): Daemon {
     // the starter becomes the daemon, and nsenter the starter: the child's pid is the daemon's
     const args = [
       `--net=${netns}`,
@@ -56,8 +61,10 @@ export class Daemon {
       `--subnet-file=${files.subnetFile}`,
       `--state-dir=${path.join(files.directory, 'state')}`,
       `--socket=${files.socket}`,
+      ...(more.args ?? []),
     ];
-    return new Daemon(spawn('nsenter', args, { stdio: ['ignore', 'ignore', 'pipe'] }));
+    const env = { ...process.env, PATH: [more.path, process.env['PATH']].filter(Boolean).join(':') };
+    return new Daemon(spawn('nsenter', args, { env, stdio: ['ignore', 'ignore', 'pipe'] }));
   }
 
   async ready(files: DaemonFiles): Promise<void> {

@@ -6,12 +6,14 @@
  */
 import { benchCni } from './cni.ts';
 import { benchRepair } from './repair.ts';
+import { benchRules } from './rules.ts';
 import { benchScale } from './scale.ts';
 import { heading, missedTargets } from './report.ts';
 
 const sections: Readonly<Record<string, (quick: boolean) => Promise<void>>> = {
   cni: benchCni,
   repair: benchRepair,
+  rules: benchRules,
   scale: benchScale,
 };
 

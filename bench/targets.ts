@@ -25,6 +25,8 @@ export const wantedTail = 2;
 export const wantedAlone = 4;
 /** p99 of a repair, in milliseconds. */
 export const wantedRepairMs = 100;
+/** The same for rules of the legacy iptables, whose changes nobody announces. */
+export const wantedLegacyRuleMs = 1500;
 
 /** flanneld's start until all routes are there, and its CPU time until then, in milliseconds. */
 export const wantedScale: ReadonlyMap<number, { readonly startMs?: number; readonly cpuMs?: number }> =

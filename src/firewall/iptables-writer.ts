@@ -1,5 +1,11 @@
 import type { Family } from '../net/address.ts';
-import { type IptablesRules, LegacyIptablesRules, NftIptablesRules } from './iptables-rules.ts';
+import { isNetlinkError } from '../netlink/error.ts';
+import {
+  type IptablesRules,
+  type IptablesSight,
+  LegacyIptablesRules,
+  NftIptablesRules,
+} from './iptables-rules.ts';
 import type { LegacyKernel } from './legacy-kernel.ts';
 import type { NftKernel } from './nft-kernel.ts';
 import type { NodeRules, RulesByFamily } from './node-rules.ts';
@@ -25,7 +31,7 @@ export class IptablesWriter implements RulesWriter {
   readonly #legacy: LegacyIptablesRules;
   #isLegacy: boolean | undefined;
   /** How the kernel showed the rules when they were right. */
-  #right: { readonly rules: string; readonly text: string } | undefined;
+  #right: (IptablesSight & { readonly rules: string }) | undefined;
 
   constructor(family: Family, run: Run, nft: NftKernel, legacy: LegacyKernel) {
     this.name = family === 4 ? 'iptables' : 'ip6tables';
@@ -41,10 +47,10 @@ export class IptablesWriter implements RulesWriter {
 
   inPlace(rules: RulesByFamily): boolean {
     const own = rules[this.#family];
-    if (isEmpty(own)) return this.#nft.look() === '' && this.#legacy.look() === '';
+    if (isEmpty(own)) return this.#nft.look().text === '' && this.#legacy.look().text === '';
     if (this.#right === undefined || this.#right.rules !== JSON.stringify(own)) return false;
     const [used, other] = this.#sides();
-    return used.look() === this.#right.text && other.look() === '';
+    return used.look().text === this.#right.text && other.look().text === '';
   }
 
   async plan(rules: RulesByFamily): Promise<string[]> {
@@ -77,11 +83,14 @@ export class IptablesWriter implements RulesWriter {
     const rules = JSON.stringify(own);
     const [used] = this.#sides();
     for (let attempt = 0; attempt <= attempts; attempt++) {
-      const text = used.look();
-      if (this.#right?.rules === rules && this.#right.text === text) return;
+      const sight = used.look();
+      if (this.#right?.rules === rules) {
+        if (this.#right.text === sight.text) return;
+        if (attempt === 0 && this.#isPutBack(this.#right)) continue;
+      }
       const change = iptablesNodeRules(own, await this.#must(`${this.name}-save`, []));
       if (change === undefined) {
-        this.#right = { rules, text };
+        this.#right = { rules, ...sight };
         return;
       }
       await this.#restore(this.name, change);
@@ -89,9 +98,20 @@ export class IptablesWriter implements RulesWriter {
     throw new Error('another program changes them all the time; see `nft monitor`');
   }
 
+  #isPutBack({ putBack }: IptablesSight): boolean {
+    try {
+      putBack?.();
+      return putBack !== undefined;
+    } catch (error) {
+      // The kernel's own chains are gone as well: iptables makes them anew.
+      if (isNetlinkError(error)) return false;
+      throw error;
+    }
+  }
+
   /** The legacy tables can be written by the legacy programs alone. */
   async #removeLegacy(): Promise<void> {
-    if (this.#legacy.look() === '') return;
+    if (this.#legacy.look().text === '') return;
     const program = `${this.name}-legacy`;
     const change = iptablesNodeRules({}, await this.#must(`${program}-save`, []));
     if (change !== undefined) await this.#restore(program, change);

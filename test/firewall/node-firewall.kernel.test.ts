@@ -219,6 +219,25 @@ describe.each(ways)('node-wide rules by %s', (way) => {
   });
 });
 
+test('rules that iptables has found right once are put back without it, and the jump stays in its place', async () => {
+  const netns = namespace();
+  const { node, programs } = firewall(netns, 'iptables');
+  await node.keep(input);
+  await netns.exec('iptables', '-t', 'nat', '-A', 'POSTROUTING', '-s', '192.0.2.1', '-j', 'ACCEPT');
+  const saved = async () =>
+    (await netns.exec('iptables-save', '-t', 'nat')).split('\n').filter((line) => line.startsWith('-A'));
+  const right = await saved();
+  const before = programs.length;
+  for (const command of ['-F FLANNEL-POSTRTG', '-D FLANNEL-POSTRTG 5', '-I FLANNEL-POSTRTG -j ACCEPT']) {
+    await netns.exec('sh', '-c', `iptables -t nat ${command}`);
+    await expect.poll(saved, { message: command }).toEqual(right);
+  }
+  const gone = '*nat\\n-D POSTROUTING 1\\n-F FLANNEL-POSTRTG\\n-X FLANNEL-POSTRTG\\nCOMMIT\\n';
+  await netns.exec('sh', '-c', `printf '${gone}' | iptables-restore --noflush`);
+  await expect.poll(saved).toEqual([...right.slice(1, 2), ...right.slice(0, 1), ...right.slice(2)]);
+  expect(programs.length).toBe(before);
+});
+
 describe('a program that is not there', () => {
   const missing: Run = async (program) => ({ code: -1, stdout: '', stderr: `spawn ${program} ENOENT` });
 
