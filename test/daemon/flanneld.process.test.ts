@@ -46,6 +46,22 @@ test.each([
   expect(fs.readFileSync(cluster.file('0.env'), 'utf8')).toContain('FLANNEL_IPMASQ=true');
 });
 
+test('--ip-blackhole-route drops what no pod has, for each family', async () => {
+  cluster = await Cluster.start('dual', 1);
+  await cluster.run(0, { args: ['--ip-blackhole-route'] });
+  const [node] = cluster.nodes;
+  expect(await node?.exec('ip', 'route', 'show', 'type', 'blackhole')).toMatch(
+    /^blackhole 10\.244\.\d+\.0\/24 proto 241 metric 1024 *\n$/,
+  );
+  expect(await node?.exec('ip', '-6', 'route', 'show', 'type', 'blackhole')).toMatch(
+    /^blackhole fd00:244:.*::\/64 /,
+  );
+  // Without the flag it goes at the next start.
+  await cluster.end(0, 'SIGTERM');
+  await cluster.run(0);
+  expect(await node?.exec('ip', 'route', 'show', 'type', 'blackhole')).toBe('');
+});
+
 describe('a running flanneld', () => {
   beforeEach(async () => {
     cluster = await Cluster.start('v4', 2);
@@ -361,14 +377,20 @@ describe('least privilege', () => {
     await until(() => cluster.reaches(0, 1, 6));
   });
 
-  test('another user with that capability is as good', async () => {
+  test('another user with that capability is as good, also for firewall rules', async () => {
     cluster = await Cluster.start('v4', 1);
+    cluster.configure({ ...cluster.configuration(), EnableNFTables: true });
     fs.chmodSync(cluster.directory, 0o777);
     // The tree may lie where nobody else may look: /root, for one.
     fs.cpSync(path.dirname(flanneld), cluster.file('bin'), { recursive: true });
     const before = ['setpriv', '--reuid=65534', '--inh-caps=+net_admin', '--ambient-caps=+net_admin'];
-    await cluster.run(0, { before, program: cluster.file('bin/flanneld') });
+    // No program is needed for rules, so there is none.
+    const args = ['--ip-masq'];
+    const without = ['env', 'PATH=/nowhere'];
+    await cluster.run(0, { before: [...before, ...without], program: cluster.file('bin/flanneld'), args });
     expect(await cluster.nodes[0]?.exec('ip', 'link', 'show', 'flannel.1')).toContain('UP');
+    expect(await cluster.nodes[0]?.exec('nft', 'list', 'ruleset')).toContain('masquerade fully-random');
+    expect(cluster.logs.get(0)).not.toContain('the firewall rules are not in place');
   });
 
   test('without it, it says what is missing and how to give it', async () => {
