@@ -1,11 +1,13 @@
 import type { Backend } from '../backend/backend.ts';
 import { describe, type Operation } from '../kernel/operation.ts';
 import type { Lease, Refusal } from '../lease/lease.ts';
-import { type LeaseWish, type Registry, RegistryError } from '../lease/registry.ts';
-import { containsPrefix, networkOf, type Prefix } from '../net/prefix.ts';
+import { type Entry, type LeaseWish, type Registry, RegistryError } from '../lease/registry.ts';
+import { networkOf, type Prefix } from '../net/prefix.ts';
 import { sleep } from '../world/clock.ts';
 import type { NetworkConfig } from './network-config.ts';
-import { FlannelNode, type NodeWorld } from './node.ts';
+import { FlannelNode } from './node.ts';
+import type { NodeEffects, NodeWorld } from './node-world.ts';
+import { fits } from './own-lease.ts';
 import { subnetEnvText } from './subnet-env.ts';
 
 /** The node's world, with a reconciler that only looks. */
@@ -19,6 +21,16 @@ export interface DryWorld extends NodeWorld {
 /** So long the registry has for telling who is there, in milliseconds. */
 const patience = 10_000;
 
+/** All of them are named here, so that a new one cannot be forgotten. */
+const nothing: Required<NodeEffects> = {
+  saveLastKnown() {},
+  prepareHost: () => Promise.resolve(),
+  keepFirewall: () => Promise.resolve(),
+  writeSubnetEnv() {},
+  extension: undefined,
+  ready() {},
+};
+
 /**
  * What a start of flanneld would change on this node, as text for people: it is started in a world where nothing comes of what it
  * writes. Rejects with an Error when that cannot be known.
@@ -27,12 +39,8 @@ export async function dryRun(config: NetworkConfig, backend: Backend, world: Dry
   const { promise: told, resolve } = Promise.withResolvers<void>();
   const node = new FlannelNode(config, backend, {
     ...world,
+    ...nothing,
     registry: onlyReading(world.registry, resolve),
-    saveLastKnown() {},
-    prepareHost: () => Promise.resolve(),
-    keepFirewall: () => Promise.resolve(),
-    writeSubnetEnv() {},
-    ready() {},
   });
   const silence = new AbortController();
   try {
@@ -66,16 +74,21 @@ export async function dryRun(config: NetworkConfig, backend: Backend, world: Dry
   }
 }
 
-/** Tells what the real one tells, and gives the lease that it would give; `told` is called when all leases are known. */
+/** Tells what the real one would tell, and gives the lease that it would give; `told` is called when all leases are known. */
 function onlyReading(registry: Registry, told: () => void): Registry {
+  const given = new Map<string, Entry>();
   return {
     name: registry.name,
     own: (owner) => registry.own(owner),
-    acquire: async (wish) => leaseBefore(await registry.own(wish), wish, registry.name),
+    async acquire(wish) {
+      const lease = leaseBefore(await registry.own(wish), wish, registry.name);
+      given.set(lease.id, { lease });
+      return lease;
+    },
     watch: (sink) =>
       registry.watch({
         all(entries) {
-          sink.all(entries);
+          sink.all(new Map([...entries, ...given]));
           told();
         },
         changed: (id, entry) => sink.changed(id, entry),
@@ -93,10 +106,7 @@ function leaseBefore(
   name: string,
 ): Lease {
   const lease = own ?? { id: 'this node', ...asNetworks(previous), attributes };
-  const fits = (whole: Prefix | undefined, subnet: Prefix | undefined): boolean =>
-    whole === undefined || (subnet !== undefined && containsPrefix(whole, subnet));
-  if (fits(network.ipv4, lease.subnet) && fits(network.ipv6, lease.ipv6Subnet))
-    return { ...lease, attributes };
+  if (fits(network, lease)) return { ...lease, attributes };
   throw new RegistryError(
     `what would change cannot be told: this node has no lease in the ${name}, and no subnet file of before names a subnet ` +
       'of this network, so it would get a new one',

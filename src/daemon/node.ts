@@ -1,69 +1,23 @@
 import type { Backend, External, Self } from '../backend/backend.ts';
-import { leftovers } from '../backend/leftovers.ts';
-import type { Reconciler } from '../kernel/reconciler.ts';
 import type { LastKnown } from '../lease/last-known.ts';
 import type { Lease, LeaseAttributes } from '../lease/lease.ts';
-import type { LeaseSink, LeaseWish, Registry } from '../lease/registry.ts';
-import { containsPrefix, type Prefix } from '../net/prefix.ts';
-import type { RouteNotification } from '../netlink/route/notification.ts';
-import type { SyncSession } from '../netlink/session.ts';
-import type { Subscription } from '../netlink/subscription.ts';
-import type { Clock } from '../world/clock.ts';
-import type { Log } from '../world/log.ts';
-import type { Random } from '../world/random.ts';
-import type { Extension } from './extension.ts';
+import type { LeaseSink, LeaseWish } from '../lease/registry.ts';
+import type { Prefix } from '../net/prefix.ts';
 import { foundDevices } from './found-devices.ts';
 import { macsOf } from './identity.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { NetworkConfig } from './network-config.ts';
+import { nodeOwnership } from './node-ownership.ts';
+import type { NodeWorld } from './node-world.ts';
+import { describeLease, fits, subnetEnvOf, toldAddresses } from './own-lease.ts';
 import { nodePart, Peers } from './peers.ts';
+import { RegistryContact } from './registry-contact.ts';
 import { retry } from './retry.ts';
+import { SavedState } from './saved-state.ts';
 import type { Status } from './status.ts';
-import { gatewayOf, type SubnetEnv } from './subnet-env.ts';
-import type { Wireguard } from './wireguard.ts';
+import type { SubnetEnv } from './subnet-env.ts';
 import { followSurroundings, isOnLink } from './surroundings.ts';
 
-/** Everything outside that a node needs, passed in. */
-export interface NodeWorld {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly random: Random;
-  /** NETLINK_ROUTE in the node's namespace, for short questions. */
-  readonly session: SyncSession;
-  readonly reconciler: Reconciler;
-  /** Announcements of interfaces, addresses and default routes. */
-  subscribe(onMessage: (message: RouteNotification) => void, onLost: (why: Error) => void): Subscription;
-  /** Not only default routes decide which interface it is. */
-  readonly anyRoute?: boolean;
-  readonly registry: Registry;
-  /** For the backend that needs it. */
-  readonly wireguard?: Pick<Wireguard, 'identity' | 'status'>;
-  /** The interface for traffic between nodes, as it is now. Throws an InterfaceError. */
-  chooseExternal(): External;
-  /** What peers are told instead of its public addresses; this node's own devices know nothing of it. */
-  readonly announced?: Pick<LeaseAttributes, 'publicIP' | 'publicIPv6'>;
-  previous(): { readonly subnet?: Prefix; readonly ipv6Subnet?: Prefix };
-  lastKnown(): LastKnown | undefined;
-  saveLastKnown(state: LastKnown): void;
-  /** Makes the host forward, and tells what stands in the way; never fails for it. */
-  prepareHost(external: External): Promise<void>;
-  /** Puts the node-wide firewall rules in place and keeps them; resolves after the first try. */
-  keepFirewall(networks: readonly Prefix[], subnets: readonly Prefix[]): Promise<void>;
-  /** Why the firewall rules are not in place. */
-  firewallProblem(): string | undefined;
-  /** `--ip-masq`. */
-  readonly ipMasq: boolean;
-  /** `--ip-blackhole-route`. */
-  readonly blackhole: boolean;
-  /** Runs the commands of the extension backend. */
-  readonly extension?: Extension | undefined;
-  writeSubnetEnv(env: SubnetEnv): void;
-  /** Once, when pods can be served. */
-  ready(): void;
-}
-
-/** The state is saved so long after it changed, in milliseconds. */
-const saveDelay = 1000;
 /** Between attempts to write the subnet file, and to tell the cluster that the network is up, in milliseconds. */
 const fileBackOff = { first: 500, longest: 15_000 };
 const completeBackOff = { first: 1000, longest: 60_000 };
@@ -81,14 +35,14 @@ export class FlannelNode {
   #own: Lease | undefined;
   /** There since this node has a lease. */
   #peers: Peers | undefined;
-  #stale: { since: number; why: string } | undefined;
+  readonly #contact: RegistryContact;
   #identity: Self['identity'] = { macs: {} };
   readonly #keeper: LeaseKeeper;
   /** The registry has failed to give a lease. */
   #onAway = (): void => {};
   #subnetEnv: string | undefined;
   #ready = false;
-  #cancelSave: (() => void) | undefined;
+  readonly #saved: SavedState;
   readonly #stops: (() => void)[] = [];
 
   /** Throws an InterfaceError when there is no way to other nodes yet. */
@@ -97,6 +51,11 @@ export class FlannelNode {
     this.#backend = backend;
     this.#world = world;
     this.#external = world.chooseExternal();
+    this.#saved = new SavedState(
+      world,
+      () => this.#own && this.#peers && { own: this.#own, peers: this.#peers.leases },
+    );
+    this.#contact = new RegistryContact(world.registry.name, world);
     this.#keeper = new LeaseKeeper({
       registry: world.registry,
       clock: world.clock,
@@ -130,7 +89,7 @@ export class FlannelNode {
     this.#abort.abort();
     this.#keeper.stop();
     for (const stop of this.#stops.splice(0)) stop();
-    if (this.#cancelSave !== undefined) this.#save();
+    this.#saved.close();
     this.#world.reconciler.close();
     await this.#world.extension?.stop();
   }
@@ -161,29 +120,17 @@ export class FlannelNode {
 
   /** What CNI plugins need to know, once this node has a lease. */
   get subnetEnv(): SubnetEnv | undefined {
-    if (this.#own === undefined) return undefined;
-    const { ipv4, ipv6 } = this.#config.network;
-    const { subnet, ipv6Subnet } = this.#own;
-    return {
-      ...(ipv4 && { network: ipv4 }),
-      ...(ipv6 && { ipv6Network: ipv6 }),
-      ...(subnet && { subnet: gatewayOf(subnet) }),
-      ...(ipv6Subnet && { ipv6Subnet: gatewayOf(ipv6Subnet) }),
-      mtu: this.#backend.mtu(this.#external),
-      ipMasq: this.#world.ipMasq,
-    };
+    const { network } = this.#config;
+    const pods = { mtu: this.#backend.mtu(this.#external), ipMasq: this.#world.ipMasq };
+    return this.#own && subnetEnvOf(network, this.#own, pods);
   }
 
   status(): Omit<Status, 'version' | 'uptime' | 'addresses' | 'node'> {
-    const { registry, reconciler, wireguard } = this.#world;
+    const { reconciler, wireguard } = this.#world;
     const peers = this.#peers?.leases ?? [];
-    const stale = this.#stale;
     const firewall = this.#world.firewallProblem();
     return {
-      registry: {
-        name: registry.name,
-        ...(stale && { staleSince: new Date(stale.since).toISOString(), why: stale.why }),
-      },
+      registry: this.#contact.status(),
       interface: { name: this.#external.name, mtu: this.#external.mtu },
       backend: this.#config.backendType,
       ...(this.#own && { lease: this.#own }),
@@ -208,22 +155,11 @@ export class FlannelNode {
     return { macs, ...(wireguard && { wireguard: wireguard.identity }) };
   }
 
-  /** In a family that the network has not, nothing is told. */
-  #told(): Pick<LeaseAttributes, 'publicIP' | 'publicIPv6'> {
-    const { publicIP, publicIPv6 } = this.#external;
-    const { announced } = this.#world;
-    return {
-      ...(publicIP && { publicIP: announced?.publicIP ?? publicIP }),
-      ...(publicIPv6 && { publicIPv6: announced?.publicIPv6 ?? publicIPv6 }),
-    };
-  }
-
   #attributes(): LeaseAttributes {
-    const { publicIP, publicIPv6 } = this.#told();
-    const data = this.#world.extension?.data;
+    const { announced, extension } = this.#world;
+    const data = extension?.data;
     return {
-      ...(publicIP && { publicIP }),
-      ...(publicIPv6 && { publicIPv6 }),
+      ...toldAddresses(this.#external, announced),
       backendType: this.#backend.type,
       ...this.#backend.attributes(this.#external, this.#identity),
       ...(data !== undefined && { backendData: data }),
@@ -236,10 +172,10 @@ export class FlannelNode {
    */
   async #acquire(known: LastKnown | undefined): Promise<Lease | undefined> {
     const asking = this.#keeper.ask().then((lease) => {
-      if (lease !== undefined) this.#registryStale(undefined, '');
+      if (lease !== undefined) this.#contact.answers();
       return lease;
     });
-    if (known === undefined || !this.#fits(known.own)) return asking;
+    if (known === undefined || !fits(this.#config.network, known.own)) return asking;
     const away = new Promise<'away'>((resolve) => {
       this.#onAway = () => resolve('away');
     });
@@ -262,11 +198,8 @@ export class FlannelNode {
   }
 
   #askedInVain(error: unknown, wait: number): void {
-    const { registry, log, clock } = this.#world;
-    const why = messageOf(error);
-    this.#stale = { since: this.#stale?.since ?? clock.now(), why };
     const what = this.#own === undefined ? 'no lease yet' : 'peers cannot be told';
-    log.warn({ registry: registry.name, wait }, `${what}: ${why}`);
+    this.#contact.failed(what, messageOf(error), wait);
     this.#onAway();
   }
 
@@ -275,13 +208,6 @@ export class FlannelNode {
     work.catch((error: unknown) => {
       this.#world.log.error({ err: error }, `a change could not be followed: ${messageOf(error)}`);
     });
-  }
-
-  #fits({ subnet, ipv6Subnet }: Lease): boolean {
-    const { ipv4, ipv6 } = this.#config.network;
-    const fits = (network: Prefix | undefined, own: Prefix | undefined): boolean =>
-      network === undefined || (own !== undefined && containsPrefix(network, own));
-    return fits(ipv4, subnet) && fits(ipv6, ipv6Subnet);
   }
 
   #settleIn(lease: Lease, known: LastKnown | undefined): Peers {
@@ -297,23 +223,16 @@ export class FlannelNode {
       extension,
     });
     this.#peers = peers;
-    const { subnet, ipv6Subnet } = this.#world.previous();
-    const { ipv4, ipv6 } = this.#config.network;
-    const { ownLinks, spares = [] } = this.#backend;
-    // A network of before counts too: what it left here is ours to clear.
-    const networks = [ipv4, ipv6, subnet, ipv6Subnet, known?.own.subnet, known?.own.ipv6Subnet].flatMap(
-      (network) => network ?? [],
+    reconciler.own(
+      nodeOwnership({
+        backend: this.#backend,
+        network: this.#config.network,
+        before: [this.#world.previous(), known?.own],
+        devices: foundDevices(session),
+        isFlannelRoute: (destination, gateway) => peers.isFlannelRoute(destination, gateway),
+        blackholes: blackhole ? this.subnets : [],
+      }),
     );
-    reconciler.own({
-      links: new Set([
-        ...ownLinks,
-        ...(spares.includes('devices') ? [] : leftovers(foundDevices(session), networks)),
-      ]),
-      networks,
-      isFlannelRoute: (destination, gateway) =>
-        !spares.includes('boot routes') && peers.isFlannelRoute(destination, gateway),
-      blackholes: blackhole ? this.subnets : [],
-    });
     return peers;
   }
 
@@ -325,32 +244,21 @@ export class FlannelNode {
     return {
       all: (entries) => {
         peers.all(entries);
-        this.#saveLater();
+        this.#saved.changed();
         if (this.#own !== undefined && !entries.has(this.#own.id)) this.#leaseGone();
       },
       changed: (id, entry) => {
         peers.changed(id, entry);
-        this.#saveLater();
+        this.#saved.changed();
       },
       gone: (id) => {
         peers.gone(id);
-        this.#saveLater();
+        this.#saved.changed();
         if (id === this.#own?.id) this.#leaseGone();
       },
-      stale: (since, why = '') => this.#registryStale(since, why),
+      stale: (since, why = '') =>
+        since === undefined ? this.#contact.answers() : this.#contact.isAway(since, why),
     };
-  }
-
-  #registryStale(since: number | undefined, why: string): void {
-    const { log, registry } = this.#world;
-    if (since === undefined && this.#stale !== undefined) log.info({}, `the ${registry.name} answers again`);
-    if (since !== undefined && this.#stale?.why !== why) {
-      log.warn(
-        { since: new Date(since).toISOString() },
-        `the ${registry.name} is away, peers stay as they are: ${why}`,
-      );
-    }
-    this.#stale = since === undefined ? undefined : { since, why };
   }
 
   /** Somebody removed this node's lease, or it has ended: peers do not know this node any more. */
@@ -387,7 +295,7 @@ export class FlannelNode {
   }
 
   #renewed(lease: Lease): void {
-    this.#registryStale(undefined, '');
+    this.#contact.answers();
     const [before, now] = [this.#own, lease].map((each) => each && describeLease(each));
     if (before !== now) {
       const what = `this node's subnet is ${now} now, and was ${before}`;
@@ -400,7 +308,7 @@ export class FlannelNode {
   #replan(): void {
     if (this.#own === undefined) return;
     this.#peers?.setSelf(this.#self(this.#own));
-    this.#saveLater();
+    this.#saved.changed();
     if (this.#ready) void this.#refreshSubnetEnv();
   }
 
@@ -438,7 +346,7 @@ export class FlannelNode {
     );
     if (this.#abort.signal.aborted) return;
     this.#ready = true;
-    this.#saveLater();
+    this.#saved.changed();
     ready();
     await retry(
       clock,
@@ -457,24 +365,6 @@ export class FlannelNode {
     this.#world.writeSubnetEnv(env);
     this.#subnetEnv = text;
   }
-
-  #saveLater(): void {
-    this.#cancelSave ??= this.#world.clock.after(saveDelay, () => this.#save());
-  }
-
-  #save(): void {
-    this.#cancelSave?.();
-    this.#cancelSave = undefined;
-    if (this.#own === undefined || this.#peers === undefined) return;
-    try {
-      this.#world.saveLastKnown({ own: this.#own, peers: this.#peers.leases });
-    } catch (error) {
-      this.#world.log.warn({}, `cannot save the last known state: ${messageOf(error)}`);
-    }
-  }
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-const describeLease = ({ subnet, ipv6Subnet }: Lease): string =>
-  [subnet, ipv6Subnet].filter((each) => each !== undefined).join(' ');

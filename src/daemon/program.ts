@@ -35,7 +35,8 @@ import { type Asked, type LeaseSource, openLeaseSource } from './lease-source.ts
 import type { NetworkConfig } from './network-config.ts';
 import { nodeNameOf } from './node-name.ts';
 import { preflight } from './preflight.ts';
-import { FlannelNode, type NodeWorld } from './node.ts';
+import { FlannelNode } from './node.ts';
+import type { NodeWorld } from './node-world.ts';
 import type { Options } from './options.ts';
 import { registryKind } from './registry-kind.ts';
 import { notifier } from './sd-notify.ts';
