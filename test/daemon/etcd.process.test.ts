@@ -1,23 +1,26 @@
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Etcd } from '../kit/etcd.ts';
-import { Cluster, until } from './cluster.ts';
+import { Cluster, type Family, until } from './cluster.ts';
 
 const prefix = '/coreos.com/network';
 /** The bridge's own address: there etcd listens. */
 const host = '192.0.2.253';
+const hostV6 = '2001:db8::fd';
 const config = { Network: '10.244.0.0/16', Backend: { Type: 'vxlan' } };
 
 let cluster: Cluster;
 let etcd: Etcd;
 
-beforeEach(async () => {
-  cluster = await Cluster.start('v4', 2);
-  await cluster.underlay.exec('ip', 'addr', 'add', `${host}/24`, 'dev', 'br0');
+async function begin(family: Family): Promise<void> {
+  cluster = await Cluster.start(family, 2);
   await cluster.underlay.exec('ip', 'link', 'set', 'lo', 'up');
-  etcd = await Etcd.start({ address: host, before: ['nsenter', `--net=${cluster.underlay.path}`] });
+  await cluster.underlay.exec('ip', 'addr', 'add', `${host}/24`, 'dev', 'br0');
+  await cluster.underlay.exec('ip', 'addr', 'add', `${hostV6}/64`, 'dev', 'br0', 'nodad');
+  const address = family === 'v6' ? `[${hostV6}]` : host;
+  etcd = await Etcd.start({ address, before: ['nsenter', `--net=${cluster.underlay.path}`] });
   cluster.registry = [`--etcd-endpoints=${etcd.url}`];
-});
+}
 afterEach(async () => {
   await cluster.stop();
   await etcd.stop();
@@ -43,7 +46,26 @@ const leases = async (): Promise<string[]> => {
 };
 const leaseOf = (i: number): string => `${cluster.subnet(i).replace(/\.1$/, '.0')}-24`;
 
+describe.each(['v6', 'dual'] as const)('two nodes joined by etcd, %s', (family) => {
+  test('start at once, reach each other, and come back to their subnets', async () => {
+    await begin(family);
+    await put('config', cluster.configuration());
+    await Promise.all([cluster.run(0), cluster.run(1)]);
+    for (const each of family === 'v6' ? ([6] as const) : ([4, 6] as const)) {
+      await until(() => cluster.reaches(0, 1, each));
+    }
+    const names = await leases();
+    const form = family === 'v6' ? /^0\.0\.0\.0-0&fd00:.*-64$/ : /^10\.244\.\d+\.0-24&fd00:.*-64$/;
+    expect(names).toEqual([expect.stringMatching(form), expect.stringMatching(form)]);
+    await cluster.end(0, 'SIGTERM');
+    await cluster.run(0);
+    expect(await leases()).toEqual(names);
+  });
+});
+
 describe('two nodes joined by etcd', () => {
+  beforeEach(() => begin('v4'));
+
   test('wait for a network configuration, and say so', async () => {
     const first = cluster.launch(0, { args: ['--healthz-port=8471'] });
     await until(() => cluster.logs.get(0)?.includes(`etcdctl put ${prefix}/config`) === true);

@@ -16,7 +16,7 @@ export interface EtcdGatewayOptions {
 }
 
 /** Milliseconds. */
-const connectLimit = 5_000;
+const connectLimit = 3_000;
 const silenceLimit = 10_000;
 /** A watch says something every ten minutes (etcd's progress notifications). */
 const watchSilenceLimit = 15 * 60_000;

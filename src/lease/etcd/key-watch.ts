@@ -27,6 +27,8 @@ export interface KeyWatchOptions {
 const retryLimits = { first: 100, longest: 5_000 };
 /** A watch on which nothing happens may be a dead one: etcd is asked whether it lives as often as this, in milliseconds. */
 const probeInterval = 30_000;
+/** All is listed again as often as this, in milliseconds: an etcd that was restored may count its revisions on from another past. */
+const auditInterval = 3_600_000;
 
 /** What was missed cannot be told any more: it must be listed. */
 class Gap extends Error {}
@@ -43,6 +45,7 @@ export class KeyWatch {
   #staleSince: number | undefined;
   /** When the watch that is open, or the one before, was lost. */
   #lostAt: number | undefined;
+  #cancelAudit = (): void => {};
 
   constructor(options: KeyWatchOptions) {
     this.#options = options;
@@ -50,6 +53,7 @@ export class KeyWatch {
   }
 
   start(): void {
+    this.#auditLater();
     void this.#run();
   }
 
@@ -60,8 +64,16 @@ export class KeyWatch {
   }
 
   close(): void {
+    this.#cancelAudit();
     this.#stop.abort();
     this.#interrupt.abort();
+  }
+
+  #auditLater(): void {
+    this.#cancelAudit = this.#options.clock.after(auditInterval, () => {
+      this.relist();
+      this.#auditLater();
+    });
   }
 
   async #run(): Promise<void> {

@@ -2,6 +2,7 @@ import { type Clock, sleep } from '../../world/clock.ts';
 import type { Random } from '../../world/random.ts';
 import type { Lease } from '../lease.ts';
 import { type LeaseWish, RegistryError } from '../registry.ts';
+import { guardOf } from './guard.ts';
 import type { KeySpace } from './key-space.ts';
 import { type Choice, chooseLease, type OwnKey, type Ranges } from './lease-choice.ts';
 import { leaseValue } from './lease-value.ts';
@@ -27,13 +28,13 @@ export interface Taken extends OwnKey {
 /** How long an etcd lease is, in seconds: as Go flannel's. */
 export const leaseTime = 86_400;
 /** How often other nodes may be quicker in one go. */
-const attempts = 30;
+const attempts = 100;
 /** Milliseconds. */
 const longestPause = 500;
 
 /**
- * Takes the lease of this node, or writes it anew: in a transaction that fails when a lease came into being, or this one changed,
- * since all were read. So two nodes never get subnets that overlap, whoever else asks. Rejects with an EtcdError or a
+ * Takes the lease of this node, or writes it anew: in a transaction that fails when a lease came into being that could overlap it, or
+ * this one changed, since all were read. So two nodes never get subnets that overlap, whoever else asks. Rejects with an EtcdError or a
  * {@link RegistryError}.
  */
 export async function takeLease(
@@ -101,7 +102,7 @@ async function attemptToTake(
   const leaseId = present?.stored.leaseId === '0' ? '0' : await grant.get();
   const value = leaseValue(wish.attributes);
   const written = await store.transact(
-    comparisons(keys, choice, revision),
+    comparisons(keys, choice, revision, wish),
     changes(keys, choice, value, leaseId),
   );
   if (written === undefined) return undefined;
@@ -111,12 +112,19 @@ async function attemptToTake(
   return { lease, id, value, leaseId, createRevision, modRevision: written };
 }
 
-function comparisons(keys: KeySpace, { present, obsolete }: Choice, revision: bigint): Comparison[] {
+function comparisons(
+  keys: KeySpace,
+  choice: Choice,
+  createdBy: bigint,
+  { network }: LeaseWish,
+): Comparison[] {
+  const { present, obsolete, subnets } = choice;
   const unchanged = [...(present ? [present] : []), ...obsolete].map(({ stored: { key, modRevision } }) => ({
     key,
     modRevision,
   }));
-  return present ? unchanged : [{ range: keys.leases, createdBy: revision }, ...unchanged];
+  if (present) return unchanged;
+  return [...guardOf(keys, subnets, network.ipv4).map((range) => ({ range, createdBy })), ...unchanged];
 }
 
 function changes(keys: KeySpace, { id, obsolete }: Choice, value: string, leaseId: string): Change[] {
