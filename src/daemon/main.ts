@@ -43,7 +43,7 @@ async function main(args: readonly string[]): Promise<number | undefined> {
     writeSync(1, await tryProgram(command, process.env, log));
     return 0;
   }
-  log.info({ version, options: shownOptions(options) }, 'flanneld starts');
+  log.info({ version, given: shownOptions(options, command.sources) }, 'flanneld starts');
   const ended = signalled();
   const stopping = new AbortController();
   void ended.then(() => stopping.abort());

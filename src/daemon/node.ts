@@ -32,6 +32,8 @@ export class FlannelNode {
   readonly #backend: Backend;
   readonly #abort = new AbortController();
   #external: External;
+  /** Why no interface serves any more. */
+  #lost: string | undefined;
   #own: Lease | undefined;
   /** There since this node has a lease. */
   #peers: Peers | undefined;
@@ -131,7 +133,11 @@ export class FlannelNode {
     const firewall = this.#world.firewallProblem();
     return {
       registry: this.#contact.status(),
-      interface: { name: this.#external.name, mtu: this.#external.mtu },
+      interface: {
+        name: this.#external.name,
+        mtu: this.#external.mtu,
+        ...(this.#lost !== undefined && { lost: this.#lost }),
+      },
       backend: this.#config.backendType,
       ...(this.#own && { lease: this.#own }),
       peers,
@@ -282,10 +288,16 @@ export class FlannelNode {
     try {
       external = chooseExternal();
     } catch (error) {
-      log.warn({ interface: this.#external.name }, `the way to other nodes is gone: ${messageOf(error)}`);
-      return this.#world.prepareHost(this.#external);
+      const why = messageOf(error);
+      if (why !== this.#lost) {
+        log.warn({ interface: this.#external.name }, `the way to other nodes is gone: ${why}`);
+      }
+      this.#lost = why;
+      return;
     }
-    await this.#world.prepareHost(external);
+    if (this.#lost !== undefined)
+      log.info({ interface: external.name }, 'there is a way to other nodes again');
+    this.#lost = undefined;
     const changed = JSON.stringify(external) !== JSON.stringify(this.#external);
     if (!changed) return this.#replan();
     log.info({ before: this.#external, now: external }, 'the way to other nodes has changed');

@@ -251,12 +251,15 @@ export const flagsToCome: readonly string[] = [
   'set-node-network-unavailable',
 ];
 
-/** For the log: without what is secret. */
-export const shownOptions = (given: Options): Readonly<Record<string, unknown>> =>
+/** For the log: what was given, by its flag, variable or key; without what is secret. */
+export const shownOptions = (
+  given: Options,
+  sources: ReadonlyMap<OptionName, string>,
+): Readonly<Record<string, unknown>> =>
   Object.fromEntries(
-    Object.entries(given).map(([name, value]) => {
-      const { secret, initial }: Option<unknown> = options[name as OptionName];
-      return [name, secret === true && value !== initial ? '(secret)' : value];
+    [...sources].map(([name, source]) => {
+      const { secret }: Option<unknown> = options[name];
+      return [source, secret === true ? '(secret)' : given[name]];
     }),
   );
 

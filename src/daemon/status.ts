@@ -12,7 +12,8 @@ export interface Status {
   /** Milliseconds. */
   readonly uptime: number;
   readonly registry: { readonly name: string; readonly staleSince?: string; readonly why?: string };
-  readonly interface?: { readonly name: string; readonly mtu: number };
+  /** `lost`: why it does not serve any more; what was made with it stays. */
+  readonly interface?: { readonly name: string; readonly mtu: number; readonly lost?: string };
   readonly backend: string;
   readonly lease?: Lease;
   readonly peers: readonly Lease[];

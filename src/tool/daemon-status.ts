@@ -42,7 +42,7 @@ export async function showDaemonStatus(socket: string, json: boolean, print: Pri
       ? []
       : [`the ${registry.name} is away since ${registry.staleSince}: ${registry.why}`]),
     ...refused.map(({ id, reason }) => `the lease of ${id} is refused: ${reason}`),
-    ...[firewall, configuration].flatMap((trouble) => trouble ?? []),
+    ...[status.interface?.lost, firewall, configuration].flatMap((trouble) => trouble ?? []),
     ...kernel.failed.map(({ why }) => why),
     ...kernel.foreign.map((what) => `in the way, and not ours: ${what}`),
   ];

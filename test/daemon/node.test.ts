@@ -148,6 +148,24 @@ describe('what an operator should know is in the log', () => {
     expect(simulation.node(1).subnetEnv).toContain('FLANNEL_SUBNET=10.244.9.1/24');
   });
 
+  test('that no interface serves any more, once, and when one does again', async () => {
+    const node = simulation.node(1);
+    const before = node.addresses;
+    node.readdress([]);
+    await simulation.clock.advance(1000);
+    // Something happens, and all is as it was.
+    node.readdress(['192.0.2.77']);
+    node.readdress([]);
+    await simulation.clock.advance(1000);
+    const lost = expect.stringContaining('eth0 has no IPv4 address that could serve');
+    expect(logged('the way to other nodes')).toEqual([lost]);
+    expect(node.flanneld?.status().interface).toMatchObject({ name: 'eth0', lost });
+    node.readdress(before);
+    await simulation.clock.advance(1000);
+    expect(logged('there is a way to other nodes again')).toHaveLength(1);
+    expect(node.flanneld?.status().interface).toEqual({ name: 'eth0', mtu: 1500 });
+  });
+
   test('who is refused because this node has changed', async () => {
     await simulation.play({ does: 'start', node: 2 });
     const theirs = leases.lease('node-2')?.attributes.publicIP;
