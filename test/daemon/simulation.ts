@@ -54,7 +54,7 @@ const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ does: fc.constantFrom('away', 'back') }) },
   fc.record({
     does: fc.constant('lie' as const),
-    how: fc.constantFrom('torn', 'outside', 'thief', 'loopback', 'otherBackend', 'groupMac', 'whole'),
+    how: fc.constantFrom('torn', 'outside', 'thief', 'loopback', 'otherBackend', 'unreachable', 'whole'),
     takenBack: fc.boolean(),
   }),
 ) as fc.Arbitrary<Step>;
@@ -64,42 +64,45 @@ export const steps: fc.Arbitrary<readonly { step: Step; hurry: boolean }[]> = fc
   { minLength: 4, maxLength: 14 },
 );
 
-const lie = (
-  subnet: string,
-  publicIP: string,
-  VtepMAC = '02:00:00:00:0b:ad',
-  backendType = 'vxlan',
-): Entry => ({
-  lease: {
-    id: 'liar',
-    subnet: prefix(subnet),
-    ipv6Subnet: prefix('fd00:244:0:bad::/64'),
-    attributes: {
-      backendType,
-      publicIP: address(publicIP),
-      publicIPv6: address('2001:db8::bad'),
-      backendData: { VNI: 1, VtepMAC },
-      backendV6Data: { VNI: 1, VtepMAC },
-    },
-  },
-});
-
 /** Entries that no node may believe. */
 const lies = {
-  torn: { unreadable: 'it is no JSON' },
-  outside: lie('10.9.0.0/24', '192.0.2.201'),
-  thief: lie('10.244.1.128/25', '192.0.2.201'),
-  loopback: lie('10.244.201.0/24', '127.0.0.1'),
-  otherBackend: lie('10.244.201.0/24', '192.0.2.201', undefined, 'host-gw'),
-  groupMac: lie('10.244.201.0/24', '192.0.2.201', '03:00:00:00:0b:ad'),
-  whole: lie('10.244.0.0/16', '192.0.2.201'),
-} as const satisfies Record<string, Entry>;
+  torn: () => ({ unreadable: 'it is no JSON' }),
+  outside: (backendType) => lie({ backendType, subnet: '10.9.0.0/24' }),
+  thief: (backendType) => lie({ backendType, subnet: '10.244.1.128/25' }),
+  whole: (backendType) => lie({ backendType, subnet: '10.244.0.0/16' }),
+  loopback: (backendType) => lie({ backendType, publicIP: '127.0.0.1' }),
+  otherBackend: () => lie({ backendType: 'ipip' }),
+  /** vxlan needs a MAC that can be a device's, host-gw an address without a router between. */
+  unreachable: (backendType) =>
+    backendType === 'vxlan'
+      ? lie({ backendType, VtepMAC: '03:00:00:00:0b:ad' })
+      : lie({ backendType, publicIP: '203.0.113.201' }),
+} as const satisfies Record<string, (backendType: string) => Entry>;
+
+function lie({
+  backendType,
+  subnet = '10.244.201.0/24',
+  publicIP = '192.0.2.201',
+  VtepMAC = '02:00:00:00:0b:ad',
+}: Readonly<Partial<Record<'subnet' | 'publicIP' | 'VtepMAC', string>>> & { backendType: string }): Entry {
+  const attributes = {
+    backendType,
+    publicIP: address(publicIP),
+    publicIPv6: address('2001:db8::bad'),
+    backendData: { VNI: 1, VtepMAC },
+    backendV6Data: { VNI: 1, VtepMAC },
+  };
+  return {
+    lease: { id: 'liar', subnet: prefix(subnet), ipv6Subnet: prefix('fd00:244:0:bad::/64'), attributes },
+  };
+}
 
 /** Whole nodes in one process, on time that passes only when told to. */
 export class Simulation implements AsyncDisposable {
   readonly clock = new VirtualClock();
   readonly leases = new SharedLeases(this.clock);
   readonly nodes = new Map<number, SimulatedNode>();
+  readonly #backend: string;
   readonly #config: object;
   readonly #random: (bytes: number) => Uint8Array;
   #addresses = 0;
@@ -107,8 +110,9 @@ export class Simulation implements AsyncDisposable {
   #unsettled = false;
   #askedInVain = false;
 
-  constructor(config: object = {}) {
-    this.#config = { Network: '10.244.0.0/16', Backend: { Type: 'vxlan' }, ...config };
+  constructor(backend: 'vxlan' | 'host-gw' = 'vxlan', config: object = {}) {
+    this.#backend = backend;
+    this.#config = { Network: '10.244.0.0/16', Backend: { Type: backend }, ...config };
     let seed = 7;
     const next = () => (seed = (seed * 48_271) % 2_147_483_647) & 255;
     this.#random = (bytes) => Uint8Array.from({ length: bytes }, next);
@@ -161,7 +165,9 @@ export class Simulation implements AsyncDisposable {
       case 'back':
         return this.leases.isAway ? this.leases.back() : undefined;
       case 'lie':
-        return step.takenBack ? this.leases.remove('liar') : this.leases.put('liar', lies[step.how]);
+        return step.takenBack
+          ? this.leases.remove('liar')
+          : this.leases.put('liar', lies[step.how](this.#backend));
     }
   }
 
@@ -273,6 +279,7 @@ function halvesOf({ subnet, ipv6Subnet, attributes }: Lease): Half[] {
 }
 
 function ownLines(lease: Lease, { addresses }: SimulatedNode): string[] {
+  if (lease.attributes.backendType === 'host-gw') return [];
   return halvesOf(lease).flatMap(({ device, subnet, length, mac }) => [
     `link ${device} ${mac} local ${addresses.find((each) => familyOf(each) === (length === 32 ? 4 : 6))} up`,
     `address ${baseOf(subnet)}/${length} ${device}`,
@@ -280,6 +287,9 @@ function ownLines(lease: Lease, { addresses }: SimulatedNode): string[] {
 }
 
 function peerLines(lease: Lease): string[] {
+  if (lease.attributes.backendType === 'host-gw') {
+    return halvesOf(lease).map(({ subnet, publicIP }) => `route ${subnet} via ${publicIP} eth0 241`);
+  }
   return halvesOf(lease).flatMap(({ device, subnet, mac, publicIP }) => [
     `neighbour ${baseOf(subnet)} ${mac} ${device}`,
     `fdb ${publicIP} ${mac} ${device}`,

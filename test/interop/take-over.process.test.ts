@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { until } from '../daemon/cluster.ts';
 import { watch } from '../kernel/watch.ts';
+import { goNode, goPeer } from './go-flannel.ts';
 import { GoSite } from './go-site.ts';
 
 describe.each([
@@ -44,6 +45,45 @@ describe.each([
     expect(await site.owners(0)).toEqual(site.families.map(() => (backend === 'vxlan' ? 'boot' : '241')));
     expect(await site.lostDuring(takeOver)).toEqual(none());
     expect(await site.identity(0)).toEqual(before);
+  });
+
+  test('what is left of a node that went while nobody ran goes, and what others made stays', async () => {
+    const gone = goNode(3);
+    for (const line of goPeer(site.shape, gone)) await site.run(0, line);
+    const others = [
+      'ip route add 198.51.100.0/24 via 192.0.2.254',
+      'ip route add 10.244.99.0/24 via 192.0.2.254 proto static',
+      'ip addr add 198.51.100.7/32 dev cni0',
+      'ip neigh add 192.0.2.250 lladdr 02:00:00:00:00:fa dev eth0 nud permanent',
+    ];
+    for (const line of others) await site.run(0, line);
+    const shown = async () =>
+      (
+        await Promise.all(
+          ['ip route', 'ip -6 route', 'ip neigh', 'bridge fdb', 'ip addr'].map((line) =>
+            site.run(0, `${line} show`),
+          ),
+        )
+      ).join();
+    const traces = [gone.subnet, gone.ipv6Subnet, `${gone.base} `, gone.mac, gone.ipv6Mac];
+    const left = async () => {
+      const text = await shown();
+      return traces.filter((trace) => text.includes(trace));
+    };
+    expect(await left()).not.toEqual([]);
+    await takeOver();
+    // A boot route to a router's address could be anybody's: only a lease tells that it is Go flannel's.
+    const unknowable = dualStack ? [gone.subnet, gone.ipv6Subnet] : [gone.subnet];
+    await until(async () => (await left()).join() === (backend === 'vxlan' ? '' : unknowable.join()));
+    const text = await shown();
+    for (const other of [
+      '198.51.100.0/24 via',
+      '10.244.99.0/24 via',
+      '198.51.100.7/32',
+      '02:00:00:00:00:fa',
+    ]) {
+      expect(text).toContain(other);
+    }
   });
 
   test('a dry run tells what a start would change, and changes nothing', async () => {
