@@ -1,6 +1,5 @@
 import { type GivenFlag, goBoolean, readCommandLine, UsageError } from './go-flags.ts';
 import {
-  flagsToCome,
   nearestFlag,
   type Option,
   type OptionName,
@@ -106,14 +105,7 @@ const givenSetting = ({ key, texts, where }: Setting): Given[] => {
   return option === undefined ? [] : texts.map((text) => ({ option, source: `${where}: ${key}`, text }));
 };
 
-/** The variables of flags to come are refused as the flags are. */
 function fromEnvironment(environment: Environment): Given[] {
-  const refused = flagsToCome.find((flag) => (environment[variableOf(flag)] ?? '') !== '');
-  if (refused !== undefined) {
-    throw new UsageError(
-      `${variableOf(refused)} is set: ${unknownFlag(refused).message}. Unset the variable`,
-    );
-  }
   return names.flatMap((option) => {
     const { aliases = [], variables = [] }: Option<unknown> = options[option];
     return [...[option, ...aliases].map(variableOf), ...variables].flatMap((source): Given[] => {

@@ -4,14 +4,18 @@ import type { Binding } from '../../native/binding.ts';
 import { DirectoryRegistry } from '../lease/directory.ts';
 import { EtcdRegistry } from '../lease/etcd/etcd.ts';
 import { KeySpace } from '../lease/etcd/key-space.ts';
+import { annotationKeys } from '../lease/kubernetes/annotations.ts';
+import { KubernetesRegistry } from '../lease/kubernetes/kubernetes.ts';
+import type { PublicAddresses } from '../lease/kubernetes/node-lease.ts';
 import type { Registry } from '../lease/registry.ts';
 import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
-import type { Sources } from './configuration.ts';
+import type { Environment, Sources } from './configuration.ts';
 import { effectiveNetwork, type EffectiveNetwork, isK3s, type NetworkInput } from './effective-network.ts';
 import { openEtcd } from './etcd-access.ts';
 import { textOf, writeWhole } from './file.ts';
+import { kubernetesAccess, kubernetesNode } from './kubernetes-access.ts';
 import { ConfigurationError } from './network-config.ts';
 import type { Options } from './options.ts';
 import type { RegistryKind } from './registry-kind.ts';
@@ -27,12 +31,16 @@ export interface Asked {
 /** Where a node's network configuration and its leases come from. */
 export interface LeaseSource {
   readonly network: EffectiveNetwork;
-  openRegistry(nodeName: string): Registry;
+  /** `onPublicAddresses` is called when {@link publicAddresses} has another answer than before. */
+  openRegistry(nodeName: string, onPublicAddresses?: () => void): Registry;
+  /** What stands there in place of `--public-ip` and `--public-ipv6`. */
+  publicAddresses(): PublicAddresses;
   status(): Pick<Status, 'configuration'>;
   close(): void;
 }
 
 interface LeaseSourceInput extends Asked {
+  readonly environment: Environment;
   readonly binding: Binding;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -48,7 +56,14 @@ export async function openLeaseSource(
   kind: RegistryKind,
   input: LeaseSourceInput,
 ): Promise<LeaseSource | undefined> {
-  return kind === 'etcd' ? sourceInEtcd(input) : sourceInDirectory(input);
+  switch (kind) {
+    case 'etcd':
+      return sourceInEtcd(input);
+    case 'kubernetes':
+      return sourceInKubernetes(input);
+    case 'directory':
+      return sourceInDirectory(input);
+  }
 }
 
 function sourceInDirectory({ options, sources, binding }: LeaseSourceInput): LeaseSource {
@@ -62,7 +77,34 @@ function sourceInDirectory({ options, sources, binding }: LeaseSourceInput): Lea
       flock: (fd, operation) => binding.flock(fd, operation),
       clock: systemClock,
     });
-  return { network, openRegistry, status: () => ({}), close() {} };
+  return { network, openRegistry, publicAddresses: () => ({}), status: () => ({}), close() {} };
+}
+
+async function sourceInKubernetes(input: LeaseSourceInput): Promise<LeaseSource> {
+  const { options, sources, environment } = input;
+  const network = effectiveNetwork({ file: netConf(options, sources), options, sources });
+  const readFile = (file: string) => readFileSync(file, 'utf8');
+  const world = {
+    access: await kubernetesAccess(options, environment, readFile),
+    annotations: annotationKeys(options['kube-annotation-prefix']),
+    network: network.config.network,
+    setNetworkUnavailable: options['set-node-network-unavailable'],
+    readFile,
+    clock: systemClock,
+    random: systemRandom,
+  };
+  let registry: KubernetesRegistry | undefined;
+  return {
+    network,
+    openRegistry(hostName, onPublicAddresses = () => {}) {
+      const node = kubernetesNode(options['node-name'], environment, hostName);
+      registry = new KubernetesRegistry({ ...world, node, onPublicAddresses });
+      return registry;
+    },
+    publicAddresses: () => registry?.publicAddresses ?? {},
+    status: () => ({}),
+    close: () => registry?.close(),
+  };
 }
 
 async function sourceInEtcd(input: LeaseSourceInput): Promise<LeaseSource | undefined> {
@@ -86,6 +128,7 @@ async function sourceInEtcd(input: LeaseSourceInput): Promise<LeaseSource | unde
   return {
     network,
     openRegistry: () => registry,
+    publicAddresses: () => ({}),
     status: () => (stored.difference === undefined ? {} : { configuration: stored.difference }),
     close() {
       stored.close();

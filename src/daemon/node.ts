@@ -83,6 +83,12 @@ export class FlannelNode {
     await this.#becomeReady();
   }
 
+  /** The registry has another public address for this node: as when an interface changes. Before there is a lease it may throw. */
+  lookAgain(): void {
+    if (this.#peers === undefined) this.#external = this.#world.chooseExternal();
+    else this.#guarded(this.#lookAround());
+  }
+
   /**
    * Ends it. The kernel, the lease and the subnet file stay as they are: pods go on talking. Resolves when a command of the
    * operator's that is to be run at the end has run.

@@ -1,3 +1,4 @@
+import { defaultPrefix } from '../lease/kubernetes/annotations.ts';
 import { type Address, familyOf, type Family, parseAddress } from '../net/address.ts';
 import { networkOf, parsePrefix, type Prefix } from '../net/prefix.ts';
 import { goRegExp } from './go-regexp.ts';
@@ -127,6 +128,28 @@ export const options = {
     [1, 1439],
     'How many minutes before its end a lease in etcd is renewed; it lasts a day.',
   ),
+  'kube-subnet-mgr': boolean(
+    "Keep the leases in the Nodes of a Kubernetes cluster: a node's subnet is the podCIDR that it has there.",
+  ),
+  'kube-api-url': text(
+    'URL',
+    '',
+    "The API server, in place of the kubeconfig's. Without a kubeconfig flanneld proves nobody to it.",
+  ),
+  'kubeconfig-file': text(
+    'FILE',
+    '',
+    'How to get at the API server, in the manner of kubectl. Without it, as Kubernetes tells the pods that run in it.',
+  ),
+  'kube-annotation-prefix': text(
+    'PREFIX',
+    defaultPrefix,
+    "What the names of the Nodes' annotations begin with; the same on all nodes.",
+  ),
+  'set-node-network-unavailable': boolean(
+    'Clear the condition NetworkUnavailable of this node when its network is up, with --kube-subnet-mgr.',
+    true,
+  ),
   'node-name': {
     ...text('NAME', '', "This node's name in the cluster, in lower case; without it, the host name."),
     take: (given: string) => ({ value: given.toLowerCase() }),
@@ -242,15 +265,6 @@ export type Options = {
   readonly [Name in OptionName]: (typeof options)[Name] extends Option<infer T> ? T : never;
 };
 
-/** Go flannel's flags that this version refuses, because it could not do what they ask for. */
-export const flagsToCome: readonly string[] = [
-  'kube-subnet-mgr',
-  'kube-api-url',
-  'kube-annotation-prefix',
-  'kubeconfig-file',
-  'set-node-network-unavailable',
-];
-
 /** For the log: what was given, by its flag, variable or key; without what is secret. */
 export const shownOptions = (
   given: Options,
@@ -279,11 +293,6 @@ export const variableOf = (flag: string): string =>
 
 /** What an unknown flag gets to hear. */
 export function unknownFlag(name: string): UsageError {
-  if (flagsToCome.includes(name)) {
-    return new UsageError(
-      `--${name} is a flag of Go flannel's that this version of Flannelette does not have yet`,
-    );
-  }
   const near = nearestFlag(name, Math.max(1, Math.floor(name.length / 3)));
   const hint = near === undefined ? 'see flanneld --help' : `did you mean --${near}? See flanneld --help`;
   return new UsageError(`there is no flag --${name}; ${hint}`);

@@ -77,7 +77,7 @@ export async function startProgram(
   const port = options['healthz-port'];
   const health = { broken: () => [], waitingFor };
   const server = port === 0 ? undefined : await serveHealth(options['healthz-ip'], port, health);
-  const source = await openLeaseSource(kind, { options, sources, binding, log, signal });
+  const source = await openLeaseSource(kind, { options, sources, environment, binding, log, signal });
   if (source === undefined) return undefined;
   return runNode({ options, sources, environment, log, binding, source, server, state });
 }
@@ -98,8 +98,8 @@ async function runNode(input: RunInput): Promise<Program> {
   const { config } = network;
   const notify = notifier(binding, environment['NOTIFY_SOCKET'], log);
   const session = new SyncSession(openSocket(binding));
-  const { backend, ...outside } = lookAtNode({ options, sources, network, session, log });
-  const registry = source.openRegistry(nodeName(options));
+  const { backend, ...outside } = lookAtNode({ options, sources, source, session, log });
+  const registry = source.openRegistry(nodeName(options), () => state.node?.lookAgain());
   const announcements = new Announcements(openSocket(binding, { groups }));
   const started = systemClock.monotonic();
   const stateDirectory = options['state-dir'];
@@ -167,14 +167,22 @@ export async function tryProgram(
   const kind = registryKind(options, sources);
   const binding = loadBinding();
   const signal = AbortSignal.timeout(dryPatience);
-  const source = await openLeaseSource(kind, { options, sources, binding, log, signal, dryRun: true });
+  const source = await openLeaseSource(kind, {
+    options,
+    sources,
+    environment,
+    binding,
+    log,
+    signal,
+    dryRun: true,
+  });
   if (source === undefined) {
     throw new Error('what would change cannot be told: there is no network configuration, see the warnings');
   }
   const { network } = source;
   const { config } = network;
   const session = new SyncSession(openSocket(binding));
-  const { backend, ...outside } = lookAtNode({ options, sources, network, session, log });
+  const { backend, ...outside } = lookAtNode({ options, sources, source, session, log });
   if (backend.type === 'wireguard') {
     throw new Error(
       '--adopt-dry-run does not know about wireguard: what peers mean depends on a key that only a start makes',
@@ -200,21 +208,26 @@ export async function tryProgram(
 }
 
 interface NodeLook extends Asked {
-  network: EffectiveNetwork;
+  source: LeaseSource;
   session: SyncSession;
   log: Log;
 }
 
 /** Refuses what does not go together or with this node, before anything is touched; answers how to look at it later. */
 function lookAtNode(asked: NodeLook): Pick<NodeWorld, 'chooseExternal' | 'previous'> & { backend: Backend } {
-  const { options, network, session, log } = asked;
+  const { options, source, session, log } = asked;
+  const { network } = source;
   const { backend: written, backendType, network: pods } = network.config;
   const makeIt = () => makeBackend(backendType, { options: written, network: pods });
   const wish = interfaceWish(options, network.config);
-  const chooseExternal = () => externalOf(chooseInterface(observeHost(session, wish.ifaceCanReach), wish));
+  const chooseExternal = () =>
+    externalOf(
+      chooseInterface(observeHost(session, wish.ifaceCanReach), { ...wish, ...source.publicAddresses() }),
+    );
   const previous = () => previousSubnets(textOf(options['subnet-file'], log) ?? '');
   preflight({
     ...asked,
+    network,
     nodeRanges: observeNodeRanges(session),
     previous: Object.values(previous()),
     needs: [makeIt, () => nodeName(options), chooseExternal, () => cniConf(options)],

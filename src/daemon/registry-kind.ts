@@ -1,10 +1,11 @@
 import { UsageError } from './go-flags.ts';
 import { type OptionName, type Options, options as definitions } from './options.ts';
 
-export type RegistryKind = 'etcd' | 'directory';
+export type RegistryKind = 'etcd' | 'directory' | 'kubernetes';
 
 /** The options that say where the leases are. */
 const naming: readonly (readonly [OptionName, RegistryKind])[] = [
+  ['kube-subnet-mgr', 'kubernetes'],
   ['lease-dir', 'directory'],
   ['etcd-endpoints', 'etcd'],
 ];

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { configurationFile, readCommand, type Setting } from '../../src/daemon/configuration.ts';
 import { UsageError } from '../../src/daemon/go-flags.ts';
 import { helpText, optionsTable } from '../../src/daemon/help.ts';
-import { flagsToCome, optionOf, options } from '../../src/daemon/options.ts';
+import { optionOf, options } from '../../src/daemon/options.ts';
 
 function optionsOf(args: string[], environment: Record<string, string> = {}) {
   const command = readCommand(args, environment);
@@ -26,6 +26,11 @@ describe('the options', () => {
       'etcd-username': '',
       'etcd-password': '',
       'subnet-lease-renew-margin': 60,
+      'kube-subnet-mgr': false,
+      'kube-api-url': '',
+      'kubeconfig-file': '',
+      'kube-annotation-prefix': 'flannel.alpha.coreos.com',
+      'set-node-network-unavailable': true,
       'node-name': '',
       iface: [],
       'iface-regex': [],
@@ -249,22 +254,8 @@ describe('refused', () => {
       { FLANNELD_HEALTHZ_PORT: '-1' },
       'FLANNELD_HEALTHZ_PORT: "-1" is not a whole number from 0 to 65535',
     ],
-    [
-      ['--kube-subnet-mgr'],
-      {},
-      "--kube-subnet-mgr is a flag of Go flannel's that this version of Flannelette does not have yet",
-    ],
-    [
-      [],
-      { FLANNELD_KUBE_API_URL: 'http://x' },
-      "FLANNELD_KUBE_API_URL is set: --kube-api-url is a flag of Go flannel's that this version of Flannelette does not have yet. Unset the variable",
-    ],
   ])('%j %j', (args, environment, message) => {
     expect(() => readCommand(args, environment as Record<string, string>)).toThrow(message);
-  });
-
-  test('no flag is both there and to come', () => {
-    expect(flagsToCome.filter((flag) => flag in options)).toEqual([]);
   });
 });
 
@@ -274,10 +265,9 @@ describe('the help', () => {
     expect(helpText()).toContain('Default: /run/flannel/subnet.env.');
   });
 
-  test('and the reference page has the same table, and names the flags to come', () => {
+  test('and the reference page has the same table', () => {
     const page = readFileSync(path.join(import.meta.dirname, '../../docs/flanneld.md'), 'utf8');
     expect(page).toContain(optionsTable());
-    for (const flag of flagsToCome) expect(page).toContain(`\`${flag}\``);
   });
 
   test('and K3s’s page names no flag that is not there where it says "the same"', () => {

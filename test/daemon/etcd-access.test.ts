@@ -75,11 +75,15 @@ describe('the registry', () => {
     expect(kind(['--etcd-endpoints=http://a:1'])).toBe('etcd');
     expect(kind(['--lease-dir=/srv'])).toBe('directory');
     expect(kind(['--lease-dir='])).toBe('etcd');
+    expect(kind(['--kube-subnet-mgr'])).toBe('kubernetes');
   });
 
   test('is one: two are refused by name', () => {
     expect(() => kind(['--lease-dir=/srv'], { FLANNELD_ETCD_ENDPOINTS: 'http://a:1' })).toThrow(
       /^--lease-dir and FLANNELD_ETCD_ENDPOINTS name two registries/,
+    );
+    expect(() => kind(['--kube-subnet-mgr', '--lease-dir=/srv'])).toThrow(
+      /^--kube-subnet-mgr and --lease-dir name two registries/,
     );
   });
 });

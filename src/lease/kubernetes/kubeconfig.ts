@@ -14,8 +14,8 @@ export class KubeconfigError extends Error {
 
 /**
  * What the current context of a kubeconfig says, read by kubectl's rules: `-data` goes before the file, a token's file before
- * the token, files are relative to the kubeconfig. `document` is the parsed YAML, `server` takes the place of the cluster's. Throws a
- * {@link KubeconfigError}.
+ * the token, files are relative to the kubeconfig. `document` is the parsed YAML, in which scalars
+ * are still the words that are written; `server` takes the place of the cluster's. Throws a {@link KubeconfigError}.
  */
 export function accessFromKubeconfig(document: unknown, file: string, server = ''): KubernetesAccess {
   const reader = new Reader(path.dirname(file));
@@ -88,6 +88,9 @@ function serverOf(text: string, reader: Reader): string {
 
 const quote = (text: string): string => JSON.stringify(text.slice(0, 100));
 
+/** How YAML writes nothing, as words. */
+const absent: ReadonlySet<unknown> = new Set([undefined, '', 'null', '~']);
+
 /** Takes fields out, and collects what is wrong with them. */
 class Reader {
   readonly findings: string[] = [];
@@ -126,17 +129,17 @@ class Reader {
 
   text(object: JsonObject, key: string): string {
     const value = object[key];
-    if (value === undefined || value === null) return '';
+    if (absent.has(value)) return '';
     if (typeof value === 'string') return value;
     this.findings.push(`${key} must be a string, and is ${kindOf(value)}`);
     return '';
   }
 
   flag(object: JsonObject, key: string): boolean {
-    const value = object[key] ?? false;
-    if (typeof value === 'boolean') return value;
-    this.findings.push(`${key} must be true or false, and is ${kindOf(value)}`);
-    return false;
+    const text = this.text(object, key).toLowerCase();
+    if (text !== '' && text !== 'true' && text !== 'false')
+      this.findings.push(`${key} must be true or false`);
+    return text === 'true';
   }
 
   pem(object: JsonObject, key: string): Pem | undefined {
@@ -150,8 +153,7 @@ class Reader {
 
   refuse(object: JsonObject, where: string, keys: Readonly<Record<string, string>>): void {
     for (const [key, why] of Object.entries(keys)) {
-      if (object[key] !== undefined && object[key] !== null)
-        this.findings.push(`${where} has ${key}: ${why}`);
+      if (!absent.has(object[key])) this.findings.push(`${where} has ${key}: ${why}`);
     }
   }
 }

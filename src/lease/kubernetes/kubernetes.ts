@@ -10,7 +10,13 @@ import { authorization, type KubernetesAccess } from './access.ts';
 import type { AnnotationKeys } from './annotations.ts';
 import { announcement } from './announcement.ts';
 import { ApiError, KubernetesApi } from './api.ts';
-import { annotationsOf, leaseOfNode, subnetsOf } from './node-lease.ts';
+import {
+  annotationsOf,
+  leaseOfNode,
+  type PublicAddresses,
+  publicAddressesOf,
+  subnetsOf,
+} from './node-lease.ts';
 import type { NodeObject } from './node-object.ts';
 import { NodeWatch } from './node-watch.ts';
 
@@ -22,6 +28,8 @@ export interface KubernetesRegistryOptions {
   readonly network: PodNetwork;
   /** Whether the cluster waits to hear that the network is up (`--set-node-network-unavailable`). */
   readonly setNetworkUnavailable: boolean;
+  /** An administrator has chosen other addresses for this node: see {@link KubernetesRegistry.publicAddresses}. */
+  readonly onPublicAddresses?: () => void;
   readonly readFile: (file: string) => string;
   readonly clock: Clock;
   readonly random: Random;
@@ -37,6 +45,7 @@ const repairBackOff = { first: 200, longest: 30_000 };
 export class KubernetesRegistry implements Registry {
   readonly name: string;
   readonly #options: KubernetesRegistryOptions;
+  readonly #http: HttpClient;
   readonly #api: KubernetesApi;
   #node: string | undefined;
   /** What was asked for last, and is kept. */
@@ -44,19 +53,27 @@ export class KubernetesRegistry implements Registry {
   /** One after the other, or an older wish would overwrite a newer one. */
   #turn: Promise<unknown> = Promise.resolve();
   #repairing = false;
+  #publicAddresses: PublicAddresses = {};
 
   constructor(options: KubernetesRegistryOptions) {
     const { access, readFile, clock } = options;
     this.#options = options;
     this.name = `Kubernetes API ${access.server}`;
     const headers = () => ({ accept: 'application/json', ...authorization(access, readFile) });
-    const http = new HttpClient({ servers: [access.server], tls: access.tls, headers, readFile, clock });
-    this.#api = new KubernetesApi(http, options.annotations);
+    this.#http = new HttpClient({ servers: [access.server], tls: access.tls, headers, readFile, clock });
+    this.#api = new KubernetesApi(this.#http, options.annotations);
+  }
+
+  /** What the annotations of this Node say in place of `--public-ip` and `--public-ipv6`, as far as it was seen. */
+  get publicAddresses(): PublicAddresses {
+    return this.#publicAddresses;
   }
 
   async own(): Promise<Lease | undefined> {
     try {
-      const entry = this.#leaseOf(await this.#api.node(await this.#nodeName()));
+      const node = await this.#api.node(await this.#nodeName());
+      this.#notice(node);
+      const entry = this.#leaseOf(node);
       return entry !== undefined && 'lease' in entry ? entry.lease : undefined;
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) return undefined;
@@ -100,9 +117,20 @@ export class KubernetesRegistry implements Registry {
     await this.#api.patchNode(await this.#nodeName(), { status: { conditions: [condition] } });
   }
 
+  /** Ends what is under way. */
+  close(): void {
+    this.#http.close();
+  }
+
   async #publish(wish: LeaseWish): Promise<Lease> {
     const node = await this.#api.node(await this.#nodeName());
+    if (this.#notice(node)) {
+      throw new RegistryError(
+        `Node "${node.name}" was annotated with another public address: the lease is asked for with that`,
+      );
+    }
     refuseSubnets(node, wish.network);
+    orRefuse(node, () => publicAddressesOf(node, this.#options.annotations));
     this.#wish = wish;
     const change = this.#missing(node, wish);
     let published = node;
@@ -125,7 +153,9 @@ export class KubernetesRegistry implements Registry {
 
   /** Somebody may have removed or changed what this node says about itself, or the Node has been made anew. */
   #keep(node: NodeObject, signal: AbortSignal): void {
-    if (this.#wish === undefined || node.name !== this.#node || this.#repairing) return;
+    if (node.name !== this.#node) return;
+    this.#notice(node);
+    if (this.#wish === undefined || this.#repairing) return;
     if (Object.keys(this.#missing(node, this.#wish)).length > 0) void this.#repair(signal);
   }
 
@@ -143,6 +173,20 @@ export class KubernetesRegistry implements Registry {
       if (isDone) break;
     }
     this.#repairing = false;
+  }
+
+  /** True: they changed. An address that makes no sense changes nothing here; taking the lease says so. */
+  #notice(node: NodeObject): boolean {
+    const { annotations, onPublicAddresses } = this.#options;
+    const before = this.#publicAddresses;
+    try {
+      this.#publicAddresses = publicAddressesOf(node, annotations);
+    } catch (error) {
+      if (!(error instanceof JsonError)) throw error;
+    }
+    const changed = JSON.stringify(before) !== JSON.stringify(this.#publicAddresses);
+    if (changed) onPublicAddresses?.();
+    return changed;
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -164,7 +208,7 @@ export class KubernetesRegistry implements Registry {
 
 /** Throws a {@link RegistryError} when the Node's subnets are not those that the network needs. */
 function refuseSubnets(node: NodeObject, network: PodNetwork): void {
-  const { subnet, ipv6Subnet } = subnetsIn(node);
+  const { subnet, ipv6Subnet } = orRefuse(node, () => subnetsOf(node));
   const families = [
     ['IPv4', network.ipv4, subnet],
     ['IPv6', network.ipv6, ipv6Subnet],
@@ -181,12 +225,12 @@ function refuseSubnets(node: NodeObject, network: PodNetwork): void {
   if (missing !== undefined) throw waiting(node, missing[0], network);
 }
 
-function subnetsIn(node: NodeObject): ReturnType<typeof subnetsOf> {
+function orRefuse<T>(node: NodeObject, read: () => T): T {
   try {
-    return subnetsOf(node);
+    return read();
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
-    throw new RegistryError(`Node "${node.name}" gives no subnet: ${error.message}`, { cause: error });
+    throw new RegistryError(`Node "${node.name}" gives no lease: ${error.message}`, { cause: error });
   }
 }
 

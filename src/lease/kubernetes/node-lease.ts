@@ -55,6 +55,19 @@ function read(node: NodeObject, keys: AnnotationKeys, network: PodNetwork): Leas
   };
 }
 
+/** Where an administrator wants this node to be reached. */
+export interface PublicAddresses {
+  readonly publicIP?: Address;
+  readonly publicIPv6?: Address;
+}
+
+/** From `node-public-ip` and `node-public-ipv6`. Throws a {@link JsonError} for what is no address. */
+export function publicAddressesOf(node: NodeObject, keys: AnnotationKeys): PublicAddresses {
+  const publicIP = addressIn(node, keys.nodePublicIP, 4);
+  const publicIPv6 = addressIn(node, keys.nodePublicIPv6, 6);
+  return { ...(publicIP && { publicIP }), ...(publicIPv6 && { publicIPv6 }) };
+}
+
 /** Go flannel writes 0.0.0.0 where there is none. */
 function addressIn({ annotations }: NodeObject, key: string, family: Family): Address | undefined {
   const text = annotations.get(key);

@@ -60,12 +60,15 @@ export class FakeApiServer {
   readonly #sockets = new Set<Socket>();
   readonly #identity: Identity | undefined;
 
-  constructor(identity?: Identity) {
+  readonly #host: string;
+
+  constructor(identity?: Identity, host = '127.0.0.1') {
     this.#identity = identity;
+    this.#host = host;
   }
 
   get url(): string {
-    return `${this.#identity ? 'https' : 'http'}://127.0.0.1:${this.#port}`;
+    return `${this.#identity ? 'https' : 'http'}://${this.#host}:${this.#port}`;
   }
 
   async start(): Promise<void> {
@@ -81,7 +84,7 @@ export class FakeApiServer {
       socket.on('close', () => this.#sockets.delete(socket));
     });
     await new Promise<void>((resolve) => {
-      server.listen(this.#port, '127.0.0.1', resolve);
+      server.listen(this.#port, this.#host, resolve);
     });
     this.#port = (server.address() as AddressInfo).port;
   }

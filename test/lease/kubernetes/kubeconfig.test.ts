@@ -46,7 +46,7 @@ describe('a kubeconfig', () => {
   });
 
   test('may trust whatever answers, and say nothing about the user', () => {
-    expect(access({ 'insecure-skip-tls-verify': true }, {}).tls).toEqual({ insecure: true });
+    expect(access({ 'insecure-skip-tls-verify': 'true' }, {}).tls).toEqual({ insecure: true });
     expect(accessFromKubeconfig(config({}, {}), file, 'http://127.0.0.1:8080').server).toBe(
       'http://127.0.0.1:8080',
     );
@@ -77,14 +77,19 @@ describe('a kubeconfig', () => {
       'client-certificate and client-key belong together',
     ],
     ['no PEM', config({ 'certificate-authority-data': 'AAAA' }, {}), 'certificate-authority-data is not PEM'],
-    ['numbers', config({}, { token: 7 }), 'token must be a string, and is a number'],
+    ['a list', config({}, { token: ['a'] }), 'token must be a string, and is an array'],
+    [
+      'no word',
+      config({ 'insecure-skip-tls-verify': 'yes' }, {}),
+      'insecure-skip-tls-verify must be true or false',
+    ],
   ])('with %s is refused', (_what, document, why) => {
     expect(() => accessFromKubeconfig(document, file)).toThrow(`${file}: ${why}`);
   });
 
   test('is told all that is wrong with it at once, and nothing secret', () => {
     const wrong = config(
-      { server: 7, 'certificate-authority': 'x', 'insecure-skip-tls-verify': true },
+      { server: ['x'], 'certificate-authority': 'x', 'insecure-skip-tls-verify': 'true' },
       { exec: {}, token: 'secret', 'client-key-data': 'secret' },
     );
     let message = '';

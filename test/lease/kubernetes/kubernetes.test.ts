@@ -108,6 +108,36 @@ describe('the Kubernetes API', () => {
       );
     });
 
+    test('knows which addresses an administrator wants, now and later', async () => {
+      const server = await started();
+      server.addNode('a', undefined, { [keys.nodePublicIP]: '198.51.100.1' });
+      const told: unknown[] = [];
+      const a = registry(server, 'a', { onPublicAddresses: () => told.push(a.publicAddresses) });
+      await a.own();
+      await a.own();
+      const seen = await watched(server, a);
+      server.change('a', ({ metadata }) => (metadata.annotations[keys.nodePublicIPv6] = '2001:db8::7'));
+      await seen.until(() => told.length === 2);
+      expect(told).toEqual([
+        { publicIP: '198.51.100.1' },
+        { publicIP: '198.51.100.1', publicIPv6: '2001:db8::7' },
+      ]);
+      server.change('a', ({ metadata }) => (metadata.annotations[keys.nodePublicIP] = 'eth0'));
+      await expect(acquire(a, 1)).rejects.toThrow(
+        `its annotation ${keys.nodePublicIP}, "eth0", is no IPv4 address`,
+      );
+    });
+
+    test('does not take a lease with an address that an administrator has replaced', async () => {
+      const server = await started();
+      server.addNode('a', undefined, { [keys.nodePublicIP]: '198.51.100.1' });
+      const a = registry(server, 'a');
+      await expect(acquire(a, 1)).rejects.toThrow('was annotated with another public address');
+      expect(server.bodies).toEqual([]);
+      expect(a.publicAddresses).toEqual({ publicIP: '198.51.100.1' });
+      expect(await acquire(a, 1)).toMatchObject({ id: 'a' });
+    });
+
     test('finds its Node by its pod', async () => {
       const server = await started();
       server.addNode('a');

@@ -1,0 +1,144 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, expect, test } from 'vitest';
+import type { Held } from './api-server-process.ts';
+import { Cluster, type Family, until } from './cluster.ts';
+
+const prefix = 'flannel.alpha.coreos.com';
+const podCIDRs = (i: number): string[] => [`10.244.${i + 1}.0/24`, `fd00:244:0:${i + 1}::/64`];
+
+let cluster: Cluster;
+let api: Api;
+afterEach(async () => {
+  await api.end();
+  await cluster.stop();
+});
+
+/** Nodes on one bridge, and an API server on the bridge itself. */
+async function start(family: Family, nodes: number): Promise<void> {
+  cluster = await Cluster.start(family, nodes);
+  await cluster.underlay.exec('ip', 'addr', 'add', '192.0.2.254/24', 'dev', 'br0');
+  api = new Api(cluster.underlay.path);
+  const { url } = await api.tell('start');
+  cluster.registry = [
+    `--net-config-path=${cluster.file('net-conf.json')}`,
+    '--kube-subnet-mgr',
+    `--kubeconfig-file=${cluster.file('kubeconfig')}`,
+  ];
+  const kubeconfig = `
+current-context: here
+contexts: [{name: here, context: {cluster: c, user: u}}]
+clusters: [{name: c, cluster: {server: "${url}"}}]
+users: [{name: u, user: {token: t}}]
+`;
+  fs.writeFileSync(cluster.file('kubeconfig'), kubeconfig, { mode: 0o600 });
+}
+
+test('two nodes of a Kubernetes cluster reach each other, until one leaves', async () => {
+  await start('dual', 2);
+  for (const i of [0, 1]) await api.tell('addNode', `node-${i}`, podCIDRs(i), {});
+  await cluster.run(0);
+  await cluster.run(1);
+  for (const family of [4, 6] as const) await until(() => cluster.reaches(0, 1, family));
+  const { metadata, status } = (await api.tell('look')).nodes['node-0'] ?? {};
+  const mac = async (device: string) =>
+    /link\/ether (\S+)/.exec((await cluster.nodes[0]?.exec('ip', 'link', 'show', device)) ?? '')?.[1];
+  expect(metadata?.annotations).toEqual({
+    [`${prefix}/kube-subnet-manager`]: 'true',
+    [`${prefix}/backend-type`]: 'vxlan',
+    [`${prefix}/backend-data`]: `{"VNI":1,"VtepMAC":"${await mac('flannel.1')}"}`,
+    [`${prefix}/backend-v6-data`]: `{"VNI":1,"VtepMAC":"${await mac('flannel-v6.1')}"}`,
+    [`${prefix}/public-ip`]: '192.0.2.1',
+    [`${prefix}/public-ipv6`]: '2001:db8::1',
+  });
+  const cleared = { type: 'NetworkUnavailable', status: 'False', reason: 'FlannelIsUp' };
+  expect(status?.conditions).toEqual([expect.objectContaining(cleared)]);
+  expect(cluster.subnet(0)).toBe('10.244.1.1');
+  await api.tell('removeNode', 'node-1');
+  await until(async () => !(await routes(0)).includes('10.244.2.0/24'));
+});
+
+test('a node waits for its podCIDR, and says who gives it one', async () => {
+  await start('v4', 1);
+  await api.tell('addNode', 'node-0', [], {});
+  cluster.launch(0);
+  await until(
+    () => cluster.logs.get(0)?.includes('--allocate-node-cidrs and --cluster-cidr=10.244.0.0/16') === true,
+  );
+  await api.tell('setPodCIDRs', 'node-0', ['10.244.7.0/24']);
+  await until(() => fs.existsSync(cluster.file('0.env')));
+  expect(cluster.subnet(0)).toBe('10.244.7.1');
+});
+
+test('without the API server nothing leaves the kernel, and a start takes what was known last', async () => {
+  await start('v4', 2);
+  for (const i of [0, 1]) await api.tell('addNode', `node-${i}`, podCIDRs(i), {});
+  await cluster.run(0);
+  await cluster.run(1);
+  await until(() => cluster.reaches(0, 1, 4));
+  const state = path.join(cluster.file('state-0'), 'state.json');
+  await until(() => fs.existsSync(state) && fs.readFileSync(state, 'utf8').includes('node-1'));
+  await api.tell('stop');
+  await until(() => cluster.logs.get(0)?.includes('is away, peers stay as they are') === true);
+  expect(await cluster.reaches(0, 1, 4)).toBe(true);
+  await cluster.end(0, 'SIGKILL');
+  await cluster.nodes[0]?.exec('ip', 'link', 'del', 'flannel.1'); // as after a reboot
+  await cluster.run(0);
+  await until(() => cluster.reaches(0, 1, 4));
+  await api.tell('start');
+  await until(() => cluster.logs.get(0)?.includes('answers again') === true, 30_000);
+  expect(await cluster.reaches(0, 1, 4)).toBe(true);
+});
+
+test('an administrator chooses the address of a node, before it starts and while it runs', async () => {
+  await start('v4', 2);
+  await cluster.nodes[0]?.exec('ip', 'addr', 'add', '192.0.2.101/24', 'dev', 'eth0');
+  await api.tell('addNode', 'node-0', podCIDRs(0), { [`${prefix}/node-public-ip`]: '192.0.2.101' });
+  await api.tell('addNode', 'node-1', podCIDRs(1), { [`${prefix}/public-ip-overwrite`]: '203.0.113.1' });
+  await cluster.run(0);
+  await cluster.run(1);
+  const published = async (i: number) =>
+    (await api.tell('look')).nodes[`node-${i}`]?.metadata.annotations[`${prefix}/public-ip`];
+  const local = async (i: number) =>
+    / local (\S+) /.exec((await cluster.nodes[i]?.exec('ip', '-d', 'link', 'show', 'flannel.1')) ?? '')?.[1];
+  expect([await published(0), await local(0)]).toEqual(['192.0.2.101', '192.0.2.101']);
+  // Told to the others, and nothing else.
+  expect([await published(1), await local(1)]).toEqual(['203.0.113.1', '192.0.2.2']);
+  await api.tell('annotate', 'node-0', { [`${prefix}/node-public-ip`]: '192.0.2.1' });
+  await api.tell('annotate', 'node-1', { [`${prefix}/public-ip-overwrite`]: '' });
+  await until(async () => (await published(0)) === '192.0.2.1' && (await local(0)) === '192.0.2.1');
+  await until(async () => (await published(1)) === '192.0.2.2');
+  await until(() => cluster.reaches(0, 1, 4));
+});
+
+const routes = async (i: number): Promise<string> => (await cluster.nodes[i]?.exec('ip', 'route')) ?? '';
+
+/** The API server of {@link file://./api-server-process.ts}, in a namespace. */
+class Api {
+  readonly #child: ChildProcess;
+  readonly #answers: AsyncIterator<string>;
+
+  constructor(namespace: string) {
+    const script = path.join(import.meta.dirname, 'api-server-process.ts');
+    const command = [`--net=${namespace}`, process.execPath, script, '192.0.2.254'];
+    this.#child = spawn('nsenter', command, { stdio: ['pipe', 'pipe', 'inherit'] });
+    if (this.#child.stdout === null) throw new Error('the API server has no output');
+    this.#answers = createInterface(this.#child.stdout)[Symbol.asyncIterator]();
+  }
+
+  async tell(...command: unknown[]): Promise<Held> {
+    this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
+    const { value } = await this.#answers.next();
+    return JSON.parse(String(value)) as Held;
+  }
+
+  async end(): Promise<void> {
+    const closed = new Promise((resolve) => {
+      this.#child.once('close', resolve);
+    });
+    this.#child.kill('SIGKILL');
+    await closed;
+  }
+}
