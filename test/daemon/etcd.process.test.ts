@@ -1,7 +1,8 @@
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { askStatus } from '../../src/tool/daemon-status.ts';
 import { Etcd } from '../kit/etcd.ts';
-import { Cluster, type Family, until } from './cluster.ts';
+import { Cluster, type Family, flanneld, until } from './cluster.ts';
 
 const prefix = '/coreos.com/network';
 /** The bridge's own address: there etcd listens. */
@@ -92,6 +93,16 @@ describe('two nodes joined by etcd', () => {
     expect((await leases()).toSorted()).toEqual([leaseOf(0), leaseOf(1)].toSorted());
   });
 
+  test('a dry run tells what a start would change, and writes nothing', async () => {
+    await put('config', config);
+    await put('subnets/10.244.5.0-24', { PublicIP: '192.0.2.1', BackendType: 'vxlan' });
+    const told = await cluster.nodes[0]?.exec(flanneld, ...cluster.args(0), '--adopt-dry-run');
+    expect(told).toMatch(/10\.244\.5\.0/);
+    expect(told).toMatch(/flannel\.1/);
+    expect(fs.existsSync(cluster.file('state-0'))).toBe(false);
+    expect(await cluster.nodes[0]?.exec('ip', '-o', 'link')).not.toContain('flannel');
+  });
+
   test('a node comes back to its subnet by its address, by its subnet file first', async () => {
     await put('config', config);
     await cluster.run(0);
@@ -137,9 +148,8 @@ describe('two nodes joined by etcd', () => {
     await put('config', config);
     await Promise.all([cluster.run(0), cluster.run(1)]);
     await until(() => cluster.reaches(0, 1, 4));
-    await new Promise((resolve) => {
-      setTimeout(resolve, 1200); // the last known state is written
-    });
+    const state = cluster.file('state-1/state.json');
+    await until(() => fs.existsSync(state) && fs.readFileSync(state, 'utf8').includes('192.0.2.1'));
     await etcd.kill();
     await until(() => cluster.logs.get(0)?.includes('peers stay as they are') === true);
     expect(await cluster.reaches(0, 1, 4)).toBe(true);
@@ -160,6 +170,8 @@ describe('two nodes joined by etcd', () => {
     await cluster.run(0);
     await put('config', { ...config, Backend: { Type: 'vxlan', VNI: 7 } });
     await until(() => cluster.logs.get(0)?.includes('restart flanneld for the new one') === true);
+    const { configuration } = await askStatus(cluster.file('0.sock'));
+    expect(configuration).toMatch(/\/coreos\.com\/network\/config has changed/);
     expect(await cluster.nodes[0]?.exec('ip', '-o', 'link')).toContain('flannel.1:');
     await put('config', 'nonsense');
     await until(() => cluster.logs.get(0)?.includes('has become unusable') === true);
