@@ -16,6 +16,12 @@ import {
 } from '../test/lease/registry-suite.ts';
 import { ApiServer, noApiServer } from './lab/api-server.ts';
 import { repository } from './lab/binary.ts';
+import { Cluster } from './lab/cluster.ts';
+import { until } from './lab/command.ts';
+import { type Lab, sharedFile } from './lab/lab.ts';
+import { Pod } from './lab/pod.ts';
+import { join } from './lab/relay.ts';
+import { newest } from './lab/runtime.ts';
 
 const keys = annotationKeys(defaultPrefix);
 
@@ -26,6 +32,7 @@ describe('a real API server', () => {
   }
 
   let server: ApiServer;
+  let made = 0;
   beforeAll(async () => {
     server = await ApiServer.start();
   });
@@ -49,10 +56,7 @@ describe('a real API server', () => {
     const a = await node('a');
     await acquire(a, 1);
     await a.complete();
-    const object = (await server.ask('GET', '/api/v1/nodes/a')) as unknown as {
-      metadata: { annotations: Record<string, string> };
-      status: { conditions: unknown[] };
-    };
+    const object = (await server.ask('GET', '/api/v1/nodes/a')) as unknown as ApiNode;
     expect(object.metadata.annotations).toEqual({
       'flannel.alpha.coreos.com/backend-data': '{"VNI":1,"VtepMAC":"12:c6:65:89:b4:e3"}',
       'flannel.alpha.coreos.com/backend-type': 'vxlan',
@@ -97,29 +101,90 @@ describe('a real API server', () => {
     expect(seen.lease('a')?.attributes).toEqual(lease.attributes);
   });
 
-  /** An empty cluster for one test, reached through a door that can be shut. */
-  async function kit(): Promise<RegistryKit> {
-    const door = await openDoor(server);
+  test('two nodes with containerd: pods reach each other, a Node that is removed takes its routes along', async () => {
+    await clear();
+    const cluster = await Cluster.start({
+      nodes: 2,
+      family: 'dual',
+      runtime: newest,
+      registry: async (lab) => {
+        for (const { name } of lab.nodes) await makeNode(name);
+        const kubeconfig = await kubeconfigIn(lab);
+        return (node) => ['--kube-subnet-mgr', `--kubeconfig-file=${kubeconfig}`, `--node-name=${node.name}`];
+      },
+    });
+    onTestFinished(() => cluster.stop());
+    const [from, to] = await Promise.all(
+      cluster.nodes.map((node) => Pod.run(node, { name: `pod-${node.name}` })),
+    );
+    for (const address of to?.addresses ?? []) {
+      await until(`a way to ${address}`, 6, async () => from?.reaches(address));
+    }
+    const [first, second] = cluster.nodes;
+    const object = (await server.ask('GET', `/api/v1/nodes/${first?.name}`)) as unknown as ApiNode;
+    const up = { type: 'NetworkUnavailable', status: 'False', message: 'Flannel is running on this node' };
+    expect(object.status.conditions).toContainEqual(expect.objectContaining(up));
+    expect(to?.v4?.replace(/\.\d+$/, '')).toBe(
+      ((await server.ask('GET', `/api/v1/nodes/${second?.name}`)) as unknown as ApiNode).spec.podCIDR.replace(
+        '.0/24',
+        '',
+      ),
+    );
+    if (second !== undefined) await cluster.killDaemon(second);
+    await server.remove(`/api/v1/nodes/${second?.name}`);
+    await until('the routes to the other node to go', 6, async () => {
+      const routes = (await first?.exec(['ip', 'route', 'show', 'dev', 'flannel.1'])) ?? '';
+      return !routes.includes('onlink');
+    });
+  });
+
+  async function kubeconfigIn(lab: Lab): Promise<string> {
+    const url = await server.enter(lab.underlay.name, '192.168.50.254');
+    const cluster = {
+      server: url,
+      'certificate-authority-data': Buffer.from(server.authority).toString('base64'),
+    };
+    return sharedFile(
+      lab,
+      'kubeconfig',
+      JSON.stringify({
+        'current-context': 'lab',
+        contexts: [{ name: 'lab', context: { cluster: 'lab', user: 'flannel' } }],
+        clusters: [{ name: 'lab', cluster }],
+        users: [{ name: 'flannel', user: { token: server.tokens.flannel } }],
+      }),
+    );
+  }
+
+  async function clear(): Promise<void> {
     const { items } = (await server.ask('GET', '/api/v1/nodes')) as {
       items: { metadata: { name: string } }[];
     };
     await Promise.all(items.map(({ metadata }) => server.remove(`/api/v1/nodes/${metadata.name}`)));
-    let made = 0;
-    const make = async (name: string, annotations = {}) => {
-      const number = ++made;
-      const podCIDRs = [`10.244.${number}.0/24`, `fd00:244:0:${number.toString(16)}::/64`];
-      const node = { metadata: { name, annotations }, spec: { podCIDR: podCIDRs[0], podCIDRs } };
-      await server.ask('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', ...node });
-    };
+    made = 0;
+  }
+
+  /** As kubelet and the controller manager do. */
+  async function makeNode(name: string, annotations = {}): Promise<void> {
+    const number = ++made;
+    const podCIDRs = [`10.244.${number}.0/24`, `fd00:244:0:${number.toString(16)}::/64`];
+    const node = { metadata: { name, annotations }, spec: { podCIDR: podCIDRs[0], podCIDRs } };
+    await server.ask('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', ...node });
+  }
+
+  /** An empty cluster for one test, reached through a door that can be shut. */
+  async function kit(): Promise<RegistryKit> {
+    const door = await openDoor(server);
+    await clear();
     const there = new Set<string>();
     return {
       async node(name) {
-        if (!there.has(name)) await make(name);
+        if (!there.has(name)) await makeNode(name);
         there.add(name);
         return registryAt(door.url, server, name);
       },
       async spoil(name) {
-        await make(name, { [keys.managed]: 'true', [keys.publicIP]: 'junk' });
+        await makeNode(name, { [keys.managed]: 'true', [keys.publicIP]: 'junk' });
         return name;
       },
       async remove(id) {
@@ -131,6 +196,12 @@ describe('a real API server', () => {
     };
   }
 });
+
+interface ApiNode {
+  readonly metadata: { readonly annotations: Record<string, string> };
+  readonly spec: { readonly podCIDR: string };
+  readonly status: { readonly conditions: unknown[] };
+}
 
 function registryAt(url: string, { authority, tokens }: ApiServer, node: string): KubernetesRegistry {
   return new KubernetesRegistry({
@@ -167,20 +238,11 @@ async function openDoor({
   const sockets = new Set<Socket>();
   let port = 0;
   let listener: net.Server | undefined;
-  const join = (one: Socket, other: Socket) => {
-    sockets.add(one);
-    one.on('error', () => {});
-    one.on('close', () => {
-      sockets.delete(one);
-      other.destroy();
-    });
-    one.pipe(other);
-  };
   const open = async () => {
     const server = net.createServer((from) => {
-      const to = net.connect(Number(new URL(url).port), '127.0.0.1');
-      join(from, to);
-      join(to, from);
+      sockets.add(from);
+      from.on('close', () => sockets.delete(from));
+      join(from, net.connect(Number(new URL(url).port), '127.0.0.1'));
     });
     listener = server;
     await new Promise<void>((resolve) => {

@@ -9,6 +9,7 @@ import { systemClock } from '../../src/world/clock.ts';
 import { Authority } from '../../test/kit/certificates.ts';
 import { repository } from './binary.ts';
 import { until } from './command.ts';
+import { join } from './relay.ts';
 
 const program = path.join(repository, '.cache/e2e/kubernetes/kube-apiserver');
 
@@ -25,6 +26,7 @@ export class ApiServer {
   readonly tokens = { admin: 'admin-token', flannel: 'flannel-token' } as const;
   readonly #directory: string;
   readonly #children: ChildProcess[] = [];
+  readonly #doors: net.Server[] = [];
   readonly #admin: HttpClient;
 
   private constructor(directory: string, port: number, authority: Authority) {
@@ -41,7 +43,7 @@ export class ApiServer {
   }
 
   static async start(): Promise<ApiServer> {
-    const directory = mkdtempSync(path.join(tmpdir(), 'fl-e2e-api-'));
+    const directory = mkdtempSync(path.join(tmpdir(), 'fl-api-'));
     const [client, peer, api] = await Promise.all([freePort(), freePort(), freePort()]);
     const authority = new Authority('lab');
     const server = new ApiServer(directory, api, authority);
@@ -100,8 +102,27 @@ export class ApiServer {
     });
   }
 
+  /**
+   * Makes it reachable in a named network namespace as well, at an address that is there. Through a socket in the file system,
+   * which no namespace parts; a line from there to here would be one to the machine's own network.
+   */
+  async enter(netns: string, host: string): Promise<string> {
+    const door = path.join(this.#directory, `${netns}.sock`);
+    const server = net.createServer((from) => {
+      join(from, net.connect(Number(new URL(this.url).port), '127.0.0.1'));
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(door, resolve);
+    });
+    this.#doors.push(server);
+    const relay = path.join(import.meta.dirname, 'relay.ts');
+    this.#start('nsenter', [`--net=/run/netns/${netns}`, process.execPath, relay, host, '6443', door]);
+    return `https://${host.includes(':') ? `[${host}]` : host}:6443`;
+  }
+
   async stop(): Promise<void> {
     this.#admin.close();
+    for (const door of this.#doors) door.close();
     // SIGKILL: an API server without its etcd takes minutes to end.
     await Promise.all(this.#children.map((child) => ended(child, () => child.kill('SIGKILL'))));
     rmSync(this.#directory, { recursive: true, force: true });
@@ -110,7 +131,7 @@ export class ApiServer {
   #prepare(authority: Authority): void {
     const write = (name: string, text: string) =>
       writeFileSync(path.join(this.#directory, name), text, { mode: 0o600 });
-    const { cert, key } = authority.issue('kube-apiserver', { names: ['127.0.0.1'] });
+    const { cert, key } = authority.issue('kube-apiserver', { names: ['127.0.0.1', '192.168.50.254'] });
     write('api.crt', cert);
     write('api.key', key);
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -142,7 +163,9 @@ export class ApiServer {
 
   #start(file: string, args: readonly string[]): void {
     const log = openSync(path.join(this.#directory, `${path.basename(file)}.log`), 'a', 0o600);
-    this.#children.push(spawn(file, args, { stdio: ['ignore', log, log], cwd: this.#directory }));
+    // It ends with this process, even when that one is killed.
+    const command = ['--pdeathsig', 'KILL', '--', file, ...args];
+    this.#children.push(spawn('setpriv', command, { stdio: ['ignore', log, log], cwd: this.#directory }));
     closeSync(log);
   }
 

@@ -9,7 +9,12 @@ import type { Family } from './underlay.ts';
 export interface ClusterOptions extends LabOptions {
   /** The text of the conflist; by default the one that is shipped. */
   readonly configuration?: string;
+  /** Where the leases are; by default in a directory that all nodes share. */
+  readonly registry?: (lab: Lab) => Promise<RegistryFlags>;
 }
+
+/** The flags that name a registry to a node's flanneld. */
+export type RegistryFlags = (node: LabNode) => readonly string[];
 
 const health = 8471;
 
@@ -18,18 +23,21 @@ export class Cluster {
   readonly lab: Lab;
   readonly #configuration: string;
   readonly #netConfig: string;
+  readonly #registry: RegistryFlags;
   readonly #daemons = new Map<LabNode, NodeProcess>();
 
-  private constructor(lab: Lab, configuration: string) {
+  private constructor(lab: Lab, configuration: string, registry: RegistryFlags) {
     this.lab = lab;
     this.#configuration = configuration;
+    this.#registry = registry;
     this.#netConfig = sharedFile(lab, 'net-conf.json', netConfig(lab.underlay.family));
   }
 
   static async start(options: ClusterOptions): Promise<Cluster> {
     const lab = await Lab.start(options);
     try {
-      const cluster = new Cluster(lab, options.configuration ?? shippedConfiguration());
+      const registry = await (options.registry ?? sharedDirectory)(lab);
+      const cluster = new Cluster(lab, options.configuration ?? shippedConfiguration(), registry);
       await Promise.all(lab.nodes.map((node) => cluster.setUp(node)));
       await cluster.meshed();
       return cluster;
@@ -59,7 +67,7 @@ export class Cluster {
     const daemon = await node.spawn('flanneld', [
       path.join(programs, 'flanneld'),
       `--net-config-path=${this.#netConfig}`,
-      `--lease-dir=${path.join(this.lab.directory, 'leases')}`,
+      ...this.#registry(node),
       `--node-name=${node.name}`,
       '--iface=eth0',
       '--ip-masq',
@@ -113,6 +121,9 @@ export class Cluster {
     await this.lab.stop();
   }
 }
+
+const sharedDirectory = ({ directory }: Lab): Promise<RegistryFlags> =>
+  Promise.resolve(() => [`--lease-dir=${path.join(directory, 'leases')}`]);
 
 function netConfig(family: Family): string {
   const v4 = { Network: '10.244.0.0/16' };
