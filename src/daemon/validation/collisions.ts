@@ -24,7 +24,13 @@ export function collisions(input: ValidationInput): Finding[] {
   const withNode = [
     ...pods.map((range) => [podsName, range] as const),
     ...services.map((range) => [servicesName, range] as const),
-  ].flatMap(([name, range]) => others.flatMap((other) => collision(name, range, other)));
+  ].flatMap(([name, range]) => {
+    const overlapping = others.filter((other) => overlaps(range, other.range));
+    return [
+      ...overlapping.flatMap((other) => networkCollision(name, range, other)),
+      ...routeCollision(name, range, overlapping),
+    ];
+  });
   return [...between, ...withNode];
 }
 
@@ -32,17 +38,29 @@ export function collisions(input: ValidationInput): Finding[] {
 const isFlannels = (link: string): boolean => /^(flannel|cni0$|kube-ipvs0$|nodelocaldns$)/.test(link);
 
 /** A larger network around a range loses only a part of itself; one inside of it, or the node's own address, is lost. */
-function collision(name: string, range: Prefix, { range: other, link, address }: NodeRange): Finding[] {
-  if (!overlaps(range, other)) return [];
-  if (address === undefined) {
-    return [
-      warning(
-        `${name} ${range} and the route to ${other} by ${link} overlap: what is in both is out of this node's reach by one of them`,
-      ),
-    ];
-  }
+function networkCollision(
+  name: string,
+  range: Prefix,
+  { range: other, link, address }: NodeRange,
+): Finding[] {
+  if (address === undefined) return [];
   const text = `${name} ${range} and the network ${other} of ${link} overlap`;
   return containsAddress(range, address) || containsPrefix(range, other)
-    ? [error(`${text}: choose another range`)]
+    ? [error(`${text}: choose another range, or take ${link} away if nothing needs it`)]
     : [warning(`${text}: what is in both is out of this node's reach`)];
+}
+
+/** So many are named: a router may have thousands. */
+const shownRoutes = 3;
+
+function routeCollision(name: string, range: Prefix, overlapping: readonly NodeRange[]): Finding[] {
+  const routes = overlapping.filter(({ address }) => address === undefined);
+  if (routes.length === 0) return [];
+  const first = routes.slice(0, shownRoutes).map(({ range: other, link }) => `${other} by ${link}`);
+  const rest = routes.length > shownRoutes ? ` and ${routes.length - shownRoutes} more` : '';
+  return [
+    warning(
+      `${name} ${range} and routes of this node overlap (${first.join(', ')}${rest}): what is in both is out of reach by one of them`,
+    ),
+  ];
 }

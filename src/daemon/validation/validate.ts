@@ -10,9 +10,10 @@ import { maskSizes } from './mask-sizes.ts';
  * and the kube-apiserver in it.
  */
 export function validate(input: ValidationInput): Finding[] {
-  return [families, maskSizes, collisions, addresses, externalAddresses, ipv6Masquerade].flatMap((look) =>
-    look(input),
-  );
+  const looks = [families, maskSizes, collisions, addresses, externalAddresses, ipv6Masquerade];
+  const found = looks.flatMap((look) => look(input));
+  // An interface with two addresses in one network is one finding.
+  return [...new Map(found.map((finding) => [finding.text, finding])).values()];
 }
 
 const uniqueLocal = prefix('fc00::/7');

@@ -175,15 +175,15 @@ describe('the node’s own networks', () => {
   test.each([
     [
       net('eth0', '10.42.7.1', '10.42.7.0/24'),
-      'error: --cluster-cidr 10.42.0.0/16 and the network 10.42.7.0/24 of eth0 overlap: choose another range',
+      'error: --cluster-cidr 10.42.0.0/16 and the network 10.42.7.0/24 of eth0 overlap: choose another range, or take eth0 away if nothing needs it',
     ],
     [
       net('docker0', '10.43.0.1', '10.43.0.0/20'),
-      'error: --service-cidr 10.43.0.0/16 and the network 10.43.0.0/20 of docker0 overlap: choose another range',
+      'error: --service-cidr 10.43.0.0/16 and the network 10.43.0.0/20 of docker0 overlap: choose another range, or take docker0 away if nothing needs it',
     ],
     [
       net('eth0', '10.42.7.1', '10.32.0.0/11'),
-      'error: --cluster-cidr 10.42.0.0/16 and the network 10.32.0.0/11 of eth0 overlap: choose another range',
+      'error: --cluster-cidr 10.42.0.0/16 and the network 10.32.0.0/11 of eth0 overlap: choose another range, or take eth0 away if nothing needs it',
     ],
     [
       net('eth0', '10.41.7.1', '10.40.0.0/14'),
@@ -191,10 +191,19 @@ describe('the node’s own networks', () => {
     ],
     [
       route('tun0', '10.42.0.0/15'),
-      "warning: --cluster-cidr 10.42.0.0/16 and the route to 10.42.0.0/15 by tun0 overlap: what is in both is out of this node's reach by one of them",
+      'warning: --cluster-cidr 10.42.0.0/16 and routes of this node overlap (10.42.0.0/15 by tun0): what is in both is out of reach by one of them',
     ],
   ])('%j', (range, finding) => {
     expect(found(args, [range])[0]).toBe(finding);
+  });
+
+  test('are told once each, and of many routes only some', () => {
+    const twice = [net('eth0', '10.42.7.1', '10.42.7.0/24'), net('eth0', '10.42.7.2', '10.42.7.0/24')];
+    expect(found(args, twice)).toHaveLength(1);
+    const many = Array.from({ length: 100 }, (_, i) => route('bird0', `10.42.${i}.0/24`));
+    expect(found(args, many)).toEqual([
+      'warning: --cluster-cidr 10.42.0.0/16 and routes of this node overlap (10.42.0.0/24 by bird0, 10.42.1.0/24 by bird0, 10.42.2.0/24 by bird0 and 97 more): what is in both is out of reach by one of them',
+    ]);
   });
 
   test.each([
