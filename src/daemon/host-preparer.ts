@@ -20,7 +20,7 @@ export interface HostPreparerOptions {
 export class HostPreparer {
   readonly #options: HostPreparerOptions;
   readonly #told = new Set<string>();
-  #triedModule = false;
+  #loading: Promise<unknown> | undefined;
 
   constructor(options: HostPreparerOptions) {
     this.#options = options;
@@ -58,11 +58,11 @@ export class HostPreparer {
     };
   }
 
-  /** Once: where it fails, it fails for want of a module or of leave. */
+  /** Once, for all who wait: where it fails, it fails for want of a module or of leave. */
   async #loadBridgeNetfilter(): Promise<void> {
-    if (this.#triedModule || read(bridgeSysctl[4]) !== undefined) return;
-    this.#triedModule = true;
-    await this.#options.run('modprobe', ['br_netfilter']);
+    if (read(bridgeSysctl[4]) !== undefined) return;
+    this.#loading ??= this.#options.run('modprobe', ['br_netfilter']);
+    await this.#loading;
   }
 
   #write({ name, value }: Sysctl): void {
