@@ -5,6 +5,7 @@ import { readConfigurationFile } from './configuration-file.ts';
 import { UsageError } from './go-flags.ts';
 import { helpText } from './help.ts';
 import { openLog } from './log.ts';
+import { logWriter } from './log-writer.ts';
 import { shownOptions } from './options.ts';
 import { startProgram, tryProgram } from './program.ts';
 import { version } from './version.ts';
@@ -27,7 +28,12 @@ async function main(args: readonly string[]): Promise<number | undefined> {
   const log = openLog({
     verbosity: options.v,
     readable: process.stderr.isTTY,
-    write: (text) => writeSync(2, text),
+    write: logWriter({
+      write: (bytes) => writeSync(2, bytes),
+      pause: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1),
+      lostLines: (count) =>
+        `${JSON.stringify({ level: 'warn', time: Date.now(), msg: `${count} lines are missing here: the log was not read fast enough` })}\n`,
+    }),
   });
   if (ignored.length > 0) {
     log.warn({ ignored }, 'these arguments come after the flags, and nobody looks at them');

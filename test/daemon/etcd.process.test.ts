@@ -45,6 +45,20 @@ const leases = async (): Promise<string[]> => {
   const { kvs = [] } = await ask('/v3/kv/range', range);
   return kvs.map(({ key }) => Buffer.from(key, 'base64').toString().slice(`${prefix}/subnets/`.length));
 };
+/** Leases of ever other subnets whose values are no leases. */
+async function putJunk(count: number): Promise<void> {
+  const script = `
+    const base64 = (text) => Buffer.from(text).toString('base64');
+    for (let at = 0; at < ${count}; at += 100) {
+      const success = Array.from({ length: 100 }, (_, i) => {
+        const key = '${prefix}/subnets/10.' + (100 + (at + i >> 8)) + '.' + (at + i & 255) + '.0-24';
+        return { request_put: { key: base64(key), value: base64('{"PublicIP":') } };
+      });
+      await fetch('${etcd.url}/v3/kv/txn', { method: 'POST', body: JSON.stringify({ success }) });
+    }`;
+  await cluster.underlay.exec(process.execPath, '--input-type=module', '-e', script);
+}
+
 const leaseOf = (i: number): string => `${cluster.subnet(i).replace(/\.1$/, '.0')}-24`;
 
 describe.each(['v6', 'dual'] as const)('two nodes joined by etcd, %s', (family) => {
@@ -142,6 +156,16 @@ describe('two nodes joined by etcd', () => {
     const log = cluster.logs.get(0) ?? '';
     for (const named of ['hello', '10.244.200.0-24', '192.0.2.0-24']) expect(log).toContain(named);
     expect(await cluster.nodes[0]?.exec('ip', 'route')).toContain('10.244.202.0/24');
+  });
+
+  test('ten thousand entries of junk are named one by one, and the others work', async () => {
+    await put('config', { ...config, Network: '10.0.0.0/8' });
+    await putJunk(10_000);
+    await Promise.all([cluster.run(0), cluster.run(1)]);
+    await until(() => cluster.reaches(0, 1, 4));
+    await until(async () => (await askStatus(cluster.file('0.sock'))).refused.length === 10_000);
+    const { peers } = await askStatus(cluster.file('0.sock'));
+    expect(peers.map(({ attributes }) => attributes.publicIP)).toEqual(['192.0.2.2']);
   });
 
   test('etcd is killed and comes back; a node starts without it', async () => {
