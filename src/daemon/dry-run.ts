@@ -14,6 +14,8 @@ import { subnetEnvText } from './subnet-env.ts';
 export interface DryWorld extends NodeWorld {
   /** The subnet file as it is. */
   readonly subnetFile: { readonly name: string; readonly text: string | undefined };
+  /** Which sysctls would be set, for that interface to other nodes. */
+  planHost(external: string): string[];
   /** What would be written of firewall rules, in lines. */
   planFirewall(networks: readonly Prefix[], subnets: readonly Prefix[]): Promise<string[]>;
 }
@@ -66,6 +68,7 @@ export async function dryRun(config: NetworkConfig, backend: Backend, world: Dry
       foreign,
       refused,
       subnetFile: { ...world.subnetFile, wanted: node.subnetEnv && subnetEnvText(node.subnetEnv) },
+      sysctls: world.planHost(external?.name ?? ''),
       firewall: await world.planFirewall(node.networks, node.subnets),
     });
   } finally {
@@ -130,6 +133,7 @@ interface Plan {
     readonly text: string | undefined;
     readonly wanted: string | undefined;
   };
+  readonly sysctls: readonly string[];
   readonly firewall: readonly string[];
 }
 
@@ -154,6 +158,7 @@ function planText(plan: Plan): string {
       sameFile ? [] : (subnetFile.wanted ?? '').trimEnd().split('\n'),
       `It would leave ${subnetFile.name} as it is.`,
     ),
+    ...section('It would set', plan.sysctls),
     ...section('It would write firewall rules', firewall, 'It would leave the firewall rules as they are.'),
     'Nothing has been changed.',
     '',

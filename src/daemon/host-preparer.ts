@@ -37,6 +37,12 @@ export class HostPreparer {
       log.info({ sysctls: writes.map(({ name, value }) => `${name}=${value}`) }, 'sysctls');
   }
 
+  /** What {@link ensure} would write, as sysctl(8) takes it. */
+  plan(external: string): string[] {
+    const { writes } = planHost(this.#observe(external), this.#options.manageAcceptRa);
+    return writes.map(({ name, value }) => `${name}=${value}`);
+  }
+
   #observe(external: string): HostState {
     const { session, families } = this.#options;
     const routes = families.includes(6) ? mainRoutes(session, k.AF_INET6) : [];

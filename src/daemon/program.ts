@@ -191,12 +191,14 @@ export async function tryProgram(
   const registry = source.openRegistry(nodeName(options));
   const announcements = new Announcements(openSocket(binding, { groups }));
   const firewall = openFirewall(binding, config.enableNFTables, environment, log);
-  const input = { options, network, binding, log, registry, session, announcements, firewall };
+  const inside = { options, network, binding, log, registry, session, announcements, firewall };
+  const input = { ...inside, ...outside, environment, wireguard: undefined };
   const file = options['subnet-file'];
   try {
     return await dryRun(config, backend, {
-      ...nodeWorld({ ...input, ...outside, environment, wireguard: undefined, dryRun: true, ready() {} }),
+      ...nodeWorld({ ...input, dryRun: true, ready() {} }),
       subnetFile: { name: file, text: textOf(file, log) },
+      planHost: (external) => hostPreparer(input).plan(external),
       planFirewall: (networks, subnets) => firewall.plan(rulesOf({ options, network }, networks, subnets)),
     });
   } finally {
@@ -278,13 +280,7 @@ interface WorldInput extends Pick<NodeWorld, 'chooseExternal' | 'previous' | 're
 function nodeWorld(input: WorldInput): NodeWorld {
   const { options, network, binding, log, registry, session, announcements, firewall, wireguard } = input;
   const stateFile = path.join(options['state-dir'], 'state.json');
-  const preparer = new HostPreparer({
-    families: familiesOf(network.config),
-    manageAcceptRa: options['manage-accept-ra'],
-    session,
-    run: runProcess(input.environment),
-    log,
-  });
+  const preparer = hostPreparer(input);
   return {
     clock: systemClock,
     log,
@@ -317,6 +313,15 @@ function nodeWorld(input: WorldInput): NodeWorld {
     ready: input.ready,
   };
 }
+
+const hostPreparer = ({ options, network, session, environment, log }: Omit<WorldInput, 'ready'>) =>
+  new HostPreparer({
+    families: familiesOf(network.config),
+    manageAcceptRa: options['manage-accept-ra'],
+    session,
+    run: runProcess(environment),
+    log,
+  });
 
 const rulesOf = (
   { options, network }: Pick<WorldInput, 'options' | 'network'>,

@@ -226,6 +226,8 @@ describe('a dry run', () => {
         'This node would have the subnet 10.244.1.0/24 and be reached at 192.0.2.1 on eth0.',
         'In the kernel it would change nothing.',
         'It would leave subnet.env as it is.',
+        'It would set:',
+        '  net.ipv4.ip_forward=1 for eth0',
         'It would write firewall rules:',
         '  iptables: *nat',
         'Nothing has been changed.',

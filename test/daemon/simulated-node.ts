@@ -123,6 +123,7 @@ export class SimulatedNode implements AsyncDisposable {
     const said = dryRun(network, backend, {
       ...world,
       subnetFile: { name: 'subnet.env', text: this.subnetEnv },
+      planHost: (external) => [`net.ipv4.ip_forward=1 for ${external}`],
       planFirewall: () => Promise.resolve(['iptables: *nat']),
     });
     try {
