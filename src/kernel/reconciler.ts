@@ -118,6 +118,8 @@ export class Reconciler {
   replaceParts(parts: ReadonlyMap<Part, readonly KernelObject[]>): void {
     if (!this.#complete) this.#allDirty = true;
     this.#complete = true;
+    // What stood in the place of objects that nobody wanted yet was passed over; a write would find out.
+    if (this.#world.dryRun === true) this.#stale = true;
     this.#desire(this.#wanted.replaceAll(parts));
     this.#schedule();
   }

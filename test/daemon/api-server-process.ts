@@ -6,6 +6,8 @@ import { FakeApiServer, type FakeNode } from '../lease/kubernetes/api-server.ts'
 export interface Held {
   readonly url: string;
   readonly nodes: Readonly<Record<string, FakeNode>>;
+  /** What was written to it. */
+  readonly bodies: readonly string[];
 }
 
 const server = new FakeApiServer(undefined, process.argv[2]);
@@ -27,6 +29,6 @@ const methods: Record<string, (...args: never[]) => unknown> = {
 for await (const line of createInterface(process.stdin)) {
   const [method, ...args] = JSON.parse(line) as [string, ...never[]];
   await methods[method]?.(...args);
-  const held: Held = { url: server.url, nodes: Object.fromEntries(server.nodes) };
+  const held: Held = { url: server.url, nodes: Object.fromEntries(server.nodes), bodies: server.bodies };
   process.stdout.write(`${JSON.stringify(held)}\n`);
 }

@@ -1,9 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterEach, expect, test } from 'vitest';
-import type { Held } from './api-server-process.ts';
+import { Api } from './api.ts';
 import { Cluster, type Family, until } from './cluster.ts';
 
 const prefix = 'flannel.alpha.coreos.com';
@@ -16,24 +14,10 @@ afterEach(async () => {
   await cluster.stop();
 });
 
-/** Nodes on one bridge, and an API server on the bridge itself. */
+/** Nodes on one bridge, and an API server beside them. */
 async function start(family: Family, nodes: number): Promise<void> {
   cluster = await Cluster.start(family, nodes);
-  await cluster.underlay.exec('ip', 'addr', 'add', '192.0.2.254/24', 'dev', 'br0');
-  api = new Api(cluster.underlay.path);
-  const { url } = await api.tell('start');
-  cluster.registry = [
-    `--net-config-path=${cluster.file('net-conf.json')}`,
-    '--kube-subnet-mgr',
-    `--kubeconfig-file=${cluster.file('kubeconfig')}`,
-  ];
-  const kubeconfig = `
-current-context: here
-contexts: [{name: here, context: {cluster: c, user: u}}]
-clusters: [{name: c, cluster: {server: "${url}"}}]
-users: [{name: u, user: {token: t}}]
-`;
-  fs.writeFileSync(cluster.file('kubeconfig'), kubeconfig, { mode: 0o600 });
+  api = await Api.start(cluster);
 }
 
 test('two nodes of a Kubernetes cluster reach each other, until one leaves', async () => {
@@ -114,31 +98,3 @@ test('an administrator chooses the address of a node, before it starts and while
 });
 
 const routes = async (i: number): Promise<string> => (await cluster.nodes[i]?.exec('ip', 'route')) ?? '';
-
-/** The API server of {@link file://./api-server-process.ts}, in a namespace. */
-class Api {
-  readonly #child: ChildProcess;
-  readonly #answers: AsyncIterator<string>;
-
-  constructor(namespace: string) {
-    const script = path.join(import.meta.dirname, 'api-server-process.ts');
-    const command = [`--net=${namespace}`, process.execPath, script, '192.0.2.254'];
-    this.#child = spawn('nsenter', command, { stdio: ['pipe', 'pipe', 'inherit'] });
-    if (this.#child.stdout === null) throw new Error('the API server has no output');
-    this.#answers = createInterface(this.#child.stdout)[Symbol.asyncIterator]();
-  }
-
-  async tell(...command: unknown[]): Promise<Held> {
-    this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
-    const { value } = await this.#answers.next();
-    return JSON.parse(String(value)) as Held;
-  }
-
-  async end(): Promise<void> {
-    const closed = new Promise((resolve) => {
-      this.#child.once('close', resolve);
-    });
-    this.#child.kill('SIGKILL');
-    await closed;
-  }
-}

@@ -253,6 +253,20 @@ describe('a dry run', () => {
     expect(simulation.leases.completed.get('node-1')).toBe(1);
   });
 
+  test('sees what stands where peers will be, also those that it hears of late', async () => {
+    await using hostGw = new Simulation('host-gw');
+    for (const node of [1, 2]) await hostGw.play({ does: 'start', node });
+    const node = hostGw.node(1);
+    node.kill();
+    node.state = undefined;
+    for (const route of node.kernel.routes) if (route.rtm_protocol === 241) route.rtm_protocol = 3;
+    const said = node.dryRun();
+    await hostGw.clock.advance(1000);
+    expect(await said).toContain(
+      '  replace route 10.244.2.0/24 via 192.0.2.2 dev eth0, was route 10.244.2.0/24 via 192.0.2.2 dev eth0 proto boot\n',
+    );
+  });
+
   test('goes by the subnet file when the registry does not know the node, as after Go flannel', async () => {
     const node = simulation.node(1);
     node.kill();

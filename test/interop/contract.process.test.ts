@@ -37,7 +37,7 @@ describe('a mixed cluster: vxlan, dual stack', () => {
     expect(await site.run(0, 'ip neigh show nud permanent')).not.toContain('10.244.2.0');
     expect(await site.run(0, 'bridge fdb show dev flannel.1')).not.toContain('192.0.2.2');
     await site.cluster.end(0, 'SIGTERM');
-    expect(site.leases(0)).toEqual(['10.244.1.0/24', 'fd00:244:0:1::/64']);
+    expect(await site.leases(0)).toEqual(['10.244.1.0/24', 'fd00:244:0:1::/64']);
   });
 
   test('8 the host’s own packets to pods elsewhere come from its subnet, so that there is a way back', async () => {

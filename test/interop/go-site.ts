@@ -5,6 +5,7 @@ import { expect } from 'vitest';
 import {
   type GoCluster,
   type GoNode,
+  goAnnotations,
   goDelegate,
   goDevices,
   goNode,
@@ -15,6 +16,7 @@ import {
   netConf,
 } from './go-flannel.ts';
 import { createNetns, type Netns } from '../kit/netns.ts';
+import { Api } from '../daemon/api.ts';
 import { Cluster, flanneld, until } from '../daemon/cluster.ts';
 
 /** Two nodes as Go flannel left them, with a pod each that the reference plugins made. */
@@ -23,17 +25,19 @@ export class GoSite {
   readonly cluster: Cluster;
   readonly pods: Netns[] = [];
   readonly #pings: ChildProcess[] = [];
+  #api: Api | undefined;
 
   private constructor(shape: GoCluster, cluster: Cluster) {
     this.shape = shape;
     this.cluster = cluster;
   }
 
-  static async start(shape: GoCluster): Promise<GoSite> {
+  static async start(shape: GoCluster, registry: 'directory' | 'kubernetes' = 'directory'): Promise<GoSite> {
     const cluster = await Cluster.start(shape.dualStack ? 'dual' : 'v4', 2);
     const site = new GoSite(shape, cluster);
     cluster.configure(site.netConf);
-    fs.mkdirSync(cluster.file('leases'));
+    if (registry === 'kubernetes') site.#api = await Api.start(cluster);
+    else fs.mkdirSync(cluster.file('leases'));
     for (const i of [0, 1]) await site.#layOut(i);
     for (const i of [0, 1]) await until(() => site.answers(i));
     return site;
@@ -56,7 +60,7 @@ export class GoSite {
     for (const family of this.families) this.restore(i, family, goRules(family, self));
     fs.writeFileSync(this.cluster.file(`${i}.env`), goSubnetEnv(this.shape, self));
     this.#addPod(i);
-    this.#publish(i);
+    await this.#publish(i);
   }
 
   get netConf(): object {
@@ -96,7 +100,11 @@ export class GoSite {
   }
 
   /** What its daemon has told the registry. */
-  #publish(i: number): void {
+  async #publish(i: number): Promise<void> {
+    if (this.#api !== undefined) {
+      await this.#api.tell('addNode', `node-${i}`, this.podCIDRs(i), goAnnotations(this.shape, this.self(i)));
+      return;
+    }
     const { subnet, ipv6Subnet, publicIP, publicIPv6, mac, ipv6Mac } = this.self(i);
     const data = (VtepMAC: string) => (this.shape.backend === 'vxlan' ? { VNI: 1, VtepMAC } : undefined);
     const lease = {
@@ -192,12 +200,21 @@ export class GoSite {
   }
 
   /** The subnets that the node has in the registry. */
-  leases(i: number): string[] {
-    const lease = JSON.parse(fs.readFileSync(this.cluster.file(`leases/node-${i}.json`), 'utf8')) as Record<
-      string,
-      string
-    >;
+  async leases(i: number): Promise<string[]> {
+    if (this.#api !== undefined) {
+      // Go flannel had told everything already, in the same bytes: nothing is written but that the network is up.
+      const { bodies } = await this.#api.tell('look');
+      expect(bodies.filter((body) => !body.includes('NetworkUnavailable'))).toEqual([]);
+      return this.podCIDRs(i);
+    }
+    const file = this.cluster.file(`leases/node-${i}.json`);
+    const lease = JSON.parse(fs.readFileSync(file, 'utf8')) as Record<string, string>;
     return [lease['Subnet'], lease['IPv6Subnet']].flatMap((subnet) => subnet ?? []);
+  }
+
+  podCIDRs(i: number): string[] {
+    const { subnet, ipv6Subnet } = this.self(i);
+    return this.shape.dualStack ? [subnet, ipv6Subnet] : [subnet];
   }
 
   /** What Go's flanneld does at its start. Throws where it would make something anew, or take something away. */
@@ -280,6 +297,7 @@ export class GoSite {
 
   async stop(): Promise<void> {
     for (const child of this.#pings) child.kill('SIGKILL');
+    await this.#api?.end();
     await this.cluster.stop();
     for (const pod of this.pods) pod.remove();
   }

@@ -5,14 +5,15 @@ import { goNode, goPeer } from './go-flannel.ts';
 import { GoSite } from './go-site.ts';
 
 describe.each([
-  ['vxlan', false],
-  ['vxlan', true],
-  ['host-gw', false],
-  ['host-gw', true],
-] as const)('a node of Go flannel: %s, dual stack: %s', (backend, dualStack) => {
+  ['vxlan', false, 'directory'],
+  ['vxlan', true, 'directory'],
+  ['vxlan', true, 'kubernetes'],
+  ['host-gw', false, 'kubernetes'],
+  ['host-gw', true, 'directory'],
+] as const)('a node of Go flannel: %s, dual stack: %s, %s', (backend, dualStack, registry) => {
   let site: GoSite;
   beforeEach(async () => {
-    site = await GoSite.start({ backend, dualStack });
+    site = await GoSite.start({ backend, dualStack }, registry);
   });
   afterEach(() => site.stop());
 
@@ -29,7 +30,9 @@ describe.each([
     expect(await site.owners(0)).toEqual(site.families.map(() => 'boot'));
     expect(await site.lostDuring(takeOver)).toEqual(none());
     expect(await site.identity(0)).toEqual(before);
-    expect(site.leases(0)).toEqual(dualStack ? ['10.244.1.0/24', 'fd00:244:0:1::/64'] : ['10.244.1.0/24']);
+    expect(await site.leases(0)).toEqual(
+      dualStack ? ['10.244.1.0/24', 'fd00:244:0:1::/64'] : ['10.244.1.0/24'],
+    );
   });
 
   test('is given back under traffic: Go flannel finds what it left, makes nothing anew, and nothing is lost', async () => {
