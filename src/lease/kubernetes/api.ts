@@ -26,6 +26,8 @@ export type NodeEvent =
 const longestNode = 2 * 1024 * 1024;
 /** Nodes a page, so that neither side holds many at once. */
 const pageSize = 100;
+/** More Nodes than any cluster has: an answer that does not end fills no memory. */
+const mostNodes = 100_000;
 /** A watch is silent for about a minute at most, as bookmarks come; so many milliseconds are no honest silence. */
 const watchSilence = 180_000;
 
@@ -81,9 +83,11 @@ export class KubernetesApi {
 
   /** All Nodes, page by page; those that cannot be read are left out. Answers the resourceVersion from which a watch goes on. */
   async list(onNode: (node: NodeObject) => void, signal: AbortSignal): Promise<string> {
+    let count = 0;
     for (let token = ''; ; ) {
       let page: JsonObject = {};
       const each = new Each(this.#wanted, (text) => {
+        if (++count > mostNodes) throw new SkimError(`it lists more than ${mostNodes} Nodes`);
         const node = readable(() => parseNode(text));
         if (node !== undefined) onNode(node);
       });

@@ -17,8 +17,8 @@ export interface FakeNode {
 
 interface Event {
   readonly version: number;
-  readonly type: string;
-  readonly object: unknown;
+  /** A line of a watch. */
+  readonly text: string;
 }
 
 interface Watcher {
@@ -59,7 +59,6 @@ export class FakeApiServer {
   readonly #watchers = new Set<Watcher>();
   readonly #sockets = new Set<Socket>();
   readonly #identity: Identity | undefined;
-
   readonly #host: string;
 
   constructor(identity?: Identity, host = '127.0.0.1') {
@@ -136,7 +135,7 @@ export class FakeApiServer {
 
   bookmark(): void {
     const object = { kind: 'Node', metadata: { resourceVersion: `${this.#version}` } };
-    this.#tell({ version: this.#version, type: 'BOOKMARK', object });
+    this.send(line('BOOKMARK', object));
   }
 
   /** Sends the watchers something of the test's own. */
@@ -173,13 +172,9 @@ export class FakeApiServer {
 
   #happen(type: string, node: FakeNode): void {
     node.metadata.resourceVersion = `${++this.#version}`;
-    const event = { version: this.#version, type, object: structuredClone(node) };
-    this.#events.push(event);
-    this.#tell(event);
-  }
-
-  #tell({ type, object }: Event): void {
-    this.send(`${JSON.stringify({ type, object })}\n`);
+    const text = line(type, node);
+    this.#events.push({ version: this.#version, text });
+    this.send(text);
   }
 
   #serve(request: http.IncomingMessage, response: http.ServerResponse): void {
@@ -227,9 +222,7 @@ export class FakeApiServer {
     const watcher = { response };
     this.#watchers.add(watcher);
     response.on('close', () => this.#watchers.delete(watcher));
-    for (const { version, type, object } of this.#events) {
-      if (version > from) response.write(`${JSON.stringify({ type, object })}\n`);
-    }
+    for (const { version, text } of this.#events) if (version > from) response.write(text);
   }
 
   #patch(request: http.IncomingMessage, response: http.ServerResponse, node: FakeNode): void {
@@ -251,6 +244,8 @@ export class FakeApiServer {
     });
   }
 }
+
+const line = (type: string, object: unknown): string => `${JSON.stringify({ type, object })}\n`;
 
 export function refuse(response: http.ServerResponse, code: number, message: string): void {
   response.writeHead(code, { 'content-type': 'application/json' });

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { annotationKeys, defaultPrefix } from '../../../src/lease/kubernetes/annotations.ts';
 import {
@@ -285,6 +286,69 @@ describe('the Kubernetes API', () => {
       await seen.until(() => seen.why?.includes('does not accept the token') === true);
       server.tokens.add('first');
       await seen.until(() => seen.staleSince === undefined);
+    });
+
+    test.each([
+      ['says nothing', () => {}, 'no answer came within 30 s'],
+      [
+        'falls silent in the middle',
+        (response: ServerResponse) => void response.write('{"kind":"NodeList","items":[{"metadata":'),
+        'it fell silent within 30 s',
+      ],
+      [
+        'ends the connection in the middle',
+        (response: ServerResponse) =>
+          void response.write('{"items":[', () => response.socket?.resetAndDestroy()),
+        'the server ended the connection',
+      ],
+      [
+        'ends too early',
+        (response: ServerResponse) => void response.end('{"items":[{}'),
+        'the answer ends in the middle',
+      ],
+      [
+        'has its own errors',
+        (response: ServerResponse) => refuse(response, 503, 'etcd is away'),
+        '503: etcd is away',
+      ],
+      [
+        'forgets its own pages',
+        (response: ServerResponse) => refuse(response, 410, 'expired'),
+        '410: expired',
+      ],
+    ])('a server that %s is away, and nothing is told until it answers', async (_what, misbehave, why) => {
+      const server = await started();
+      server.addNode('a', undefined, ofLease(1));
+      server.trouble = (_request, response) => (misbehave(response), true);
+      const seen = new Seen();
+      const clock = {
+        ...systemClock,
+        after: (ms: number, callback: () => void) => systemClock.after(ms / 100, callback),
+      };
+      onTestFinished(registry(server, 'me', { clock }).watch(seen));
+      await seen.until(() => seen.why?.includes(why) === true);
+      expect(seen.calls).toEqual([]);
+      server.trouble = undefined;
+      await seen.until(() => seen.lease('a') !== undefined && seen.staleSince === undefined);
+    });
+
+    test('a list without an end fills no memory', async () => {
+      const server = await started();
+      const item = '{"metadata":{"name":"a"}},';
+      let sent = 0;
+      server.trouble = (_request, response) => {
+        const more = () => {
+          sent += 10_000;
+          if (!response.destroyed) response.write(item.repeat(10_000), () => setImmediate(more));
+        };
+        response.write('{"items":[');
+        more();
+        return true;
+      };
+      const seen = new Seen();
+      onTestFinished(registry(server, 'me').watch(seen));
+      await seen.until(() => seen.why?.includes('it lists more than 100000 Nodes') === true);
+      expect(sent).toBeLessThan(1_000_000);
     });
 
     test('10,000 entries of junk are named and hurt nobody', async () => {
