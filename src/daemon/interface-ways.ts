@@ -105,15 +105,17 @@ function byReach({ links, reached }: Host, { networks }: InterfaceWish, target: 
   return { link, literals: reached.source === undefined ? [] : [reached.source] };
 }
 
+/** Of both families where both have one; a family without follows the other. */
 function byDefaultRoute(host: Host, families: readonly Family[]): Named {
-  const links = families.map((family) => {
+  const [first, second = first] = families.flatMap((family) => {
     const route = host.defaultRoutes.find((candidate) => candidate.family === family);
-    const link = host.links.find(({ index }) => index === route?.link);
-    if (link === undefined) throw new InterfaceError(`there is no IPv${family} default route`);
-    return link;
+    return host.links.find(({ index }) => index === route?.link) ?? [];
   });
-  const [first, second = first] = links;
-  if (first === undefined || second === undefined) throw new InterfaceError('the network has no family');
+  if (first === undefined || second === undefined) {
+    throw new InterfaceError(
+      `there is no ${families.map((family) => `IPv${family}`).join(' or ')} default route`,
+    );
+  }
   if (first.index !== second.index) {
     throw new InterfaceError(
       `IPv4's is on ${first.name}, IPv6's on ${second.name}; it must be one interface`,

@@ -121,6 +121,14 @@ describe('the interface is', () => {
   });
 });
 
+test('in dual stack a family without a default route follows the other', () => {
+  for (const family of [4, 6] as const) {
+    const half = { ...host, defaultRoutes: host.defaultRoutes.filter((route) => route.family === family) };
+    const { name, address: ipv4, ipv6Address } = choose({ families: [4, 6] }, half);
+    expect([name, ipv4, ipv6Address]).toEqual(['eth1', '192.168.1.1', 'fd01::3']);
+  }
+});
+
 describe('--iface-regex', () => {
   const byRegex = (...ifaceRegex: string[]) => {
     const { name, address: ipv4 } = choose({ ifaceRegex });
@@ -295,6 +303,7 @@ describe('no interface:', () => {
       '--iface=10.0.0.1: it is on eth0, but --public-ipv6=fd01::3 on eth1',
     ],
     [{}, lost, 'default route: there is no IPv4 default route'],
+    [{ families: [4, 6] }, lost, 'default route: there is no IPv4 or IPv6 default route'],
     [
       { families: [4, 6] },
       split,
