@@ -1,11 +1,9 @@
 import type { Lease } from '../lease/lease.ts';
 import { type LeaseWish, type Registry, RegistryError } from '../lease/registry.ts';
-import type { Clock } from '../world/clock.ts';
-import { retry } from './retry.ts';
+import { retry, type RetryWorld } from './retry.ts';
 
-export interface LeaseKeeperOptions {
+export interface LeaseKeeperOptions extends RetryWorld {
   readonly registry: Pick<Registry, 'acquire'>;
-  readonly clock: Clock;
   /** What this node asks for now: looked at anew for each attempt. */
   wish(): LeaseWish;
   /** An attempt came to nothing; the next one follows after `wait` milliseconds. */
@@ -47,8 +45,8 @@ export class LeaseKeeper {
   }
 
   async #ask(signal: AbortSignal): Promise<Lease | undefined> {
-    const { clock, failed } = this.#options;
-    const outcome = await retry(clock, backOff, () => this.#attempt(), failed, signal);
+    const { failed } = this.#options;
+    const outcome = await retry(this.#options, backOff, () => this.#attempt(), failed, signal);
     if (signal.aborted || outcome === undefined) return undefined;
     if (outcome instanceof RegistryError) throw outcome;
     return outcome;

@@ -61,6 +61,7 @@ export class FlannelNode {
     this.#keeper = new LeaseKeeper({
       registry: world.registry,
       clock: world.clock,
+      random: world.random,
       wish: () => this.#wish(),
       failed: (error, wait) => this.#askedInVain(error, wait),
     });
@@ -345,7 +346,7 @@ export class FlannelNode {
   }
 
   async #becomeReady(): Promise<void> {
-    const { reconciler, registry, clock, log, ready, extension } = this.#world;
+    const { reconciler, registry, log, ready, extension } = this.#world;
     if (this.#own !== undefined) await extension?.begin(this.#own);
     // Peers have been tried once, and this node's own part stands.
     await reconciler.settled();
@@ -356,7 +357,7 @@ export class FlannelNode {
     await this.#keepFirewall();
     if (this.#abort.signal.aborted) return;
     await retry(
-      clock,
+      this.#world,
       fileBackOff,
       () => this.#writeSubnetEnv(),
       (error, wait) => log.error({ wait }, `cannot write the subnet file: ${messageOf(error)}`),
@@ -367,7 +368,7 @@ export class FlannelNode {
     this.#saved.changed();
     ready();
     await retry(
-      clock,
+      this.#world,
       completeBackOff,
       () => registry.complete(),
       (error, wait) =>

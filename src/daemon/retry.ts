@@ -1,27 +1,31 @@
+import { BackOff, type BackOffLimits } from '../http/back-off.ts';
 import { type Clock, sleep } from '../world/clock.ts';
+import type { Random } from '../world/random.ts';
 
-/** Milliseconds: the first wait, and the longest. */
-export interface BackOff {
-  readonly first: number;
-  readonly longest: number;
+/** What a wait is made of. */
+export interface RetryWorld {
+  readonly clock: Clock;
+  readonly random: Random;
 }
 
 /**
- * Calls `attempt` until it succeeds, however long that takes, with waits that double. Each failure goes to
- * `failed` with the wait that follows. Undefined when `signal` aborts before.
+ * Calls `attempt` until it succeeds, however long that takes, with waits that double, less a random part. Each failure
+ * goes to `failed` with the wait that follows, in milliseconds. Undefined when `signal` aborts before.
  */
 export async function retry<T>(
-  clock: Clock,
-  { first, longest }: BackOff,
+  { clock, random }: RetryWorld,
+  limits: BackOffLimits,
   attempt: () => T | Promise<T>,
   failed: (error: unknown, wait: number) => void,
   signal: AbortSignal,
 ): Promise<T | undefined> {
-  for (let wait = first; !signal.aborted; wait = Math.min(2 * wait, longest)) {
+  const backOff = new BackOff(limits, random);
+  while (!signal.aborted) {
     try {
       return await attempt();
     } catch (error) {
       if (signal.aborted) return undefined;
+      const wait = Math.round(backOff.next());
       failed(error, wait);
       await sleep(clock, wait, signal);
     }

@@ -13,6 +13,7 @@ function scene(answer: (attempt: number) => Promise<void> | void) {
   const state = { ip: '192.0.2.1', attempts: 0 };
   const keeper = new LeaseKeeper({
     clock,
+    random: () => Uint8Array.of(0),
     registry: {
       async acquire({ attributes }: LeaseWish): Promise<Lease> {
         await answer(state.attempts++);

@@ -11,6 +11,7 @@ const hurried: Clock = {
     return () => clearImmediate(timer);
   },
 };
+const random = () => Uint8Array.of(0);
 const backOff = { first: 100, longest: 500 };
 
 describe('retry', () => {
@@ -22,7 +23,9 @@ describe('retry', () => {
       return 'done';
     };
     const failed = (_error: unknown, wait: number) => waits.push(wait);
-    expect(await retry(hurried, backOff, attempt, failed, new AbortController().signal)).toBe('done');
+    expect(
+      await retry({ clock: hurried, random }, backOff, attempt, failed, new AbortController().signal),
+    ).toBe('done');
     expect(waits).toEqual([100, 200, 400, 500, 500]);
   });
 
@@ -31,13 +34,15 @@ describe('retry', () => {
     const failed = () => void setImmediate(() => stop.abort());
     const never: Clock = { ...hurried, after: () => () => {} };
     const attempt = () => Promise.reject(new Error('never'));
-    expect(await retry(never, backOff, attempt, failed, stop.signal)).toBeUndefined();
+    expect(await retry({ clock: never, random }, backOff, attempt, failed, stop.signal)).toBeUndefined();
   });
 
   test('does not even begin when it is told to end before', async () => {
     const attempt = () => {
       throw new Error('it began');
     };
-    expect(await retry(hurried, backOff, attempt, () => {}, AbortSignal.abort())).toBeUndefined();
+    expect(
+      await retry({ clock: hurried, random }, backOff, attempt, () => {}, AbortSignal.abort()),
+    ).toBeUndefined();
   });
 });
