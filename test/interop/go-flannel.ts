@@ -6,6 +6,8 @@
 export interface GoCluster {
   readonly backend: 'vxlan' | 'host-gw';
   readonly dualStack: boolean;
+  /** vxlan: plain routes to peers without a router between. */
+  readonly directRouting?: boolean;
 }
 
 /** A node that runs it. */
@@ -39,10 +41,10 @@ export const goNode = (n: number): GoNode => ({
 });
 
 /** net-conf.json. */
-export const netConf = ({ backend, dualStack }: GoCluster): object => ({
+export const netConf = ({ backend, dualStack, directRouting = false }: GoCluster): object => ({
   Network: network,
   ...(dualStack && { EnableIPv6: true, IPv6Network: ipv6Network }),
-  Backend: { Type: backend },
+  Backend: { Type: backend, ...(directRouting && { DirectRouting: true }) },
 });
 
 /** What flanneld does at its start on a node where nothing of it is: commands, in its order. */
@@ -62,7 +64,13 @@ export function goDevices({ backend, dualStack }: GoCluster, self: GoNode): stri
 }
 
 /** What it does for each peer, at its start again for all. It knows no protocol number: `ip` takes boot, as it does. */
-export function goPeer({ backend, dualStack }: GoCluster, peer: GoNode): string[] {
+export function goPeer({ backend, dualStack, directRouting = false }: GoCluster, peer: GoNode): string[] {
+  if (directRouting) {
+    return [
+      `ip route replace ${peer.subnet} via ${peer.publicIP}`,
+      ...(dualStack ? [`ip -6 route replace ${peer.ipv6Subnet} via ${peer.publicIPv6}`] : []),
+    ];
+  }
   if (backend === 'host-gw') {
     return [
       `ip route replace ${peer.subnet} via ${peer.publicIP} dev eth0`,

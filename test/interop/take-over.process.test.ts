@@ -5,15 +5,18 @@ import { goNode, goPeer } from './go-flannel.ts';
 import { GoSite } from './go-site.ts';
 
 describe.each([
-  ['vxlan', false, 'directory'],
-  ['vxlan', true, 'directory'],
-  ['vxlan', true, 'kubernetes'],
-  ['host-gw', false, 'kubernetes'],
-  ['host-gw', true, 'directory'],
-] as const)('a node of Go flannel: %s, dual stack: %s, %s', (backend, dualStack, registry) => {
+  { backend: 'vxlan', directRouting: false, dualStack: false, registry: 'directory' },
+  { backend: 'vxlan', directRouting: false, dualStack: true, registry: 'directory' },
+  { backend: 'vxlan', directRouting: false, dualStack: true, registry: 'kubernetes' },
+  { backend: 'vxlan', directRouting: true, dualStack: true, registry: 'directory' },
+  { backend: 'host-gw', directRouting: false, dualStack: false, registry: 'kubernetes' },
+  { backend: 'host-gw', directRouting: false, dualStack: true, registry: 'directory' },
+] as const)('a node of Go flannel: %j', ({ registry, ...shape }) => {
+  const { backend, directRouting, dualStack } = shape;
+  const hasTunnels = backend === 'vxlan' && !directRouting;
   let site: GoSite;
   beforeEach(async () => {
-    site = await GoSite.start({ backend, dualStack }, registry);
+    site = await GoSite.start(shape, registry);
   });
   afterEach(() => site.stop());
 
@@ -77,7 +80,7 @@ describe.each([
     await takeOver();
     // A boot route to a router's address could be anybody's: only a lease tells that it is Go flannel's.
     const unknowable = dualStack ? [gone.subnet, gone.ipv6Subnet] : [gone.subnet];
-    await until(async () => (await left()).join() === (backend === 'vxlan' ? '' : unknowable.join()));
+    await until(async () => (await left()).join() === (hasTunnels ? '' : unknowable.join()));
     const text = await shown();
     for (const other of [
       '198.51.100.0/24 via',
@@ -100,14 +103,21 @@ describe.each([
       [],
     );
     expect([await site.identity(0), site.files()]).toEqual([before, leases]);
-    const gateways = backend === 'vxlan' ? ['10.244.2.0', 'fd00:244:0:2::'] : ['192.0.2.2', '2001:db8::2'];
-    const tail = backend === 'vxlan' ? ['flannel.1 onlink', 'flannel-v6.1 onlink'] : ['eth0', 'eth0'];
-    const replaced = ['10.244.2.0/24', 'fd00:244:0:2::/64'].map((subnet, i) => {
-      const [dev = '', flag] = tail[i]?.split(' ') ?? [];
-      const route = (proto: string) =>
-        `route ${subnet} via ${gateways[i]} dev ${dev}${proto}${flag === undefined ? '' : ` ${flag}`}`;
-      return `  replace ${route('')}, was ${route(' proto boot')}`;
-    });
+    const ways = hasTunnels
+      ? [
+          ['via 10.244.2.0 dev flannel.1 onlink', 'via 10.244.2.0 dev flannel.1 proto boot onlink'],
+          [
+            'via fd00:244:0:2:: dev flannel-v6.1 onlink',
+            'via fd00:244:0:2:: dev flannel-v6.1 proto boot onlink',
+          ],
+        ]
+      : ['192.0.2.2', '2001:db8::2'].map((peer) => [
+          `via ${peer}${directRouting ? '' : ' dev eth0'}`,
+          `via ${peer} dev eth0 proto boot`,
+        ]);
+    const replaced = ['10.244.2.0/24', 'fd00:244:0:2::/64'].map(
+      (subnet, i) => `  replace route ${subnet} ${ways[i]?.[0]}, was route ${subnet} ${ways[i]?.[1]}`,
+    );
     expect(stdout.split('\n')).toEqual([
       expect.stringMatching(/^This node would have the subnet 10\.244\.1\.0\/24.* on eth0\.$/),
       'In the kernel it would:',
