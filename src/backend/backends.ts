@@ -37,8 +37,10 @@ const makers: Readonly<Record<string, (parts: Parts) => Backend>> = {
 const others: Readonly<Record<string, string>> = {
   udp: 'it would copy every packet through a user process; use "vxlan", which every Linux kernel has',
   'tencent-vpc': 'it is for that cloud alone; use "vxlan"',
+  ipsec:
+    'this version of Flannelette does not have it yet; use "wireguard", which encrypts as well and needs no daemon',
+  none: 'with it flanneld stands aside, and there is nothing to plan',
 };
-const toCome = ['ipsec'];
 
 /** The backend of that name: net-conf.json's Backend.Type, in lower case. Throws a {@link BackendError}. */
 export function makeBackend(type: string, input: BackendInput): Backend {
@@ -55,7 +57,5 @@ function adviceFor(type: string): string {
   const advice = Object.hasOwn(others, type) ? others[type] : undefined;
   if (advice !== undefined) return advice;
   const known = Object.keys(makers).join(', ');
-  return toCome.includes(type)
-    ? `this version of Flannelette does not have it yet; use one of: ${known}`
-    : `there is no such backend; use one of: ${known}`;
+  return `there is no such backend; use one of: ${known}`;
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { asObject, JsonError, parseJson } from '../json/go-json.ts';
 import type { Log } from '../world/log.ts';
@@ -33,6 +33,30 @@ export function installCniConf(text: string, directory: string, log: Log): void 
     log.info({ file }, 'the list of CNI plugins is installed');
   } catch (error) {
     log.error({ file }, `the list of CNI plugins cannot be installed: ${(error as Error).message}`);
+  }
+}
+
+/** Takes the list away again, so that the runtime finds another plugin's; one that is not of flannel's stays. */
+export function removeCniConf(directory: string, log: Log): void {
+  const file = path.join(directory, installedName);
+  try {
+    if (!isOfFlannel(file)) return;
+    rmSync(file);
+    log.info({ file }, "flannel's list of CNI plugins is removed");
+  } catch (error) {
+    log.error({ file }, `flannel's list of CNI plugins cannot be removed: ${(error as Error).message}`);
+  }
+}
+
+/** One that cannot be read is nobody's. */
+function isOfFlannel(file: string): boolean {
+  try {
+    const { plugins } = asObject(parseJson(readFileSync(file), 'the file'), 'the file');
+    return (
+      Array.isArray(plugins) && plugins.some((plugin) => asObject(plugin, 'a plugin')['type'] === 'flannel')
+    );
+  } catch {
+    return false;
   }
 }
 

@@ -40,6 +40,7 @@ import type { NodeWorld } from './node-world.ts';
 import type { Options } from './options.ts';
 import { registryKind } from './registry-kind.ts';
 import { notifier } from './sd-notify.ts';
+import { standAside } from './stand-aside.ts';
 import { type Status, statusFrame } from './status.ts';
 import { previousSubnets, writeSubnetEnv } from './subnet-env.ts';
 import { externalOf } from './surroundings.ts';
@@ -71,7 +72,7 @@ export async function startProgram(
 ): Promise<Program | undefined> {
   const kind = registryKind(options, sources);
   const binding = loadBinding();
-  const state: { node?: FlannelNode } = {};
+  const state: { node?: Pick<FlannelNode, 'waitingFor' | 'lookAgain'> } = {};
   const waitingFor = () =>
     state.node?.waitingFor ?? [`the network configuration from the registry (${kind})`];
   const port = options['healthz-port'];
@@ -79,6 +80,12 @@ export async function startProgram(
   const server = port === 0 ? undefined : await serveHealth(options['healthz-ip'], port, health);
   const source = await openLeaseSource(kind, { options, sources, environment, binding, log, signal });
   if (source === undefined) return undefined;
+  if (source.network.config.backendType === 'none') {
+    state.node = { waitingFor: [], lookAgain() {} };
+    source.close();
+    const notify = notifier(binding, environment['NOTIFY_SOCKET'], log);
+    return standAside({ directory: options['cni-conf-dir'], log, notify, health: server });
+  }
   return runNode({ options, sources, environment, log, binding, source, server, state });
 }
 
@@ -89,7 +96,7 @@ interface RunInput extends Asked {
   readonly source: LeaseSource;
   readonly server: { close(): void } | undefined;
   /** For who asks what is waited for. */
-  readonly state: { node?: FlannelNode };
+  readonly state: { node?: Pick<FlannelNode, 'waitingFor' | 'lookAgain'> };
 }
 
 async function runNode(input: RunInput): Promise<Program> {

@@ -164,3 +164,36 @@ test('what belongs to others stays when the backend is changed', async () => {
     expect(routes).toContain(kept);
   expect(await node?.exec('ip', 'addr', 'show', 'dev', 'vx9')).toContain('10.244.250.1');
 });
+
+describe('none', () => {
+  const files = (texts: Record<string, string>): string => {
+    const directory = cluster.file('net.d');
+    fs.mkdirSync(directory);
+    for (const [name, text] of Object.entries(texts)) fs.writeFileSync(`${directory}/${name}`, text);
+    return directory;
+  };
+  const flannel = JSON.stringify({ name: 'cbr0', plugins: [{ type: 'flannel' }, { type: 'portmap' }] });
+  const other = JSON.stringify({ name: 'other', plugins: [{ type: 'calico' }] });
+
+  test('takes its own list of plugins away, starts nothing, and says what to do next', async () => {
+    cluster = await Cluster.start('v4', 1);
+    use({ Type: 'none' });
+    const directory = files({ '10-flannel.conflist': flannel, '20-other.conflist': other });
+    cluster.launch(0, { args: [`--cni-conf-dir=${directory}`] });
+    await until(() => cluster.logs.get(0)?.includes('Install another CNI plugin') === true);
+    expect(fs.readdirSync(directory)).toEqual(['20-other.conflist']);
+    expect(await traces()).toEqual({ devices: [], routes: [] });
+    for (const name of ['leases/node-0.json', '0.env', '0.sock'])
+      expect(fs.existsSync(cluster.file(name))).toBe(false);
+    expect(await cluster.end(0, 'SIGTERM')).toBe(0);
+  });
+
+  test('leaves a list alone that is somebody else’s though it has the name', async () => {
+    cluster = await Cluster.start('v4', 1);
+    use({ Type: 'none' });
+    const directory = files({ '10-flannel.conflist': other });
+    cluster.launch(0, { args: [`--cni-conf-dir=${directory}`] });
+    await until(() => cluster.logs.get(0)?.includes('Install another CNI plugin') === true);
+    expect(fs.readdirSync(directory)).toEqual(['10-flannel.conflist']);
+  });
+});
