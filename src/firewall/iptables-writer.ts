@@ -68,10 +68,16 @@ export class IptablesWriter implements RulesWriter {
       this.#nft.remove();
       return this.#removeLegacy();
     }
-    this.#isLegacy ??= !(await this.#must(`${this.name}-save`, ['-V'])).includes('nf_tables');
+    this.#isLegacy ??= !(await this.#version()).includes('nf_tables');
     await this.#write(own);
     if (this.#isLegacy) this.#nft.remove();
     else await this.#removeLegacy();
+  }
+
+  /** `iptables-save v1.8.9 (nf_tables)`; where the one that is asked first does not know the question, the other does. */
+  async #version(): Promise<string> {
+    const { code, stdout } = await this.#run(`${this.name}-save`, ['-V']);
+    return code === 0 ? stdout : this.#must(this.name, ['-V']);
   }
 
   #sides(): [used: IptablesRules, other: IptablesRules] {

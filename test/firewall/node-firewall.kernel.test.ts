@@ -246,7 +246,7 @@ describe('a program that is not there', () => {
     const { node } = firewall(netns, 'iptables', missing);
     await node.keep(input);
     expect(node.problem).toMatch(
-      /^the firewall rules are not in place: there is no program iptables-save; .*; there is no program ip6tables-save;/,
+      /^the firewall rules are not in place: there is no program iptables; .*; there is no program ip6tables;/,
     );
     const nftables = firewall(netns, 'nftables', missing);
     await nftables.node.keep(input);
@@ -267,11 +267,26 @@ describe('a program that is not there', () => {
     expect(node.problem).toBeUndefined();
     // The other family's rules are mended all the same.
     await node.keep(input);
-    expect(node.problem).toContain('there is no program ip6tables-save');
+    expect(node.problem).toContain('there is no program ip6tables;');
     const right = await show.iptables(netns);
     await netns.exec('iptables', '-t', 'nat', '-F', 'FLANNEL-POSTRTG');
     await expect.poll(() => show.iptables(netns)).toBe(right);
   });
+});
+
+test('an iptables-save that does not tell its version is told by its iptables', async () => {
+  const netns = namespace();
+  const inside = runProcess();
+  const { node } = firewall(netns, 'iptables', async (program, args, stdin) =>
+    program.endsWith('-save') && args[0] === '-V'
+      ? { code: 1, stdout: '', stderr: "iptables-save: invalid option -- 'V'" }
+      : inside('ip', ['netns', 'exec', netns.name, program, ...args], stdin),
+  );
+  await node.keep(input);
+  expect(node.problem).toBeUndefined();
+  const right = await show.iptables(netns);
+  await netns.exec('iptables', '-t', 'nat', '-F', 'FLANNEL-POSTRTG');
+  await expect.poll(() => show.iptables(netns)).toBe(right);
 });
 
 test('empty chains that Go flannel leaves when it changes to nftables go', async () => {
