@@ -365,7 +365,7 @@ export class FlannelNode {
     );
     if (this.#abort.signal.aborted) return;
     this.#ready = true;
-    this.#saved.changed();
+    this.#saved.save();
     ready();
     await retry(
       this.#world,

@@ -24,15 +24,16 @@ export class SavedState {
   }
 
   changed(): void {
-    this.#cancel ??= this.#world.clock.after(delay, () => this.#save());
+    this.#cancel ??= this.#world.clock.after(delay, () => this.save());
   }
 
   /** Saves now what has changed, and no more afterwards. */
   close(): void {
-    if (this.#cancel !== undefined) this.#save();
+    if (this.#cancel !== undefined) this.save();
   }
 
-  #save(): void {
+  /** At once: what a node is ready with must be there when it is killed the moment after. */
+  save(): void {
     this.#cancel?.();
     this.#cancel = undefined;
     const state = this.#state();
