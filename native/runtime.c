@@ -54,7 +54,8 @@ static void use_compiled_code(const struct runtime *runtime) {
 
 int runtime_exec(struct runtime *runtime, char **arguments) {
   arguments[0] = runtime->node;
-  arguments[1] = runtime->program;
+  arguments[1] = "--max-semi-space-size=2"; /* MB: the usual 16 would stay with a daemon that has once read thousands of peers */
+  arguments[2] = runtime->program;
   add_library_path(runtime);
   use_compiled_code(runtime);
   execv(runtime->node, arguments);

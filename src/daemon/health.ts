@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 
 /** What the two endpoints tell. */
 export interface Health {
@@ -18,6 +18,7 @@ export interface HealthServer {
  * Statuses and bodies are Go flannel's, followed by the reasons where it is not well.
  */
 export async function serveHealth(ip: string, port: number, health: Health): Promise<HealthServer> {
+  const { createServer } = process.getBuiltinModule('node:http'); // loaded where there is a port: it takes 4 MB
   const server = createServer({ keepAliveTimeout: 5_000 }, (request, response) => {
     const { status, body } = answer(request.url ?? '', health);
     response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });

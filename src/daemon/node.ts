@@ -306,7 +306,7 @@ export class FlannelNode {
       log.info({ interface: external.name }, 'there is a way to other nodes again');
     this.#lost = undefined;
     const changed = JSON.stringify(external) !== JSON.stringify(this.#external);
-    if (!changed) return this.#replan();
+    if (!changed) return this.#peers?.waysChanged();
     log.info({ before: this.#external, now: external }, 'the way to other nodes has changed');
     this.#external = external;
     this.#replan();

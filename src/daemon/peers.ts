@@ -40,6 +40,8 @@ export class Peers {
   readonly #gateways = new Map<Prefix, Set<Address>>();
   /** The registry has told everything. */
   #complete = false;
+  /** The plan depends on which peers are on a link. */
+  #asksTheWay = false;
   #self: Self;
 
   /** `known` are the peers of last time, until the registry says who they are now. */
@@ -62,7 +64,12 @@ export class Peers {
     return [...this.#book.refusals, ...own];
   }
 
-  /** This node, or its way out, or what the kernel says about the ways to others, may have changed. */
+  /** What the kernel says about the ways to others may have changed. */
+  waysChanged(): void {
+    if (this.#asksTheWay) this.#planAll();
+  }
+
+  /** This node, or its way out, may have changed. */
   setSelf(self: Self): void {
     this.#self = self;
     this.#book.setOwn(self.lease);
@@ -143,19 +150,24 @@ export class Peers {
 
   /** The kernel is asked only by a backend that wants to know. */
   #peer(lease: Lease): Peer {
-    const { isOnLink } = this.#options;
+    const isOnLink = (address: Address | undefined): boolean => this.#isOnLink(address);
     const { publicIP, publicIPv6 } = lease.attributes;
     return {
       lease,
       onLink: {
         get ipv4() {
-          return publicIP !== undefined && isOnLink(publicIP);
+          return isOnLink(publicIP);
         },
         get ipv6() {
-          return publicIPv6 !== undefined && isOnLink(publicIPv6);
+          return isOnLink(publicIPv6);
         },
       },
     };
+  }
+
+  #isOnLink(address: Address | undefined): boolean {
+    this.#asksTheWay = true;
+    return address !== undefined && this.#options.isOnLink(address);
   }
 
   #remember({ subnet, ipv6Subnet, attributes }: Lease): void {

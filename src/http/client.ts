@@ -1,5 +1,4 @@
-import http from 'node:http';
-import https from 'node:https';
+import type http from 'node:http';
 import type { Clock } from '../world/clock.ts';
 import { HttpError } from './error.ts';
 import { Exchange, type HttpAnswer } from './exchange.ts';
@@ -37,14 +36,18 @@ const longestText = 4 * 1024 * 1024;
 /** Idle connections end before the usual servers (60 s and more) end them. */
 const agentOptions = { keepAlive: true, maxFreeSockets: 2, timeout: 30_000 };
 
+type Scheme = 'http' | 'https';
+
+/** node:https takes 8 MB of memory: only who speaks it has it. */
+const load = <S extends Scheme>(scheme: S) => process.getBuiltinModule(`node:${scheme}`);
+
 /**
  * HTTP(S) over few connections that are kept. By node:http, not fetch, which costs twice the memory. No proxy is asked. Status
  * codes are the caller's business, redirects too.
  */
 export class HttpClient {
   readonly #options: HttpClientOptions;
-  readonly #plain = new http.Agent(agentOptions);
-  readonly #secure = new https.Agent(agentOptions);
+  readonly #agents = new Map<Scheme, http.Agent>();
   /** The server that the next request goes to first. */
   #at = 0;
 
@@ -97,8 +100,15 @@ export class HttpClient {
 
   /** Ends all connections, and what is under way on them. */
   close(): void {
-    this.#plain.destroy();
-    this.#secure.destroy();
+    for (const agent of this.#agents.values()) agent.destroy();
+  }
+
+  #agent(scheme: Scheme): http.Agent {
+    const known = this.#agents.get(scheme);
+    if (known !== undefined) return known;
+    const agent = new (load(scheme).Agent)(agentOptions);
+    this.#agents.set(scheme, agent);
+    return agent;
   }
 
   #open(request: HttpRequest, extra: Readonly<Record<string, string>> = {}): Exchange {
@@ -114,8 +124,13 @@ export class HttpClient {
     };
     const outgoing =
       url.protocol === 'https:'
-        ? https.request(url, { method, headers, ...tlsOptions(tls, readFile), agent: this.#secure })
-        : http.request(url, { method, headers, agent: this.#plain });
+        ? load('https').request(url, {
+            method,
+            headers,
+            ...tlsOptions(tls, readFile),
+            agent: this.#agent('https'),
+          })
+        : load('http').request(url, { method, headers, agent: this.#agent('http') });
     const what = `${method} ${url.protocol}//${url.host}${url.pathname}`;
     const exchange = new Exchange({
       what,

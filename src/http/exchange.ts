@@ -1,6 +1,5 @@
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import type { Clock } from '../world/clock.ts';
 import { explainFailure, HttpError } from './error.ts';
 
@@ -73,7 +72,7 @@ export class Exchange {
       };
       socket.setKeepAlive(true, keepAliveDelay);
       if (outgoing.reusedSocket) reached();
-      else socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', reached);
+      else socket.once('encrypted' in socket ? 'secureConnect' : 'connect', reached);
     });
     outgoing.on('error', this.#fail);
     outgoing.on('response', onAnswer);

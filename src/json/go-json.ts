@@ -66,19 +66,22 @@ export function kindOf(value: unknown): string {
 
 /** The object with the names of `keys` in place of what folds to them; nulls are left out, unknown keys stay as they are. */
 export function foldKeys(object: JsonObject, keys: readonly string[]): JsonObject {
-  const canonical = new Map(keys.map((key) => [fold(key), key]));
   const folded: JsonObject = {};
   for (const [key, value] of Object.entries(object)) {
-    if (value === null) continue;
-    // defineProperty: a key "__proto__" is a key like any other.
-    Object.defineProperty(folded, canonical.get(fold(key)) ?? key, {
-      value,
-      enumerable: true,
-      writable: true,
-      configurable: true,
-    });
+    if (value !== null) set(folded, keys.includes(key) ? key : canonicalOf(key, keys), value);
   }
   return folded;
+}
+
+function canonicalOf(key: string, keys: readonly string[]): string {
+  const folded = fold(key);
+  return keys.find((known) => fold(known) === folded) ?? key;
+}
+
+/** A key "__proto__" is a key like any other. */
+function set(object: JsonObject, key: string, value: unknown): void {
+  if (key !== '__proto__') object[key] = value;
+  else Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true });
 }
 
 /** Simple case folding for keys made of ASCII letters: two letters beyond ASCII fold to `s` and `k`. */

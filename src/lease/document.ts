@@ -1,6 +1,6 @@
 import { asObject, foldKeys, JsonError, type JsonObject, kindOf, parseJson } from '../json/go-json.ts';
 import { type Address, type Family, familyOf, parseAddress } from '../net/address.ts';
-import { networkOf, type Prefix, parsePrefix, prefixFamily } from '../net/prefix.ts';
+import { isNetwork, networkOf, type Prefix, parsePrefix, prefixFamily } from '../net/prefix.ts';
 import type { Entry } from './registry.ts';
 import type { Lease, LeaseAttributes } from './lease.ts';
 
@@ -107,7 +107,7 @@ function subnetField(fields: JsonObject, key: string, family: Family): Prefix | 
   if (prefix === undefined || prefixFamily(prefix) !== family) {
     throw new JsonError(`${key} ${JSON.stringify(text)} is no IPv${family} address with a prefix length`);
   }
-  if (networkOf(prefix) !== prefix) throw new JsonError(`${key} ${text} has host bits set`);
+  if (!isNetwork(prefix)) throw new JsonError(`${key} ${text} has host bits set`);
   return prefix;
 }
 

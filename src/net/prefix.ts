@@ -1,6 +1,8 @@
 import {
   type Address,
   addressBits,
+  addressBytes,
+  addressFromBytes,
   addressFromInteger,
   addressToInteger,
   type Family,
@@ -57,11 +59,21 @@ export function networkOf(prefix: Prefix): Prefix {
   return prefixOf(firstAddress(prefix), prefixLength(prefix));
 }
 
+/** Whether no host bit is set. */
+export function isNetwork(prefix: Prefix): boolean {
+  const length = prefixLength(prefix);
+  return addressBytes(prefixAddress(prefix)).every((byte, i) => (byte & ~maskOf(length, i)) === 0);
+}
+
 /** The network address. */
 export function firstAddress(prefix: Prefix): Address {
-  const { first, family } = prefixRange(prefix);
-  return addressFromInteger(first, family);
+  const length = prefixLength(prefix);
+  return addressFromBytes(addressBytes(prefixAddress(prefix)).map((byte, i) => byte & maskOf(length, i)));
 }
+
+/** The mask's byte at index `i`, for a prefix length in bits. */
+const maskOf = (length: number, i: number): number =>
+  0xff & ~(0xff >> Math.min(8, Math.max(0, length - 8 * i)));
 
 /** The last address: IPv4's broadcast address. */
 export function lastAddress(prefix: Prefix): Address {

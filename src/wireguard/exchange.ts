@@ -1,4 +1,3 @@
-import net from 'node:net';
 import type { UserspaceWorld } from './userspace-control.ts';
 import { isWhole } from './uapi.ts';
 
@@ -12,7 +11,7 @@ export const exchange: UserspaceWorld['exchange'] = (path, requests) =>
     const answers: string[] = [];
     let answer: string[] = [];
     let length = 0;
-    const socket = net.connect(path);
+    const socket = process.getBuiltinModule('node:net').connect(path);
     const next = () => {
       const request = requests[answers.length];
       if (request !== undefined) {
