@@ -190,16 +190,13 @@ export async function tryProgram(
   const { config } = network;
   const session = new SyncSession(openSocket(binding));
   const { backend, ...outside } = lookAtNode({ options, sources, source, session, log });
-  if (backend.type === 'wireguard') {
-    throw new Error(
-      '--adopt-dry-run does not know about wireguard: what peers mean depends on a key that only a start makes',
-    );
-  }
+  const stateDirectory = options['state-dir'];
+  const wireguard = await openWireguard(backend, { binding, environment, stateDirectory, log, dryRun: true });
   const registry = source.openRegistry(nodeName(options));
   const announcements = new Announcements(openSocket(binding, { groups }));
   const firewall = openFirewall(binding, config.enableNFTables, environment, log);
   const inside = { options, network, binding, log, registry, session, announcements, firewall };
-  const input = { ...inside, ...outside, environment, wireguard: undefined };
+  const input = { ...inside, ...outside, environment, wireguard };
   const file = options['subnet-file'];
   try {
     return await dryRun(config, backend, {
@@ -213,6 +210,7 @@ export async function tryProgram(
     firewall.close();
     announcements.close();
     session.close();
+    wireguard?.close();
   }
 }
 

@@ -37,6 +37,8 @@ export interface KeySources {
   readonly device: Secret | undefined;
   readonly random: Random;
   readonly log: Log;
+  /** Nothing is written or removed. */
+  readonly dryRun: boolean;
 }
 
 /**
@@ -44,13 +46,14 @@ export interface KeySources {
  * is the last resort. An empty file, as a crash leaves it, counts as none. Throws a {@link KeyFileError} that names every
  * file with anything else in it.
  */
-export function keepKey({ files, legacyFile, device, random, log }: KeySources): Secret {
+export function keepKey({ files, legacyFile, device, random, log, dryRun }: KeySources): Secret {
   const readings = files.map((file) => ({ file, reading: readKeyFile(file.path) }));
   const odd = readings.flatMap(({ reading }) => (typeof reading === 'string' ? [reading] : []));
   if (odd.length > 0) throw new KeyFileError(odd.join('\n'));
   const kept = readings.flatMap(({ reading }) => (reading instanceof Secret ? [reading] : []));
   const legacy = kept.length === 0 ? readLegacy(legacyFile, log) : undefined;
   const key = privateKeyOf(kept[0] ?? legacy ?? device ?? new Secret(random(32)));
+  if (dryRun) return key;
   if (kept.length === 0 && legacy === undefined && device === undefined) {
     log.info({ files: files.map((file) => file.path) }, 'a new WireGuard key is made for this node');
   }

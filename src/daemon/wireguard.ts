@@ -33,6 +33,8 @@ interface Surroundings {
   readonly environment: NodeJS.ProcessEnv;
   readonly stateDirectory: string;
   readonly log: Log;
+  /** The key is looked for and not written. */
+  readonly dryRun?: boolean;
 }
 
 /**
@@ -41,7 +43,7 @@ interface Surroundings {
  */
 export async function openWireguard(
   { type, ownLinks }: Backend,
-  { binding, environment, stateDirectory, log }: Surroundings,
+  { binding, environment, stateDirectory, log, dryRun = false }: Surroundings,
 ): Promise<Wireguard | undefined> {
   if (type !== 'wireguard') return undefined;
   const session = new AsyncSession(openSocket(binding, { protocol: k.NETLINK_GENERIC }), systemClock);
@@ -58,6 +60,7 @@ export async function openWireguard(
       device: await keyOfDevices(control, ownLinks, log),
       random: systemRandom,
       log,
+      dryRun,
     });
     const tunnels = new Tunnels(control, systemClock);
     return {
@@ -119,8 +122,8 @@ const userspaceWorld = (environment: NodeJS.ProcessEnv): UserspaceWorld => ({
     new Promise((resolve) => {
       // In a session of its own: a signal from a terminal is not for it.
       const child = spawn('wireguard-go', [link], {
-        // With LOG_LEVEL the process that stays would hold our pipe open.
-        env: { ...environment, LOG_LEVEL: undefined },
+        // It lives longer than we do: our secrets are not for it.
+        env: { PATH: environment['PATH'] },
         detached: true,
         stdio: ['ignore', 'ignore', 'pipe'],
       });

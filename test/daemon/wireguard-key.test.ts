@@ -39,6 +39,7 @@ function keep(more: Partial<KeySources> = {}): string {
         warn: (_fields, message) => void warnings.push(message),
         error: (_fields, message) => void warnings.push(message),
       },
+      dryRun: false,
       ...more,
     }),
   );
@@ -92,6 +93,13 @@ describe('the key of a node', () => {
     expect(Buffer.from(keep(), 'base64').toString('hex')).toBe(`f8${'ff'.repeat(30)}7f`);
     expect(read('run/wgkey')).toBe(raw);
   });
+});
+
+test('a dry run writes and removes nothing', () => {
+  write('k3s/privatekey', keyText(4));
+  expect(keep({ dryRun: true })).toBe(keyText(4));
+  expect(fs.readdirSync(directory)).toEqual(['k3s']);
+  expect(fs.readdirSync(at('k3s'))).toEqual(['privatekey']);
 });
 
 describe('a file with anything else in it', () => {

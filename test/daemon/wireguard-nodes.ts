@@ -34,13 +34,19 @@ export class WireguardNodes {
     this.cluster = cluster;
   }
 
-  /** Their flannelds are up. */
-  static async start(family: Family, nodes: number, backend: object = {}): Promise<WireguardNodes> {
+  /** Their flannelds are up. `prepare` comes before they are started. */
+  static async start(
+    family: Family,
+    nodes: number,
+    backend: object = {},
+    prepare: (made: WireguardNodes) => Promise<void> = () => Promise.resolve(),
+  ): Promise<WireguardNodes> {
     const made = new WireguardNodes(await Cluster.start(family, nodes));
     const { cluster } = made;
     cluster.configure({ ...cluster.configuration(), Backend: { Type: 'wireguard', ...backend } });
     try {
       for (let i = 0; i < nodes; i++) made.#holders.push(await holdRun());
+      await prepare(made);
       await Promise.all(cluster.nodes.map((_, i) => made.run(i)));
     } catch (error) {
       await made.stop();

@@ -168,16 +168,4 @@ export function wireguardSuite(): void {
       await nodes.connected(0, 1);
     });
   });
-
-  test.each(['auto', 'ipv6'])('one tunnel carries both families in mode %s', async (Mode) => {
-    const made = await WireguardNodes.start('dual', 2, { Mode });
-    try {
-      await made.connected(0, 1);
-      expect(await made.ip(0, 'link show')).not.toContain('flannel-wg-v6');
-      const endpoint = Mode === 'ipv6' ? '[2001:db8::2]:51820' : '192.0.2.2:51820';
-      expect((await made.shown(0)).peers[0]?.[2]).toBe(endpoint);
-    } finally {
-      await made.stop();
-    }
-  });
 }

@@ -32,10 +32,8 @@ function processes(): string[] {
   return fs.readdirSync('/proc').flatMap((pid) => {
     if (!/^\d+$/.test(pid)) return [];
     try {
-      const [cmdline, environ] = ['cmdline', 'environ'].map((file) =>
-        fs.readFileSync(`/proc/${pid}/${file}`, 'utf8').replaceAll('\0', ' '),
-      );
-      return [`${cmdline} ${environ}`];
+      const command = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      return [`${command} in ${fs.readlinkSync(`/proc/${pid}/ns/net`)}`];
     } catch {
       return [];
     }
@@ -70,8 +68,11 @@ describe('cni-tool lab', () => {
     ]);
     expect([route.status, route.stdout]).toEqual([0, expect.stringMatching(/dev flannel/)]);
     expect(tool(['lab', 'exec', '--name', name, 'node-1/pod-1', '--', 'sh', '-c', 'exit 7']).status).toBe(7);
+    const node = `net:[${fs.statSync(`/run/netns/fl-lab-${name}-node-1`).ino}]`;
     expect(tool(['lab', 'down', '--name', name]).status).toBe(0);
-    await expect.poll(() => leftOf(name)).toEqual([]);
+    expect(leftOf(name)).toEqual([]);
+    // wireguard-go ends by itself, when its device is gone.
+    await expect.poll(() => processes().filter((line) => line.includes(node))).toEqual([]);
   });
 
   test.each([0.1, 0.25, 0.5])('Ctrl-C after %s s leaves nothing', async (seconds) => {
