@@ -1,4 +1,5 @@
 import * as fc from 'fast-check';
+import { gatewayOf } from '../../src/daemon/subnet-env.ts';
 import { parseLastKnown } from '../../src/lease/last-known.ts';
 import type { Lease } from '../../src/lease/lease.ts';
 import type { Entry } from '../../src/lease/registry.ts';
@@ -231,7 +232,19 @@ export class Simulation implements AsyncDisposable {
       ...missing(expected, shown),
       ...shown.filter((line) => !expected.includes(line)).map((line) => `+ ${line}`),
       ...(new Set(shown).size === shown.length ? [] : ['something is there twice']),
+      ...this.#untold(node, own),
       ...troubles(node),
+    ];
+  }
+
+  /** Whoever lies is named; pods are told the subnet that the lease has. */
+  #untold(node: SimulatedNode, { subnet }: Lease): string[] {
+    const refused = node.flanneld?.status().refused.map(({ id }) => id) ?? [];
+    const liars = this.leases.entries.has('liar') ? ['liar'] : [];
+    const env = `FLANNEL_SUBNET=${subnet === undefined ? '' : gatewayOf(subnet)}\n`;
+    return [
+      ...(refused.join() === liars.join() ? [] : [`it refuses ${refused.join()}, not ${liars.join()}`]),
+      ...(node.subnetEnv?.includes(env) === true ? [] : [`its subnet.env lacks ${env}: ${node.subnetEnv}`]),
     ];
   }
 

@@ -8,6 +8,8 @@ export interface GoCluster {
   readonly dualStack: boolean;
   /** vxlan: plain routes to peers without a router between. */
   readonly directRouting?: boolean;
+  /** Firewall rules as nftables. */
+  readonly nftables?: boolean;
 }
 
 /** A node that runs it. */
@@ -41,9 +43,10 @@ export const goNode = (n: number): GoNode => ({
 });
 
 /** net-conf.json. */
-export const netConf = ({ backend, dualStack, directRouting = false }: GoCluster): object => ({
+export const netConf = ({ backend, dualStack, directRouting = false, nftables }: GoCluster): object => ({
   Network: network,
   ...(dualStack && { EnableIPv6: true, IPv6Network: ipv6Network }),
+  ...(nftables === true && { EnableNFTables: true }),
   Backend: { Type: backend, ...(directRouting && { DirectRouting: true }) },
 });
 
@@ -116,6 +119,37 @@ export function goRules(family: 4 | 6, self: GoNode): string {
     'COMMIT',
     '',
   ].join('\n');
+}
+
+/** The same with EnableNFTables: input for `nft -f -`, one transaction, at each start. Both tables are there in any network. */
+export function goNftables({ dualStack }: GoCluster, self: GoNode): string {
+  const families = [
+    { ip: 'ip', table: 'flannel-ipv4', pods: network, own: self.subnet, multicast: '224.0.0.0/4' },
+    { ip: 'ip6', table: 'flannel-ipv6', pods: ipv6Network, own: self.ipv6Subnet, multicast: 'ff00::/8' },
+  ];
+  return families
+    .flatMap(({ ip, table, pods, own, multicast }) => {
+      const name = `${ip} ${table}`;
+      const to = (chain: string, rule: string) => `add rule ${name} ${chain} ${rule}`;
+      const made = `add table ${name} { comment "rules for ${table}"; }`;
+      if (ip === 'ip6' && !dualStack) return [made];
+      return [
+        made,
+        `add chain ${name} postrtg { comment "chain to manage traffic masquerading by flannel"; type nat hook postrouting priority 100; }`,
+        `flush chain ${name} postrtg`,
+        to('postrtg', 'meta mark 0x4000 return'),
+        to('postrtg', `${ip} saddr ${own} ${ip} daddr ${pods} return`),
+        to('postrtg', `${ip} saddr ${pods} ${ip} daddr ${own} return`),
+        to('postrtg', `${ip} saddr != ${own} ${ip} daddr ${pods} return`),
+        to('postrtg', `${ip} saddr ${pods} ${ip} daddr != ${multicast} masquerade fully-random`),
+        to('postrtg', `${ip} saddr != ${pods} ${ip} daddr ${pods} masquerade fully-random`),
+        `add chain ${name} forward { comment "chain to accept flannel traffic"; type filter hook forward priority 0; }`,
+        `flush chain ${name} forward`,
+        to('forward', `${ip} saddr ${pods} accept`),
+        to('forward', `${ip} daddr ${pods} accept`),
+      ];
+    })
+    .join('\n');
 }
 
 /** At its start it empties its chains, and fills them again a moment later; the jumps are taken away and appended anew. */

@@ -8,6 +8,7 @@ import {
   goAnnotations,
   goDelegate,
   goDevices,
+  goNftables,
   goNode,
   goPeer,
   goRules,
@@ -57,7 +58,7 @@ export class GoSite {
     const self = this.self(i);
     for (const line of [...goDevices(this.shape, self), ...goPeer(this.shape, this.self(1 - i))])
       await this.run(i, line);
-    for (const family of this.families) this.restore(i, family, goRules(family, self));
+    this.#writeRules(i);
     fs.writeFileSync(this.cluster.file(`${i}.env`), goSubnetEnv(this.shape, self));
     this.#addPod(i);
     await this.#publish(i);
@@ -76,9 +77,17 @@ export class GoSite {
     return this.node(i).exec(program, ...args);
   }
 
-  restore(i: number, family: 4 | 6, input: string): void {
-    const program = family === 4 ? 'iptables-restore' : 'ip6tables-restore';
-    execFileSync('nsenter', [`--net=${this.node(i).path}`, program, '--noflush'], { input });
+  #writeRules(i: number, when?: 'again'): void {
+    const self = this.self(i);
+    const feed = (input: string, ...command: string[]) =>
+      execFileSync('nsenter', [`--net=${this.node(i).path}`, ...command], { input });
+    if (this.shape.nftables === true) return void feed(goNftables(this.shape, self), 'nft', '-f', '-');
+    for (const family of this.families) {
+      const { empty, fill } = goRulesAgain(family, self);
+      const inputs = when === 'again' ? [empty, fill] : [goRules(family, self)];
+      const program = family === 4 ? 'iptables-restore' : 'ip6tables-restore';
+      for (const input of inputs) feed(input, program, '--noflush');
+    }
   }
 
   #addPod(i: number): void {
@@ -221,11 +230,7 @@ export class GoSite {
   async startGo(i: number): Promise<void> {
     const self = this.self(i);
     await this.#adoptDevices(i, self);
-    for (const family of this.families) {
-      const { empty, fill } = goRulesAgain(family, self);
-      this.restore(i, family, empty);
-      this.restore(i, family, fill);
-    }
+    this.#writeRules(i, 'again');
     fs.writeFileSync(this.cluster.file(`${i}.env`), goSubnetEnv(this.shape, self));
     const peer = this.self(1 - i);
     for (const line of goPeer(this.shape, peer)) {
