@@ -207,7 +207,7 @@ async function messageIn({ body }: HttpAnswer): Promise<string> {
 const printable = (text: string): string =>
   text.replace(/[^\x20-\x7e\u00a1-\u{10ffff}]+/gu, ' ').slice(0, 400);
 
-/** A Node without a name concerns nobody. */
+/** A Node without a proper name concerns nobody: Kubernetes has none such. */
 function readable(read: () => NodeObject): NodeObject | undefined {
   try {
     return read();

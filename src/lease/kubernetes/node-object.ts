@@ -33,7 +33,8 @@ export function nodeOf(value: unknown): NodeObject {
   const node = asObject(value, 'a Node');
   const metadata = asObject(node['metadata'], "a Node's metadata");
   const name = metadata['name'];
-  if (typeof name !== 'string' || name === '') throw new JsonError('a Node has no name');
+  if (typeof name !== 'string' || !nodeName.test(name))
+    throw new JsonError('a Node has no name that Kubernetes allows');
   return {
     name,
     uid: textIn(metadata, 'uid'),
@@ -42,6 +43,9 @@ export function nodeOf(value: unknown): NodeObject {
     podCIDRs: cidrsOf(objectIn(node, 'spec')),
   };
 }
+
+/** A DNS subdomain: it stands in logs and in the status, so nothing else gets there. */
+const nodeName = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 function cidrsOf(spec: JsonObject): string[] {
   const { podCIDR, podCIDRs } = spec;

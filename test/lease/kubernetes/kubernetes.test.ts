@@ -268,6 +268,7 @@ describe('the Kubernetes API', () => {
       const server = await started();
       const seen = await watched(server);
       server.send('{"type":"NOVELTY","object":{}}\n{"type":"ADDED","object":{"metadata":{}}}\n');
+      server.send('{"type":"ADDED","object":{"metadata":{"name":"\\u001b[2J"}}}\n');
       server.addNode('b', undefined, ofLease(2));
       await seen.until(() => seen.lease('b') !== undefined);
       expect(seen.calls).toEqual(['all', 'changed b']);
