@@ -45,9 +45,35 @@ export interface Peer {
   readonly onLink: { readonly ipv4: boolean; readonly ipv6: boolean };
 }
 
-/** A peer that a backend cannot connect to, with the reason in one line for people. */
+/** A peer that a backend cannot connect to, or only in one family, with the reason in one line for people. */
 export class PeerRefusal extends Error {
   override readonly name = 'PeerRefusal';
+  /** What can be done all the same. */
+  readonly objects: readonly KernelObject[];
+
+  constructor(reason: string, objects: readonly KernelObject[] = []) {
+    super(reason);
+    this.objects = objects;
+  }
+}
+
+/** Plans each family by itself: what a peer lacks in one does not cost it the other. Throws a {@link PeerRefusal}. */
+export function planEach<Half>(
+  halves: readonly Half[],
+  plan: (half: Half) => readonly KernelObject[],
+): readonly KernelObject[] {
+  const objects: KernelObject[] = [];
+  const reasons: string[] = [];
+  for (const half of halves) {
+    try {
+      objects.push(...plan(half));
+    } catch (error) {
+      if (!(error instanceof PeerRefusal)) throw error;
+      reasons.push(error.message);
+    }
+  }
+  if (reasons.length === 0) return objects;
+  throw new PeerRefusal(`${objects.length > 0 ? 'in part, since ' : ''}${reasons.join('; ')}`, objects);
 }
 
 /** Nodes reach each other only by the same backend; for a peer that has another one, throws a {@link PeerRefusal}. */

@@ -1,7 +1,15 @@
 import { type KernelObject, ourProtocol } from '../kernel/object.ts';
 import type { Address } from '../net/address.ts';
 import type { Prefix } from '../net/prefix.ts';
-import { type Backend, type External, type Peer, PeerRefusal, requireBackend, type Self } from './backend.ts';
+import {
+  type Backend,
+  type External,
+  type Peer,
+  PeerRefusal,
+  planEach,
+  requireBackend,
+  type Self,
+} from './backend.ts';
 import { BackendError } from './error.ts';
 import type { Families } from './families.ts';
 
@@ -22,19 +30,13 @@ export function hostGw(families: Families): Backend {
       requireBackend('host-gw', peer);
       const { publicIP, publicIPv6 } = peer.lease.attributes;
       const { subnet, ipv6Subnet } = peer.lease;
-      return [
-        ...(families.ipv4 ? [planRoute(self, peer, { family: 'IPv4', subnet, publicIP, metric: 0 })] : []),
+      const halves: Half[] = [
+        ...(families.ipv4 ? [{ family: 'IPv4', subnet, publicIP, metric: 0 } as const] : []),
         ...(families.ipv6
-          ? [
-              planRoute(self, peer, {
-                family: 'IPv6',
-                subnet: ipv6Subnet,
-                publicIP: publicIPv6,
-                metric: 1024,
-              }),
-            ]
+          ? [{ family: 'IPv6', subnet: ipv6Subnet, publicIP: publicIPv6, metric: 1024 } as const]
           : []),
       ];
+      return planEach(halves, (half) => [planRoute(self, peer, half)]);
     },
   };
 }

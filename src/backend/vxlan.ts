@@ -4,7 +4,15 @@ import type { Lease } from '../lease/lease.ts';
 import type { Address } from '../net/address.ts';
 import { isUnicastMac, type Mac, parseMac } from '../net/mac.ts';
 import { type Prefix, prefixAddress, prefixOf } from '../net/prefix.ts';
-import { type Backend, type External, type Peer, PeerRefusal, requireBackend, type Self } from './backend.ts';
+import {
+  type Backend,
+  type External,
+  type Peer,
+  PeerRefusal,
+  planEach,
+  requireBackend,
+  type Self,
+} from './backend.ts';
 import type { Families } from './families.ts';
 import type { VxlanOptions } from './vxlan-options.ts';
 
@@ -58,7 +66,7 @@ export function vxlan(options: VxlanOptions, families: Families): Backend {
       halves.flatMap((half) => planDevice(self, half, options, deviceMtu(self.external, half))),
     planPeer(self, peer) {
       requireBackend('vxlan', peer);
-      return halves.flatMap((half) => planHalf(self, peer, half, options));
+      return planEach(halves, (half) => planHalf(self, peer, half, options));
     },
   };
 }

@@ -9,6 +9,7 @@ import {
   type Backend,
   type External,
   PeerRefusal,
+  planEach,
   requireBackend,
   type Self,
   type WireguardIdentity,
@@ -62,7 +63,7 @@ export function wireguard(options: WireguardOptions, network: PodNetwork): Backe
     planNode: (self) => tunnels.flatMap((tunnel) => planTunnel(self, tunnel, mtu(self.external))),
     planPeer(self, peer) {
       requireBackend('wireguard', peer);
-      return tunnels.map((tunnel) => planPeer(self, peer.lease, tunnel, options));
+      return planEach(tunnels, (tunnel) => [planPeer(self, peer.lease, tunnel, options)]);
     },
   };
 }

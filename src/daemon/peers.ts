@@ -144,7 +144,7 @@ export class Peers {
     } catch (error) {
       if (!(error instanceof PeerRefusal)) throw error;
       this.#refusals.set(lease.id, error.message);
-      return [];
+      return error.objects;
     }
   }
 

@@ -29,16 +29,23 @@ export class Membership {
     return claim(lease.id, subnets, addresses);
   }
 
-  /** As Go flannel: a subnet and a public address in each family of the network. Undefined when there is nothing against it. */
+  /**
+   * Undefined when there is nothing against it. A subnet and a public address in one family of the network will do: unlike in
+   * Go flannel a node is a peer in the family that it has, while others already have both.
+   */
   objection(lease: Lease, { spans }: Claim): string | undefined {
+    const lacks: string[] = [];
     for (const { family, network, range } of this.#families) {
       const span = spans.find((each) => each.family === family);
+      const address = addressOf(lease, family);
       const objection =
-        subnetObjection(span, family, network, range) ??
-        addressObjection(addressOf(lease, family), family, network, range);
+        (span && subnetObjection(span, network, range)) ??
+        (address && addressObjection(address, family, network, range));
       if (objection !== undefined) return objection;
+      if (span === undefined) lacks.push(`it has no IPv${family} subnet, which this network needs`);
+      else if (address === undefined) lacks.push(`it has no public IPv${family} address`);
     }
-    return undefined;
+    return lacks.length === this.#families.length ? lacks[0] : undefined;
   }
 }
 
@@ -47,26 +54,18 @@ const subnetOf = ({ subnet, ipv6Subnet }: Lease, family: Family) => (family === 
 const addressOf = ({ attributes: { publicIP, publicIPv6 } }: Lease, family: Family) =>
   family === 4 ? publicIP : publicIPv6;
 
-function subnetObjection(
-  span: Span | undefined,
-  family: Family,
-  network: Prefix,
-  range: Range,
-): string | undefined {
-  if (span === undefined) return `it has no IPv${family} subnet, which this network needs`;
-  const { subnet, first, last } = span;
+function subnetObjection({ subnet, first, last }: Span, network: Prefix, range: Range): string | undefined {
   if (first === range.first && last === range.last) return `its subnet ${subnet} is the whole network`;
   if (first >= range.first && last <= range.last) return undefined;
   return `its subnet ${subnet} is outside of the network ${network}`;
 }
 
 function addressObjection(
-  address: Address | undefined,
+  address: Address,
   family: Family,
   network: Prefix,
   range: Range,
 ): string | undefined {
-  if (address === undefined) return `it has no public IPv${family} address`;
   const value = addressToInteger(address);
   const lies = ({ first, last }: Range): boolean => value >= first && value <= last;
   if (nobody.some((each) => each.family === family && lies(each))) {

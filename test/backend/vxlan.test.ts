@@ -147,7 +147,31 @@ describe('a peer', () => {
     ],
     [{ backendData: { VtepMAC: macOf(1, 4) } }, `its VtepMAC ${macOf(1, 4)} is this node's own`],
   ])('with %j is refused', (attributes, reason) => {
-    expect(() => backend.planPeer(self, peer(2, attributes))).toThrow(new PeerRefusal(reason));
+    expect(() => backend.planPeer(self, peer(2, attributes))).toThrow(reason);
+  });
+
+  test('that lacks something in one family is joined in the other, and named', () => {
+    const refusal = (n: number, attributes: Partial<LeaseAttributes>): PeerRefusal | undefined => {
+      try {
+        backend.planPeer(self, peer(n, attributes));
+        return undefined;
+      } catch (error) {
+        return error as PeerRefusal;
+      }
+    };
+    const noIPv6 = refusal(2, { publicIPv6: undefined as never });
+    expect(noIPv6).toBeInstanceOf(PeerRefusal);
+    expect(noIPv6?.message).toBe('in part, since it has no public IPv6 address');
+    expect(noIPv6?.objects.map(textOf)).toEqual([
+      `neighbour 10.244.2.0 lladdr ${macOf(2, 4)} dev flannel.1`,
+      `fdb ${macOf(2, 4)} dst 192.0.2.2 dev flannel.1`,
+      'route 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink',
+    ]);
+    expect(refusal(2, { backendData: null })?.objects).toHaveLength(3);
+    expect(refusal(2, { backendData: null, backendV6Data: null })).toMatchObject({
+      message: 'its backend-data has no VtepMAC; its backend-v6-data has no VtepMAC',
+      objects: [],
+    });
   });
 
   test('without a subnet in one of the families is refused', () => {

@@ -137,6 +137,32 @@ describe('while flanneld was down', () => {
   });
 });
 
+test.each([
+  ['vxlan', vxlan],
+  ['host-gw', hostGw],
+])('a cluster that gets IPv6 node by node keeps IPv4 all the while: %s', async (_name, backend) => {
+  cluster = await Cluster.start('dual', 2);
+  const ipv4 = { Network: '10.244.0.0/16', Backend: backend };
+  cluster.configure(ipv4);
+  await runAll();
+  for (const i of [0, 1]) await cluster.addPodAddress(i);
+  await until(() => cluster.reachesPod(0, 1, 4));
+  const other = `${cluster.device(1, 4)}/24`;
+  await cluster.end(0, 'SIGTERM');
+  use(backend);
+  await cluster.run(0);
+  await until(() => cluster.logs.get(0)?.includes('in part, since it has no IPv6 subnet') === true);
+  expect(await cluster.nodes[0]?.exec('ip', 'route')).toContain(other);
+  expect(await cluster.reachesPod(0, 1, 4)).toBe(true);
+  await cluster.end(1, 'SIGTERM');
+  await cluster.run(1);
+  for (const i of [0, 1]) {
+    await cluster.nodes[i]?.exec('ip', 'link', 'del', 'cni0');
+    await cluster.addPodAddress(i);
+  }
+  for (const each of [4, 6] as const) await until(() => cluster.reachesPod(0, 1, each));
+});
+
 test('what belongs to others stays when the backend is changed', async () => {
   cluster = await Cluster.start('v4', 2);
   await runAll();

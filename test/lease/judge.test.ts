@@ -60,10 +60,28 @@ describe('leases are judged', () => {
     expect(reasons(made)).toEqual({ a: expect.stringMatching(reason) });
   });
 
-  test('a dual-stack network needs both families', () => {
+  test('in a dual-stack network one family will do, but what is told of the other must not be false', () => {
     const made = new LeaseBook({ ...network, ipv6: prefix('fd00::/48') }, own);
-    made.all(new Map([entry('a', '10.244.1.0/24', '192.0.2.2')]));
-    expect(reasons(made)).toEqual({ a: expect.stringContaining('no IPv6 subnet') });
+    const [, { lease }] = entry('a', '10.244.1.0/24', '192.0.2.2') as [string, { lease: Lease }];
+    const onlyIPv6 = { ...lease, id: 'b', subnet: undefined as never, ipv6Subnet: prefix('fd00:0:0:2::/64') };
+    const neither = { ...lease, id: 'c', subnet: undefined as never };
+    const foreign = { ...lease, id: 'd', subnet: prefix('10.244.9.0/24'), ipv6Subnet: prefix('fd99::/64') };
+    made.all(
+      new Map<string, Entry>([
+        ['a', { lease }],
+        [
+          'b',
+          { lease: { ...onlyIPv6, attributes: { backendType: '', publicIPv6: address('2001:db8::2') } } },
+        ],
+        ['c', { lease: neither }],
+        ['d', { lease: { ...foreign, attributes: { backendType: '', publicIP: address('192.0.2.4') } } }],
+      ]),
+    );
+    expect([...made.peers.keys()]).toEqual(['a', 'b']);
+    expect(reasons(made)).toEqual({
+      c: expect.stringContaining('no IPv4 subnet'),
+      d: expect.stringContaining('fd99::/64 is outside of the network fd00::/48'),
+    });
   });
 
   test.each([
