@@ -1,7 +1,10 @@
 import fs from 'node:fs';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { askStatus } from '../../src/tool/daemon-status.ts';
-import { Etcd } from '../kit/etcd.ts';
+import { Authority } from '../kit/certificates.ts';
+import { Etcd, type EtcdLaunch } from '../kit/etcd.ts';
 import { Cluster, type Family, flanneld, until } from './cluster.ts';
 
 const prefix = '/coreos.com/network';
@@ -13,13 +16,13 @@ const config = { Network: '10.244.0.0/16', Backend: { Type: 'vxlan' } };
 let cluster: Cluster;
 let etcd: Etcd;
 
-async function begin(family: Family): Promise<void> {
+async function begin(family: Family, launch: EtcdLaunch = {}): Promise<void> {
   cluster = await Cluster.start(family, 2);
   await cluster.underlay.exec('ip', 'link', 'set', 'lo', 'up');
   await cluster.underlay.exec('ip', 'addr', 'add', `${host}/24`, 'dev', 'br0');
   await cluster.underlay.exec('ip', 'addr', 'add', `${hostV6}/64`, 'dev', 'br0', 'nodad');
   const address = family === 'v6' ? `[${hostV6}]` : host;
-  etcd = await Etcd.start({ address, before: ['nsenter', `--net=${cluster.underlay.path}`] });
+  etcd = await Etcd.start({ ...launch, address, before: ['nsenter', `--net=${cluster.underlay.path}`] });
   cluster.registry = [`--etcd-endpoints=${etcd.url}`];
 }
 afterEach(async () => {
@@ -28,12 +31,12 @@ afterEach(async () => {
 });
 
 /** Asks etcd's gateway, from where it is reached. */
-async function ask(path: string, question: object): Promise<{ kvs?: { key: string; lease?: string }[] }> {
+async function ask(path: string, question: object): Promise<{ kvs?: { key: string }[] }> {
   const script = `fetch(${JSON.stringify(etcd.url + path)}, { method: 'POST', body: ${JSON.stringify(JSON.stringify(question))} })
     .then((answer) => answer.text()).then((text) => console.log(text))`;
-  return JSON.parse(await cluster.underlay.exec(process.execPath, '-e', script)) as {
-    kvs?: { key: string }[];
-  };
+  const trust = `NODE_EXTRA_CA_CERTS=${cluster.file('ca.crt')}`;
+  const answer = await cluster.underlay.exec('env', trust, process.execPath, '-e', script);
+  return JSON.parse(answer) as { kvs?: { key: string }[] };
 }
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
@@ -206,4 +209,37 @@ describe('two nodes joined by etcd', () => {
     await cluster.run(0);
     expect(await cluster.nodes[0]?.exec('ip', '-o', 'link')).toContain('flannel.7:');
   });
+});
+
+test('etcd with TLS and users: by file and password, which nobody gets to see', async () => {
+  const directory = fs.mkdtempSync(path.join(tmpdir(), 'fl-etcd-tls-'));
+  onTestFinished(() => fs.rmSync(directory, { recursive: true, force: true }));
+  const file = (name: string, text: string): string => {
+    fs.writeFileSync(path.join(directory, name), text);
+    return path.join(directory, name);
+  };
+  const authority = new Authority('authority');
+  const server = authority.issue('etcd', { names: [host] });
+  const tls = [
+    `--cert-file=${file('server.crt', server.cert)}`,
+    `--key-file=${file('server.key', server.key)}`,
+  ];
+  await begin('v4', { scheme: 'https', args: tls });
+  fs.writeFileSync(cluster.file('ca.crt'), authority.cert);
+  await put('config', config);
+  for (const name of ['root', 'fl']) {
+    await ask('/v3/auth/user/add', { name, password: 'hush-hush' });
+    await ask('/v3/auth/role/add', { name });
+    await ask('/v3/auth/user/grant', { user: name, role: name });
+  }
+  const perm = { permType: 'READWRITE', key: base64(`${prefix}/`), range_end: base64(`${prefix}0`) };
+  await ask('/v3/auth/role/grant', { name: 'fl', perm });
+  await ask('/v3/auth/enable', {});
+  cluster.registry = [...cluster.registry, `--etcd-cafile=${cluster.file('ca.crt')}`, '--etcd-username=fl'];
+  const before = ['env', 'FLANNELD_ETCD_PASSWORD=hush-hush'];
+  await Promise.all([cluster.run(0, { before }), cluster.run(1, { before })]);
+  await until(() => cluster.reaches(0, 1, 4));
+  expect(JSON.stringify([...cluster.logs.values()])).not.toContain('hush-hush');
+  const { registry } = await askStatus(cluster.file('0.sock'));
+  expect(registry).toEqual({ name: `etcd at ${etcd.url}` });
 });

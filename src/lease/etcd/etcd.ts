@@ -12,7 +12,7 @@ import { EtcdError } from './etcd-error.ts';
 import type { StoredLease } from './key-space.ts';
 import { KeyWatch } from './key-watch.ts';
 import { hasSameAddresses, isLost } from './lease-choice.ts';
-import { LeaseKeys } from './lease-sink.ts';
+import { LeaseKeys } from './lease-keys.ts';
 import { leaseTime, type Taken, takeLease, type TakingOptions } from './taking.ts';
 
 export interface EtcdRegistryOptions extends TakingOptions {
