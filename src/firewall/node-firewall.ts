@@ -1,3 +1,5 @@
+import type { Family } from '../net/address.ts';
+import { NF_DROP } from '../netlink/constants.ts';
 import type { NftGenerationMessage } from '../netlink/netfilter/nftables.ts';
 import type { Subscription } from '../netlink/subscription.ts';
 import type { Clock } from '../world/clock.ts';
@@ -6,7 +8,14 @@ import { IptablesWriter } from './iptables-writer.ts';
 import type { LegacyKernel } from './legacy-kernel.ts';
 import type { NftKernel } from './nft-kernel.ts';
 import { NftablesWriter } from './nftables-writer.ts';
-import { noRules, nodeRules, type NodeRulesInput, type RulesByFamily } from './node-rules.ts';
+import {
+  families,
+  nodeRules,
+  type NodeRulesInput,
+  noRules,
+  protocolOf,
+  type RulesByFamily,
+} from './node-rules.ts';
 import type { Run } from './process.ts';
 import type { RulesWriter } from './rules-writer.ts';
 
@@ -49,7 +58,10 @@ interface Task {
  */
 export class NodeFirewall {
   readonly #world: NodeFirewallWorld;
+  readonly #way: 'iptables' | 'nftables';
   readonly #tasks: readonly Task[];
+  /** Families whose FORWARD chain of iptables drops what nftables accept. */
+  readonly #dropping = new Set<Family>();
   #rules: RulesByFamily = noRules;
   /** They have been in place, as they are wanted now. */
   #settled = false;
@@ -61,6 +73,7 @@ export class NodeFirewall {
 
   constructor(way: 'iptables' | 'nftables', world: NodeFirewallWorld) {
     this.#world = world;
+    this.#way = way;
     const { run, nft, legacy } = world;
     const iptables = [new IptablesWriter(4, run, nft, legacy), new IptablesWriter(6, run, nft, legacy)];
     const nftables = [new NftablesWriter(nft)];
@@ -141,6 +154,26 @@ export class NodeFirewall {
     }
   }
 
+  /** No rule of one table overrules a drop in another: told once, and again when it was over in between. */
+  #tellOfDrops(): void {
+    const { nft, log } = this.#world;
+    for (const family of families) {
+      const drops =
+        this.#rules[family].forward !== undefined &&
+        nft.chain(protocolOf[family], 'filter', 'FORWARD')?.NFTA_CHAIN_POLICY === NF_DROP;
+      if (!drops) this.#dropping.delete(family);
+      else if (!this.#dropping.has(family)) {
+        this.#dropping.add(family);
+        const iptables = family === 4 ? 'iptables' : 'ip6tables';
+        log.warn(
+          {},
+          `the FORWARD chain of ${iptables} drops by default, which rules of nftables cannot overrule: pods of this node do not ` +
+            `reach other nodes; run "${iptables} -P FORWARD ACCEPT", or let iptables have the rules (no EnableNFTables in net-conf.json)`,
+        );
+      }
+    }
+  }
+
   async #do(task: Task): Promise<void> {
     const { log, clock } = this.#world;
     const { writer, used } = task;
@@ -151,6 +184,7 @@ export class NodeFirewall {
         await writer.put(rules);
         if (this.#settled) log.info({ by: writer.name }, 'firewall rules that somebody changed are back');
       }
+      if (used && this.#way === 'nftables') this.#tellOfDrops();
       if (task.problem !== undefined) log.info({ by: writer.name }, 'the firewall rules are in place again');
       Object.assign(task, { problem: undefined, until: 0, wait: backOff.first });
     } catch (error) {

@@ -244,6 +244,7 @@ export const NFT_MSG_NEWGEN = 15;
 export const NFT_MSG_GETGEN = 16;
 export const NF_INET_FORWARD = 2;
 export const NF_INET_POST_ROUTING = 4;
+export const NF_DROP = 0;
 export const NF_ACCEPT = 1;
 export const NFT_RETURN = -5;
 export const NFT_REG_VERDICT = 0;

@@ -39,6 +39,7 @@ function firewall(netns: Netns, way: Way, run?: Run) {
   const protocol = k.NETLINK_NETFILTER;
   const inside = runProcess();
   const programs: string[] = [];
+  const warnings: string[] = [];
   const node = new NodeFirewall(way === 'nftables' ? way : 'iptables', {
     run: (program, args, stdin) => {
       programs.push(program);
@@ -60,10 +61,10 @@ function firewall(netns: Netns, way: Way, run?: Run) {
         onLost,
       ),
     clock: systemClock,
-    log: silentLog,
+    log: { ...silentLog, warn: (_bindings, message) => warnings.push(message) },
   });
   onTestFinished(() => node.close());
-  return { node, programs };
+  return { node, programs, warnings };
 }
 
 const chains = (text: string): string =>
@@ -272,6 +273,24 @@ describe('a program that is not there', () => {
     await netns.exec('iptables', '-t', 'nat', '-F', 'FLANNEL-POSTRTG');
     await expect.poll(() => show.iptables(netns)).toBe(right);
   });
+});
+
+test('a FORWARD chain that drops is told where rules cannot mend it', async () => {
+  const netns = namespace();
+  await netns.exec('iptables', '-P', 'FORWARD', 'DROP');
+  const iptables = firewall(netns, 'iptables');
+  await iptables.node.keep(input);
+  expect(iptables.warnings).toEqual([]);
+  iptables.node.close();
+  const { node, warnings } = firewall(netns, 'nftables');
+  await node.keep({ ...input, forward: false });
+  expect(warnings).toEqual([]);
+  await node.keep(input);
+  await node.keep(input);
+  expect(warnings).toEqual([expect.stringMatching(/^the FORWARD chain of iptables drops by default/)]);
+  // It is seen when somebody changes it.
+  await netns.exec('ip6tables', '-P', 'FORWARD', 'DROP');
+  await expect.poll(() => warnings.at(-1)).toMatch(/^the FORWARD chain of ip6tables/);
 });
 
 test('an iptables-save that does not tell its version is told by its iptables', async () => {
