@@ -33,8 +33,11 @@ function unused(placeholder: string, form: RegExp): Option<string> {
   return { initial: '', takes: 'value', placeholder, help, take };
 }
 
+/** An empty one is none: scripts write --iface=$IFACE. */
 function repeated(placeholder: string, help: string): Option<readonly string[]> {
-  const take = (value: string, before: readonly string[]) => ({ value: [...before, value] });
+  const take = (value: string, before: readonly string[]) => ({
+    value: value === '' ? before : [...before, value],
+  });
   return { initial: [], takes: 'value', placeholder, help, take };
 }
 
@@ -73,6 +76,7 @@ function list<T>(
   help: string,
 ): Option<readonly T[]> {
   const take = (given: string, before: readonly T[]) => {
+    if (given === '') return { value: before };
     const values = given.split(',').map((part) => read(part.trim()));
     const known = values.filter((value) => value !== undefined);
     return known.length === values.length ? { value: [...before, ...known] } : what;
@@ -167,8 +171,10 @@ export const options = {
       'REGEX',
       'The same by a regular expression, for an address or else for a name. May be given several times; looked at when no --iface fits.',
     ),
-    take: (given: string, before: readonly string[]) =>
-      goRegExp(given) === undefined ? 'no regular expression' : { value: [...before, given] },
+    take: (given: string, before: readonly string[]) => {
+      if (given === '') return { value: before };
+      return goRegExp(given) === undefined ? 'no regular expression' : { value: [...before, given] };
+    },
   },
   'iface-can-reach': ip(undefined, 'The same by an address to which it is the way; looked at last.'),
   'public-ip': ip(

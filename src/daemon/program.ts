@@ -117,7 +117,7 @@ async function runNode(input: RunInput): Promise<Program> {
   const world = { ...nodeWorld({ ...inside, ...outside, environment, ready: () => ready() }), extension };
   const node = new FlannelNode(config, backend, world);
   state.node = node;
-  mkdirSync(path.dirname(options.socket), { recursive: true, mode: 0o755 });
+  makeDirectoryOf(options.socket);
   const cni = createCniService({
     binding,
     clock: systemClock,
@@ -240,6 +240,15 @@ function lookAtNode(asked: NodeLook): Pick<NodeWorld, 'chooseExternal' | 'previo
     needs: [makeIt, () => nodeName(options), chooseExternal, () => cniConf(options)],
   });
   return { backend: makeIt(), chooseExternal, previous };
+}
+
+function makeDirectoryOf(socket: string): void {
+  try {
+    mkdirSync(path.dirname(socket), { recursive: true, mode: 0o755 });
+  } catch (error) {
+    const why = (error as Error).message;
+    throw new Error(`--socket=${socket}: its directory cannot be made: ${why}`, { cause: error });
+  }
 }
 
 /** The list of plugins to install; undefined: somebody else does that. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { configurationFile, readCommand, type Setting } from '../../src/daemon/configuration.ts';
 import { UsageError } from '../../src/daemon/go-flags.ts';
 import { helpText, optionsTable } from '../../src/daemon/help.ts';
-import { optionOf, options } from '../../src/daemon/options.ts';
+import { optionOf, options, variableOf } from '../../src/daemon/options.ts';
 
 function optionsOf(args: string[], environment: Record<string, string> = {}) {
   const command = readCommand(args, environment);
@@ -87,6 +87,13 @@ describe('the options', () => {
     expect(given['public-ip']).toBe('10.0.0.9');
     expect(given.v).toBe(0);
   });
+
+  test.each(['iface', 'iface-regex', 'node-ip', 'cluster-cidr'] as const)(
+    'an empty --%s is nothing, and hides the environment',
+    (name) => {
+      expect(optionsOf([`--${name}=`], { [variableOf(name)]: '10.0.0.1/8' })[name]).toEqual([]);
+    },
+  );
 
   test('an empty flag is given, and hides the environment', () => {
     expect(optionsOf(['--node-name='], { NODE_NAME: 'node-1' })['node-name']).toBe('');
