@@ -39,6 +39,7 @@ import { FlannelNode } from './node.ts';
 import type { NodeWorld } from './node-world.ts';
 import type { Options } from './options.ts';
 import { registryKind } from './registry-kind.ts';
+import { refuseAdvertisements } from './router-advertisements.ts';
 import { notifier } from './sd-notify.ts';
 import { standAside } from './stand-aside.ts';
 import { type Status, statusFrame } from './status.ts';
@@ -306,6 +307,7 @@ function nodeWorld(input: WorldInput): NodeWorld {
       ...(wireguard && { tunnels: wireguard.tunnels }),
       clock: systemClock,
       log,
+      onLink: (name) => refuseAdvertisements(name, log),
       dryRun: input.dryRun === true,
     }),
     subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),

@@ -5,7 +5,7 @@ import type { Subscription } from '../netlink/subscription.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Ownership, Part } from './desired.ts';
-import { type Difference, diff } from './diff.ts';
+import { type Difference, diff, linkKey } from './diff.ts';
 import { Execution } from './execution.ts';
 import { Mirror } from './mirror.ts';
 import type { KernelObject, ObjectKey } from './object.ts';
@@ -39,6 +39,8 @@ export interface ReconcilerWorld {
   readonly log: Log;
   /** After every step that changed something, or failed to. */
   readonly onReport?: (report: Report) => void;
+  /** A desired link is there: made just now, or found when the kernel was read. For what netlink cannot set on it. */
+  readonly onLink?: (name: string) => void;
   /** Looks and compares, and changes nothing: {@link Reconciler.plan} says what it would do. */
   readonly dryRun?: boolean;
 }
@@ -275,6 +277,7 @@ export class Reconciler {
       if (change === 'everything') this.#stale = true;
     }
     this.#auditTunnelsLater();
+    if (this.#world.dryRun !== true) this.#tellLinks(mirror);
     this.#lastAudit = this.#world.clock.now();
     this.#cancelAudit?.();
     this.#cancelAudit = this.#world.clock.after(auditEvery, () => {
@@ -299,6 +302,13 @@ export class Reconciler {
       this.#tunnelsStale = true;
       this.#schedule();
     });
+  }
+
+  #tellLinks(mirror: Mirror): void {
+    for (const name of this.#ownership.links) {
+      const key = linkKey(name);
+      if (mirror.objects.has(key) && this.#wanted.objects.has(key)) this.#world.onLink?.(name);
+    }
   }
 
   /** Undefined: all. */
@@ -329,6 +339,8 @@ export class Reconciler {
     );
     const { done, failures } = await execution.run(operations);
     const now = this.#world.clock.monotonic();
+    for (const { object, verb } of done)
+      if (object.kind === 'link' && (verb === 'add' || verb === 'replace')) this.#world.onLink?.(object.name);
     this.#tell(done);
     for (const operation of done) this.#standing.succeeded(operation, this.#settledOnce);
     for (const failure of failures) {

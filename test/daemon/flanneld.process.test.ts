@@ -62,6 +62,22 @@ test('--ip-blackhole-route drops what no pod has, for each family', async () => 
   expect(await node?.exec('ip', 'route', 'show', 'type', 'blackhole')).toBe('');
 });
 
+test('its devices take no router advertisements, and neither do those that it adopts or makes anew', async () => {
+  cluster = await Cluster.start('dual', 1);
+  await cluster.run(0);
+  const node = cluster.nodes[0] as Netns;
+  const devices = ['flannel.1', 'flannel-v6.1'];
+  const files = devices.map((name) => `/proc/sys/net/ipv6/conf/${name}/accept_ra`);
+  const refused = async () => (await node.exec('cat', ...files).catch(() => '')) === '0\n0\n';
+  await until(refused);
+  await cluster.end(0, 'SIGTERM');
+  for (const file of files) await node.exec('sh', '-c', `echo 1 >${file}`);
+  await cluster.run(0);
+  await until(refused);
+  for (const name of devices) await node.exec('ip', 'link', 'del', name);
+  await until(refused);
+});
+
 describe('a running flanneld', () => {
   beforeEach(async () => {
     cluster = await Cluster.start('v4', 2);

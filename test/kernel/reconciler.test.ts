@@ -41,6 +41,14 @@ describe('a reconciler', () => {
     expect(world.reconciler.plan()).toEqual([]);
   });
 
+  test('tells of a link when it was made, at each reading of the kernel, and of no link that is not there', async () => {
+    world = new World();
+    await world.start([2]);
+    expect(world.links).toEqual(['flannel.1']);
+    await world.clock.advance(60_000);
+    expect(world.links).toEqual(['flannel.1', 'flannel.1']);
+  });
+
   test('writes one object when one peer among many changes', async () => {
     world = new World();
     await world.start([2, 3, 4, 5]);

@@ -24,6 +24,8 @@ export class World implements AsyncDisposable {
   readonly clock = new VirtualClock();
   readonly reports: Report[] = [];
   readonly warnings: string[] = [];
+  /** The links that were told of. */
+  readonly links: string[] = [];
   readonly reconciler: Reconciler;
   readonly #session = new AsyncSession(this.kernel.open(), this.clock);
 
@@ -47,6 +49,7 @@ export class World implements AsyncDisposable {
       ...(tunnelsOf && { tunnels: tunnelsOf(this) }),
       clock: this.clock,
       log,
+      onLink: (name) => void this.links.push(name),
       onReport: (report) => void this.reports.push(report),
     });
     this.reconciler.own(ownership);
