@@ -56,11 +56,12 @@ export class GoSite {
 
   async #layOut(i: number): Promise<void> {
     const self = this.self(i);
+    await withoutDad(this.node(i));
     for (const line of [...goDevices(this.shape, self), ...goPeer(this.shape, this.self(1 - i))])
       await this.run(i, line);
     this.#writeRules(i);
     fs.writeFileSync(this.cluster.file(`${i}.env`), goSubnetEnv(this.shape, self));
-    this.#addPod(i);
+    await this.#addPod(i);
     await this.#publish(i);
   }
 
@@ -90,8 +91,9 @@ export class GoSite {
     }
   }
 
-  #addPod(i: number): void {
+  async #addPod(i: number): Promise<void> {
     const pod = createNetns();
+    await withoutDad(pod);
     this.pods[i] = pod;
     const delegate = { ...goDelegate(this.shape, this.self(i)) } as { ipam: object };
     delegate.ipam = { ...delegate.ipam, dataDir: this.cluster.file(`networks-${i}`) };
@@ -315,6 +317,10 @@ interface GoLink {
     readonly info_data: Readonly<Record<'id' | 'port' | 'gbp' | 'local' | 'local6' | 'link', unknown>>;
   };
 }
+
+/** Duplicate address detection takes seconds, and here it decides nothing. */
+const withoutDad = (netns: Netns): Promise<string> =>
+  netns.exec('sysctl', '-qw', 'net.ipv6.conf.all.accept_dad=0', 'net.ipv6.conf.default.accept_dad=0');
 
 /** Whether the kernel is done with them does not matter here. */
 const addressesOf = async (netns: Netns): Promise<string> =>
