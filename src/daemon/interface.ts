@@ -1,6 +1,6 @@
 import { type Address, type Family, familyOf, isGlobalUnicast, isLinkLocalUnicast } from '../net/address.ts';
 import type { Prefix } from '../net/prefix.ts';
-import { IFA_F_DEPRECATED, IFA_F_PERMANENT } from '../netlink/constants.ts';
+import { IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_PERMANENT } from '../netlink/constants.ts';
 
 /** Shared by IPv4's secondary and IPv6's temporary addresses (linux/if_addr.h). */
 const IFA_F_TEMPORARY = 0x01;
@@ -71,7 +71,7 @@ export class InterfaceError extends Error {
 
 /**
  * Those of a family that may serve, the best first: global before link-local, permanent before those with a lifetime, others
- * before temporary ones; never a deprecated one.
+ * before temporary ones; never a deprecated one, nor one that another machine turned out to have.
  */
 export function usableAddresses(host: Host, link: HostLink, family: Family): Address[] {
   const rank = ({ address, flags }: HostAddress): number =>
@@ -83,7 +83,7 @@ export function usableAddresses(host: Host, link: HostLink, family: Family): Add
       index === link.index &&
       familyOf(address) === family &&
       (isGlobalUnicast(address) || isLinkLocalUnicast(address)) &&
-      (flags & IFA_F_DEPRECATED) === 0,
+      (flags & (IFA_F_DEPRECATED | IFA_F_DADFAILED)) === 0,
   );
   return usable.toSorted((a, b) => rank(a) - rank(b)).map(({ address }) => address);
 }

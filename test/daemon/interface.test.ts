@@ -11,6 +11,7 @@ import { prefix } from '../../src/net/prefix.ts';
 
 const permanent = 0x80;
 const deprecated = 0x20;
+const duplicate = 0x08;
 const temporary = 0x01;
 
 const links = [
@@ -240,6 +241,11 @@ describe('of its addresses', () => {
     [
       'a deprecated one is not taken',
       [on(2, 'fd00::1', permanent | deprecated), on(2, 'fe80::1')],
+      'fe80::1',
+    ],
+    [
+      'one that another machine has is not taken',
+      [on(2, 'fd00::1', permanent | duplicate), on(2, 'fe80::1')],
       'fe80::1',
     ],
     ['the first of equals is taken', [on(2, 'fd00::2'), on(2, 'fd00::1')], 'fd00::2'],
