@@ -45,7 +45,7 @@ export interface Peer {
   readonly onLink: { readonly ipv4: boolean; readonly ipv6: boolean };
 }
 
-/** A peer that a backend cannot connect to, or only in one family, with the reason in one line for people. */
+/** A peer that a backend cannot connect to, or not altogether, with the reason in one line for people. */
 export class PeerRefusal extends Error {
   override readonly name = 'PeerRefusal';
   /** What can be done all the same. */
@@ -70,10 +70,12 @@ export function planEach<Half>(
     } catch (error) {
       if (!(error instanceof PeerRefusal)) throw error;
       reasons.push(error.message);
+      objects.push(...error.objects);
     }
   }
   if (reasons.length === 0) return objects;
-  throw new PeerRefusal(`${objects.length > 0 ? 'in part, since ' : ''}${reasons.join('; ')}`, objects);
+  const prefix = reasons.length < halves.length ? 'in part, since ' : '';
+  throw new PeerRefusal(`${prefix}${reasons.join('; ')}`, objects);
 }
 
 /** Nodes reach each other only by the same backend; for a peer that has another one, throws a {@link PeerRefusal}. */

@@ -32,6 +32,8 @@ interface Half {
   subnet(lease: Lease): Prefix | undefined;
   publicIP(lease: Lease): Address | undefined;
   data(lease: Lease): unknown;
+  /** What that is called in a Node's annotations. */
+  readonly dataName: string;
   local(external: External): Address | undefined;
   onLink(peer: Peer): boolean;
 }
@@ -87,6 +89,7 @@ function halvesOf(vni: number, { ipv4, ipv6 }: Families): Half[] {
       subnet: ({ subnet }) => subnet,
       publicIP: ({ attributes }) => attributes.publicIP,
       data: ({ attributes }) => attributes.backendData,
+      dataName: 'backend-data',
       local: ({ publicIP, address }) => publicIP ?? address,
       onLink: (peer) => peer.onLink.ipv4,
     });
@@ -101,6 +104,7 @@ function halvesOf(vni: number, { ipv4, ipv6 }: Families): Half[] {
       subnet: ({ ipv6Subnet }) => ipv6Subnet,
       publicIP: ({ attributes }) => attributes.publicIPv6,
       data: ({ attributes }) => attributes.backendV6Data,
+      dataName: 'backend-v6-data',
       local: ({ publicIPv6, ipv6Address }) => publicIPv6 ?? ipv6Address,
       onLink: (peer) => peer.onLink.ipv6,
     });
@@ -151,18 +155,32 @@ function planHalf(self: Self, peer: Peer, half: Half, options: VxlanOptions): Ke
   if (options.directRouting && half.onLink(peer)) return [route];
   const gateway = prefixAddress(subnet);
   const mac = macOf(half, lease, self);
-  return [
+  const objects: KernelObject[] = [
     { kind: 'neighbour', link: half.device, address: gateway, mac },
     { kind: 'fdb', link: half.device, mac, remote: publicIP },
     { ...route, gateway, link: half.device, onlink: true },
   ];
+  // Go flannel never looks at the VNI, so the peer is joined like any other; but what is wrong has a name.
+  const vni = vniOf(half, lease);
+  if (vni === undefined || vni === options.vni) return objects;
+  throw new PeerRefusal(
+    `its VNI in ${half.dataName} is ${vni}, and this node's is ${options.vni}, so packets of the one are dropped by the ` +
+      'other: set the same VNI in net-conf.json on all nodes',
+    objects,
+  );
 }
+
+const announcedVni = v.object({ VNI: v.number() });
+
+const vniOf = (half: Half, lease: Lease): number | undefined => {
+  const parsed = v.safeParse(announcedVni, half.data(lease));
+  return parsed.success ? parsed.output.VNI : undefined;
+};
 
 const backendData = v.object({ VtepMAC: v.string() });
 
-/** The VNI beside it is not looked at, as flannel does not: the port is not in it either. */
 function macOf(half: Half, lease: Lease, { identity }: Self): Mac {
-  const key = half.family === 'IPv4' ? 'backend-data' : 'backend-v6-data';
+  const key = half.dataName;
   const parsed = v.safeParse(backendData, half.data(lease));
   const text = parsed.success ? parsed.output.VtepMAC : undefined;
   if (text === undefined) throw new PeerRefusal(`its ${key} has no VtepMAC`);

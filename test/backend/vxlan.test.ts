@@ -105,12 +105,6 @@ describe('a peer', () => {
     expect(new Set(keys).size).toBe(18);
   });
 
-  test('is told by another VNI in its data, and taken: flannel never looks', () => {
-    expect(backend.planPeer(self, peer(2, { backendData: { VNI: 9, VtepMAC: macOf(2, 4) } }))).toHaveLength(
-      6,
-    );
-  });
-
   test('has a plain route where direct routing is on and no router between', () => {
     const direct = vxlan(vxlanOptions({ DirectRouting: true }), dual);
     expect(direct.planPeer(self, peer(2, {}, true)).map(textOf)).toEqual([
@@ -150,15 +144,23 @@ describe('a peer', () => {
     expect(() => backend.planPeer(self, peer(2, attributes))).toThrow(reason);
   });
 
+  const refusal = (n: number, attributes: Partial<LeaseAttributes>): PeerRefusal | undefined => {
+    try {
+      backend.planPeer(self, peer(n, attributes));
+      return undefined;
+    } catch (error) {
+      return error as PeerRefusal;
+    }
+  };
+
+  test('with another VNI is joined, as by Go flannel, and named', () => {
+    const other = refusal(2, { backendData: { VNI: 9, VtepMAC: macOf(2, 4) } });
+    expect(other?.objects).toHaveLength(6);
+    expect(other?.message).toContain("its VNI in backend-data is 9, and this node's is 1, so packets");
+    expect(refusal(2, { backendData: { VtepMAC: macOf(2, 4) } })).toBeUndefined();
+  });
+
   test('that lacks something in one family is joined in the other, and named', () => {
-    const refusal = (n: number, attributes: Partial<LeaseAttributes>): PeerRefusal | undefined => {
-      try {
-        backend.planPeer(self, peer(n, attributes));
-        return undefined;
-      } catch (error) {
-        return error as PeerRefusal;
-      }
-    };
     const noIPv6 = refusal(2, { publicIPv6: undefined as never });
     expect(noIPv6).toBeInstanceOf(PeerRefusal);
     expect(noIPv6?.message).toBe('in part, since it has no public IPv6 address');

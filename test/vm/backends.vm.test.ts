@@ -154,12 +154,22 @@ test('flanneld changes from one backend to the other, and leaves nothing', async
   try {
     for (const [type, devices, routes] of [
       ['vxlan', ['flannel.1'], ['flannel.1']],
+      ['wireguard', ['flannel-wg'], []],
       ['ipip', ['flannel.ipip'], ['flannel.ipip']],
       ['host-gw', [], ['eth0']],
     ] as const) {
       cluster.useBackend({ Type: type });
-      const data = type === 'vxlan' ? { BackendData: { VNI: 1, VtepMAC: '02:00:00:00:00:02' } } : {};
-      const lease = { Subnet: '10.244.200.0/24', PublicIP: '192.0.2.2', BackendType: type, ...data };
+      const data = {
+        VNI: 1,
+        VtepMAC: '02:00:00:00:00:02',
+        PublicKey: '3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=',
+      };
+      const lease = {
+        Subnet: '10.244.200.0/24',
+        PublicIP: '192.0.2.2',
+        BackendType: type,
+        BackendData: data,
+      };
       fs.mkdirSync(cluster.file('leases'), { recursive: true });
       fs.writeFileSync(cluster.file('leases/peer.json'), JSON.stringify(lease));
       await cluster.run(0, {}, 60_000);
