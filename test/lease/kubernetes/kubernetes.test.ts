@@ -63,6 +63,26 @@ describe('the Kubernetes API', () => {
       });
     });
 
+    test('tells a change of one family in two patches, which it does not take for somebody else’s', async () => {
+      const server = await started();
+      server.addNode('a');
+      const a = registry(server, 'a');
+      const { attributes } = await acquire(a, 1);
+      const seen = await watched(server, a);
+      const publicIP = address('192.0.2.77');
+      const wish = { attributes: { ...attributes, publicIP }, network: suiteNetwork, previous: {} };
+      expect(await a.acquire(wish)).toMatchObject({ attributes: { ...attributes, publicIP } });
+      await seen.until(() => seen.lease('a')?.attributes.publicIP === publicIP);
+      const change = (text = '') =>
+        (JSON.parse(text) as { metadata: { annotations: object } }).metadata.annotations;
+      const data = '{"VNI":1,"VtepMAC":"12:c6:65:89:b4:e4"}';
+      await a.acquire(wish);
+      expect(server.bodies.slice(1).map(change)).toEqual([
+        { [keys.publicIP]: publicIP, [keys.backendV6Data]: `${data} ` },
+        { [keys.backendV6Data]: data },
+      ]);
+    });
+
     test('tells the address that an administrator has put in the place of its own', async () => {
       const server = await started();
       const overwritten = { [keys.publicIPOverwrite]: '198.51.100.1', [keys.publicIPv6Overwrite]: '' };
