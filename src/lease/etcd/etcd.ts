@@ -13,6 +13,7 @@ import type { StoredLease } from './key-space.ts';
 import { KeyWatch } from './key-watch.ts';
 import { hasSameAddresses, isLost } from './lease-choice.ts';
 import { LeaseKeys } from './lease-keys.ts';
+import type { Listing } from './store.ts';
 import { leaseTime, type Taken, takeLease, type TakingOptions } from './taking.ts';
 
 export interface EtcdRegistryOptions extends TakingOptions {
@@ -23,6 +24,8 @@ export interface EtcdRegistryOptions extends TakingOptions {
 
 /** A renewal that failed is tried again so many milliseconds later, as by Go flannel. */
 const renewRetry = 60_000;
+/** What was read so many milliseconds ago will do: whoever changes anything sees whether it was right. */
+const recent = 10_000;
 /** How soon a lease that somebody has overwritten is written again, in milliseconds: two who both do it should get slower. */
 const restoreLimits = { first: 1_000, longest: 600_000 };
 
@@ -37,6 +40,8 @@ export class EtcdRegistry implements Registry {
   /** Ends when no earlier {@link acquire} is under way. */
   #turn: Promise<unknown> = Promise.resolve();
   #watch: KeyWatch | undefined;
+  /** What was read last, and when (monotonic milliseconds): a start asks three times for the same. */
+  #listing: (Listing & { readonly at: number }) | undefined;
   #cancelRenewal = (): void => {};
   readonly #restoring: BackOff;
   #cancelRestoring: (() => void) | undefined;
@@ -50,7 +55,7 @@ export class EtcdRegistry implements Registry {
 
   async own(owner: LeaseOwner): Promise<Lease | undefined> {
     const { store, keys } = this.#options;
-    const { kvs } = await store.list(keys.leases);
+    const { kvs } = this.#keep(await store.list(keys.leases));
     const known = this.#taken?.own.id;
     const mine = kvs.flatMap((kv) => {
       const { id, entry } = keys.leaseOf(kv);
@@ -72,8 +77,10 @@ export class EtcdRegistry implements Registry {
   watch(sink: LeaseSink): () => void {
     const { store, keys, clock, random } = this.#options;
     const leases = new LeaseKeys(keys, sink, (lease) => this.#see(lease));
-    const watch = new KeyWatch({ store, range: keys.leases, sink: leases, clock, random });
+    const listing = this.#recent();
+    const watch = new KeyWatch({ store, range: keys.leases, listing, sink: leases, clock, random });
     this.#watch = watch;
+    this.#listing = undefined;
     watch.start();
     return () => watch.close();
   }
@@ -92,11 +99,13 @@ export class EtcdRegistry implements Registry {
 
   async #take(wish: LeaseWish): Promise<Lease> {
     const before = this.#taken?.own;
-    const own = await takeLease(this.#options, wish, before).catch((error: unknown) => {
+    const taking = takeLease(this.#options, wish, before, this.#recent());
+    const { taken: own, listing } = await taking.catch((error: unknown) => {
       if (!(error instanceof EtcdError)) throw error;
       throw new RegistryError(`cannot take a lease: ${error.message}`, { cause: error });
     });
     this.#taken = { own, wish };
+    this.#keep(listing);
     this.#renewIn(leaseTime);
     // No key of ours hangs on it any more. If this fails it ends by itself.
     if (before !== undefined && before.leaseId !== '0') {
@@ -105,6 +114,20 @@ export class EtcdRegistry implements Registry {
     // Whose the old key is now was not told while it was ours.
     if (before !== undefined && before.id !== own.id) this.#watch?.relist();
     return own.lease;
+  }
+
+  /** Until there is a watch, which knows better. */
+  #keep(listing: Listing): Listing {
+    const at = this.#options.clock.monotonic();
+    if (this.#watch === undefined) this.#listing = { ...listing, at };
+    return listing;
+  }
+
+  #recent(): Listing | undefined {
+    const listing = this.#listing;
+    return listing !== undefined && this.#options.clock.monotonic() - listing.at < recent
+      ? listing
+      : undefined;
   }
 
   /** Looks whether somebody has changed our lease. False for one that is not ours any more: as good as gone. */

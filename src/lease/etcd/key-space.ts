@@ -26,6 +26,8 @@ export class KeySpace {
   /** The network configuration. */
   readonly config: KeyRange;
   readonly leases: Required<KeyRange>;
+  /** What was read once need not be read again. */
+  readonly #read = new WeakMap<KeyValue, StoredLease>();
 
   constructor(prefix: string) {
     this.prefix = `/${prefix.replace(/^\/+|\/+$/g, '')}`.replace(/^\/$/, '');
@@ -46,6 +48,14 @@ export class KeySpace {
   }
 
   leaseOf(stored: KeyValue): StoredLease {
+    const known = this.#read.get(stored);
+    if (known !== undefined) return known;
+    const lease = this.#leaseOf(stored);
+    this.#read.set(stored, lease);
+    return lease;
+  }
+
+  #leaseOf(stored: KeyValue): StoredLease {
     const id = this.idOf(stored.key);
     const subnets = parseSubnetKey(id);
     if (typeof subnets === 'string') return { id, subnets: {}, entry: { unreadable: subnets }, stored };

@@ -3,7 +3,7 @@ import { type Clock, sleep } from '../../world/clock.ts';
 import type { Random } from '../../world/random.ts';
 import type { KeyRange } from './key-space.ts';
 import type { KeyValue, WatchMessage } from './messages.ts';
-import type { EtcdStore } from './store.ts';
+import type { EtcdStore, Listing } from './store.ts';
 
 /** What becomes of a range of keys. */
 export interface KeySink {
@@ -18,6 +18,8 @@ export interface KeySink {
 export interface KeyWatchOptions {
   readonly store: EtcdStore;
   readonly range: KeyRange;
+  /** What is known of the range already: it need not be listed first. */
+  readonly listing?: Listing | undefined;
   readonly sink: KeySink;
   readonly clock: Clock;
   readonly random: Random;
@@ -53,6 +55,11 @@ export class KeyWatch {
   }
 
   start(): void {
+    const { listing, sink } = this.#options;
+    if (listing !== undefined) {
+      sink.all(listing.kvs);
+      this.#revision = listing.revision;
+    }
     this.#auditLater();
     void this.#run();
   }

@@ -15,6 +15,12 @@ import {
 /** How many keys are asked for at once. */
 const firstPageLength = 1000;
 
+/** A range of keys as it was in one revision. */
+export interface Listing {
+  readonly kvs: readonly KeyValue[];
+  readonly revision: bigint;
+}
+
 /** What must hold for a transaction to be done. */
 export type Comparison =
   /** The key has not changed since. */
@@ -35,7 +41,7 @@ export class EtcdStore {
   }
 
   /** All keys of a range as they were in one revision. Asked for in pages; in smaller ones where values are very long. */
-  async list(range: KeyRange): Promise<{ kvs: KeyValue[]; revision: bigint }> {
+  async list(range: KeyRange): Promise<Listing> {
     const kvs: KeyValue[] = [];
     let revision: bigint | undefined;
     let limit = firstPageLength;

@@ -6,7 +6,7 @@ import { guardOf } from './guard.ts';
 import type { KeySpace } from './key-space.ts';
 import { type Choice, chooseLease, type OwnKey, type Ranges } from './lease-choice.ts';
 import { leaseValue } from './lease-value.ts';
-import type { Change, Comparison, EtcdStore } from './store.ts';
+import type { Change, Comparison, EtcdStore, Listing } from './store.ts';
 
 export interface TakingOptions {
   readonly store: EtcdStore;
@@ -25,6 +25,12 @@ export interface Taken extends OwnKey {
   readonly leaseId: string;
 }
 
+/** What has come of it: also what there is now, as far as this node knows. What others did since will be told from that revision on. */
+export interface Taking {
+  readonly taken: Taken;
+  readonly listing: Listing;
+}
+
 /** How long an etcd lease is, in seconds: as Go flannel's. */
 export const leaseTime = 86_400;
 /** How often other nodes may be quicker in one go. */
@@ -34,20 +40,22 @@ const longestPause = 500;
 
 /**
  * Takes the lease of this node, or writes it anew: in a transaction that fails when a lease came into being that could overlap it, or
- * this one changed, since all were read. So two nodes never get subnets that overlap, whoever else asks. Rejects with an EtcdError or a
+ * this one changed, since all were read (`known`, or now). So two nodes never get subnets that overlap, whoever else asks. Rejects with an EtcdError or a
  * {@link RegistryError}.
  */
 export async function takeLease(
   options: TakingOptions,
   wish: LeaseWish,
   own: OwnKey | undefined,
-): Promise<Taken> {
+  known?: Listing,
+): Promise<Taking> {
   const { store, keys, clock, random } = options;
   const grant = new Grant(store);
   try {
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const taken = await attemptToTake(options, wish, own, grant);
-      if (taken !== undefined) return taken;
+      const listing = attempt === 0 && known !== undefined ? known : await store.list(keys.leases);
+      const taking = await attemptToTake(options, listing, wish, own, grant);
+      if (taking !== undefined) return taking;
       await sleep(clock, (randomBelow(random, 1000) / 1000) * Math.min(2 ** attempt, longestPause));
     }
   } finally {
@@ -90,11 +98,11 @@ class Grant {
 
 async function attemptToTake(
   { store, keys, ranges, random }: TakingOptions,
+  { kvs, revision }: Listing,
   wish: LeaseWish,
   own: OwnKey | undefined,
   grant: Grant,
-): Promise<Taken | undefined> {
-  const { kvs, revision } = await store.list(keys.leases);
+): Promise<Taking | undefined> {
   const leases = kvs.map((kv) => keys.leaseOf(kv));
   const choice = chooseLease({ leases, wish, ranges, own, random: (count) => randomBelow(random, count) });
   if ('full' in choice) throw full(choice.full, keys);
@@ -109,7 +117,14 @@ async function attemptToTake(
   if (leaseId !== '0') grant.used();
   const createRevision = present?.stored.createRevision ?? written;
   const lease = { id, ...subnets, attributes: wish.attributes };
-  return { lease, id, value, leaseId, createRevision, modRevision: written };
+  const key = keys.keyOf(id);
+  const replaced = new Set([key, ...choice.obsolete.map(({ stored }) => stored.key)]);
+  const stored = { key, value: Buffer.from(value), createRevision, modRevision: written, leaseId };
+  const after = { kvs: [...kvs.filter((kv) => !replaced.has(kv.key)), stored], revision };
+  return {
+    taken: { lease, id, value, leaseId, createRevision, modRevision: written },
+    listing: after,
+  };
 }
 
 function comparisons(

@@ -78,7 +78,7 @@ describe('a lease in etcd', () => {
   });
   afterEach(() => etcd.stop());
 
-  const stored = async (): Promise<KeyValue[]> => (await etcd.store().list(keys.leases)).kvs;
+  const stored = async (): Promise<readonly KeyValue[]> => (await etcd.store().list(keys.leases)).kvs;
   const one = async (): Promise<KeyValue> => {
     const [kv, ...others] = await stored();
     if (kv === undefined || others.length > 0) throw new Error(`there are ${others.length + 1} leases`);
@@ -103,6 +103,24 @@ describe('a lease in etcd', () => {
     expect(await again.own(wish(1))).toEqual(first);
     expect(await acquire(again, 1)).toEqual(first);
     expect(await stored()).toHaveLength(1);
+  });
+
+  test('costs a start one reading of all leases, and misses nothing that happens meanwhile', async () => {
+    const store = etcd.store();
+    const lists = vi.spyOn(store, 'list');
+    await acquire(registry(etcd), 2);
+    const node = registry(etcd, { store });
+    await node.own(wish(1));
+    const third = await acquire(registry(etcd), 3);
+    const { id } = await acquire(node, 1);
+    const fourth = await acquire(registry(etcd), 4);
+    const seen = new Seen();
+    onTestFinished(node.watch(seen));
+    await seen.until(() => seen.entries.has(fourth.id));
+    expect([...seen.entries.keys()].toSorted()).toEqual((await stored()).map(({ key }) => keys.idOf(key)));
+    expect([...seen.entries.keys()]).toEqual(expect.arrayContaining([id, third.id]));
+    // In dual stack the third one made it look again; all else was known.
+    expect(lists).toHaveBeenCalledTimes(2);
   });
 
   test('stays a reservation', async () => {
