@@ -56,6 +56,20 @@ test('a node waits for its podCIDR, and says who gives it one', async () => {
   expect(cluster.subnet(0)).toBe('10.244.7.1');
 });
 
+test('a Node that is made anew with another podCIDR is followed, and its peers follow', async () => {
+  await start('v4', 2);
+  for (const i of [0, 1]) await api.tell('addNode', `node-${i}`, podCIDRs(i), {});
+  await cluster.run(0);
+  await cluster.run(1);
+  await until(() => cluster.reaches(0, 1, 4));
+  await api.tell('removeNode', 'node-1');
+  await until(() => cluster.logs.get(1)?.includes('there is no Node \\"node-1\\"') === true);
+  await api.tell('addNode', 'node-1', ['10.244.9.0/24'], {});
+  await until(() => cluster.subnet(1) === '10.244.9.1');
+  await until(() => cluster.reaches(0, 1, 4));
+  expect(await routes(0)).not.toContain('10.244.2.0/24');
+});
+
 test('without the API server nothing leaves the kernel, and a start takes what was known last', async () => {
   await start('v4', 2);
   for (const i of [0, 1]) await api.tell('addNode', `node-${i}`, podCIDRs(i), {});
