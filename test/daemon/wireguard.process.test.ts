@@ -1,6 +1,9 @@
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { flanneld, until } from './cluster.ts';
-import { patience, WireguardNodes } from './wireguard-nodes.ts';
+import { kernelHasWireguard, patience, WireguardNodes } from './wireguard-nodes.ts';
 import { wireguardSuite } from './wireguard-suite.ts';
 
 wireguardSuite();
@@ -42,5 +45,23 @@ test('what Go flannel left is taken over, and a dry run tells it before', async 
     expect((await made.ip(0, 'route show dev flannel-wg')).trim()).toBe('10.244.0.0/16 proto 241 scope link');
   } finally {
     await made.stop();
+  }
+});
+
+test('without wireguard-go it says what to install, and goes on when it is there', async (context) => {
+  if (await kernelHasWireguard()) context.skip('this kernel has WireGuard, so nobody needs wireguard-go');
+  const made = await WireguardNodes.start('v4', 1);
+  const programs = fs.mkdtempSync(path.join(tmpdir(), 'fl-path-'));
+  try {
+    const { cluster } = made;
+    await cluster.end(0, 'SIGTERM');
+    await made.ip(0, 'link del flannel-wg');
+    cluster.launch(0, { before: [...made.inside(0), 'env', `PATH=${programs}`] });
+    await until(() => cluster.logs.get(0)?.includes('apt-get install wireguard-go') === true, patience);
+    fs.symlinkSync('/usr/bin/wireguard-go', path.join(programs, 'wireguard-go'));
+    await until(() => cluster.logs.get(0)?.includes('ready: pods can be served') === true, patience);
+  } finally {
+    await made.stop();
+    fs.rmSync(programs, { recursive: true });
   }
 });
