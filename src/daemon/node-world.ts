@@ -41,6 +41,8 @@ export interface NodeWorld extends NodeEffects {
   readonly ipMasq: boolean;
   /** `--ip-blackhole-route`. */
   readonly blackhole: boolean;
+  /** `--nexthop-objects`. */
+  readonly nexthops: boolean;
 }
 
 /** What a node does to its machine, beside what the reconciler and the registry do. */

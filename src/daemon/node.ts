@@ -3,6 +3,7 @@ import type { LastKnown } from '../lease/last-known.ts';
 import type { Lease, LeaseAttributes } from '../lease/lease.ts';
 import type { LeaseSink, LeaseWish } from '../lease/registry.ts';
 import type { Prefix } from '../net/prefix.ts';
+import { sleep } from '../world/clock.ts';
 import { foundDevices } from './found-devices.ts';
 import { macsOf } from './identity.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
@@ -21,6 +22,9 @@ import { followSurroundings, isOnLink } from './surroundings.ts';
 /** Between attempts to write the subnet file, and to tell the cluster that the network is up, in milliseconds. */
 const fileBackOff = { first: 500, longest: 15_000 };
 const completeBackOff = { first: 1000, longest: 60_000 };
+
+/** A stop waits so long for the kernel at most, in milliseconds. */
+const stopLimit = 5000;
 
 /**
  * A node's life. Its lease makes it known to the others; their leases, judged, are planned by the backend; the reconciler makes
@@ -99,8 +103,15 @@ export class FlannelNode {
     this.#keeper.stop();
     for (const stop of this.#stops.splice(0)) stop();
     this.#saved.close();
+    if (this.#world.nexthops) await this.#leavePlainRoutes();
     this.#world.reconciler.close();
     await this.#world.extension?.stop();
+  }
+
+  async #leavePlainRoutes(): Promise<void> {
+    const { reconciler, clock } = this.#world;
+    this.#peers?.withoutNexthops();
+    await Promise.race([reconciler.settled(), sleep(clock, stopLimit)]);
   }
 
   /** Peers do not count: one that cannot be reached keeps nobody from serving pods. */
@@ -224,7 +235,7 @@ export class FlannelNode {
   }
 
   #settleIn(lease: Lease, known: LastKnown | undefined): Peers {
-    const { reconciler, session, log, blackhole, extension } = this.#world;
+    const { reconciler, session, log, blackhole, nexthops, extension } = this.#world;
     this.#own = lease;
     const peers = new Peers(this.#self(lease), known?.peers ?? [], {
       network: this.#config.network,
@@ -232,6 +243,7 @@ export class FlannelNode {
       reconciler,
       log,
       blackhole,
+      nexthops,
       isOnLink: (address) => isOnLink(session, address),
       extension,
     });

@@ -210,6 +210,9 @@ export const options = {
   'ip-blackhole-route': boolean(
     "Drop what is sent to this node's subnet and belongs to no pod, where no bridge has a route to it (Canal).",
   ),
+  'nexthop-objects': boolean(
+    'Make the IPv4 routes to other nodes by next-hop objects, which thousands of nodes are quicker with. Go flannel cannot remove these: a clean stop turns them back into plain routes.',
+  ),
   'flannel-backend': text(
     'NAME',
     '',

@@ -1,4 +1,5 @@
 import { type Backend, type Peer, PeerRefusal, type Self } from '../backend/backend.ts';
+import { byNexthops } from '../backend/nexthops.ts';
 import { type KernelObject, ourProtocol } from '../kernel/object.ts';
 import type { Reconciler } from '../kernel/reconciler.ts';
 import { LeaseBook, type PeerChange } from '../lease/judge.ts';
@@ -19,6 +20,8 @@ export interface PeersOptions {
   readonly log: Log;
   /** `--ip-blackhole-route`. */
   readonly blackhole: boolean;
+  /** `--nexthop-objects`. */
+  readonly nexthops: boolean;
   /** Whether an address is on a link of this node: no router between. */
   isOnLink(address: Address): boolean;
   /** For what is to be done for peers beside kernel state; `complete` when there are no others. */
@@ -40,6 +43,7 @@ export class Peers {
   readonly #gateways = new Map<Prefix, Set<Address>>();
   /** The registry has told everything. */
   #complete = false;
+  #nexthops: boolean;
   /** The plan depends on which peers are on a link. */
   #asksTheWay = false;
   #self: Self;
@@ -48,6 +52,7 @@ export class Peers {
   constructor(self: Self, known: readonly Lease[], options: PeersOptions) {
     this.#self = self;
     this.#options = options;
+    this.#nexthops = options.nexthops;
     this.#book = new LeaseBook(options.network, self.lease);
     for (const lease of known) this.#remember(lease);
     this.#book.all(new Map(known.map((lease) => [lease.id, { lease }])));
@@ -73,6 +78,12 @@ export class Peers {
   setSelf(self: Self): void {
     this.#self = self;
     this.#book.setOwn(self.lease);
+    this.#planAll();
+  }
+
+  /** From now on as Go flannel would have it, which cannot remove next-hop objects. */
+  withoutNexthops(): void {
+    this.#nexthops = false;
     this.#planAll();
   }
 
@@ -140,7 +151,8 @@ export class Peers {
     this.#remember(lease);
     this.#refusals.delete(lease.id);
     try {
-      return this.#options.backend.planPeer(this.#self, this.#peer(lease));
+      const objects = this.#options.backend.planPeer(this.#self, this.#peer(lease));
+      return this.#nexthops ? byNexthops(objects) : objects;
     } catch (error) {
       if (!(error instanceof PeerRefusal)) throw error;
       this.#refusals.set(lease.id, error.message);

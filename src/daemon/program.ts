@@ -8,11 +8,13 @@ import { createCniService } from '../cni/service.ts';
 import type { NodeFirewall } from '../firewall/node-firewall.ts';
 import type { NodeRulesInput } from '../firewall/node-rules.ts';
 import { runProcess } from '../firewall/process.ts';
-import { groups } from '../kernel/groups.ts';
+import { groups, newerGroups } from '../kernel/groups.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
 import { type LastKnown, lastKnownText, parseLastKnown } from '../lease/last-known.ts';
 import type { Registry } from '../lease/registry.ts';
 import { Announcements } from '../netlink/announcements.ts';
+import { isNetlinkError } from '../netlink/error.ts';
+import { getNexthops } from '../netlink/route/nexthop.ts';
 import { AsyncSession, SyncSession } from '../netlink/session.ts';
 import { openSocket } from '../netlink/socket.ts';
 import type { Prefix } from '../net/prefix.ts';
@@ -108,7 +110,7 @@ async function runNode(input: RunInput): Promise<Program> {
   const session = new SyncSession(openSocket(binding));
   const { backend, ...outside } = lookAtNode({ options, sources, source, session, log });
   const registry = source.openRegistry(nodeName(options), () => state.node?.lookAgain());
-  const announcements = new Announcements(openSocket(binding, { groups }));
+  const announcements = new Announcements(openSocket(binding, { groups, newerGroups }));
   const started = systemClock.monotonic();
   const stateDirectory = options['state-dir'];
   const wireguard = await openWireguard(backend, { binding, environment, stateDirectory, log });
@@ -325,9 +327,25 @@ function nodeWorld(input: WorldInput): NodeWorld {
     firewallProblem: () => firewall.problem,
     ipMasq: network.masquerade[4] || network.masquerade[6],
     blackhole: options['ip-blackhole-route'],
+    nexthops: options['nexthop-objects'] && hasNexthops(session, log),
     writeSubnetEnv: (env) => writeSubnetEnv(options['subnet-file'], env),
     ready: input.ready,
   };
+}
+
+/** Linux before 5.3 has no next-hop objects. */
+function hasNexthops(session: Pick<SyncSession, 'dump'>, log: Log): boolean {
+  try {
+    session.dump(getNexthops());
+    return true;
+  } catch (error) {
+    if (!isNetlinkError(error, 'EOPNOTSUPP')) throw error;
+    log.warn(
+      {},
+      'the kernel has no next-hop objects (Linux 5.3 brought them): --nexthop-objects is left out',
+    );
+    return false;
+  }
 }
 
 const hostPreparer = ({ options, network, session, environment, log }: Omit<WorldInput, 'ready'>) =>

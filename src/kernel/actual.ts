@@ -5,6 +5,7 @@ import type {
   LinkAddress,
   LinkInfo,
   Neighbour,
+  Nexthop,
   Route,
   WireguardDevice,
   WireguardPeer,
@@ -17,6 +18,7 @@ export type ActualObject =
   | ActualRoute
   | Neighbour
   | ActualFdbEntry
+  | Nexthop
   | WireguardDevice
   | ActualWireguardPeer;
 

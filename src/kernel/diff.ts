@@ -2,7 +2,7 @@ import { prefixFamily } from '../net/prefix.ts';
 import type { ActualObject } from './actual.ts';
 import type { Ownership } from './desired.ts';
 import { fits } from './fit.ts';
-import { type KernelObject, keyOf, type Link, type ObjectKey } from './object.ts';
+import { type KernelObject, keyOf, type Link, type Nexthop, type ObjectKey } from './object.ts';
 import { linkOperation, type Operation } from './operation.ts';
 import { isOurs } from './ownership.ts';
 
@@ -36,16 +36,14 @@ export function diff(
   { keys = allKeys(desired, actual), removals }: Scope = { removals: true },
 ): Difference {
   const comparison = new Comparison(desired, actual, ownership, removals);
-  const rest: ObjectKey[] = [];
-  // Links first: what is on one that goes, or is made anew, is as good as gone.
-  for (const key of keys)
-    if (isLinkKey(key)) comparison.compare(key);
-    else rest.push(key);
-  for (const key of rest) comparison.compare(key);
+  const ranks: ObjectKey[][] = [[], [], []];
+  for (const key of keys) ranks[rankOf(key)]?.push(key);
+  for (const rank of ranks) for (const key of rank) comparison.compare(key);
   return comparison;
 }
 
-const isLinkKey = (key: ObjectKey): boolean => key.startsWith('link ');
+/** Links first: what is on one that goes, or is made anew, is as good as gone. Next hops before the routes that use them. */
+const rankOf = (key: ObjectKey): number => (key.startsWith('link ') ? 0 : key.startsWith('nexthop ') ? 1 : 2);
 export const linkKey = (name: string): ObjectKey => keyOf({ kind: 'link', name } as Link);
 
 function* allKeys(desired: DesiredObjects, actual: ActualObjects): Generator<ObjectKey, void> {
@@ -66,9 +64,16 @@ const order = [
   'address',
   'neighbour',
   'fdb',
+  'nexthop',
   'route',
 ] as const;
-const lastly = ['remove wireguardPeer', 'remove fdb', 'remove neighbour', 'remove address'] as const;
+const lastly = [
+  'remove wireguardPeer',
+  'remove nexthop',
+  'remove fdb',
+  'remove neighbour',
+  'remove address',
+] as const;
 type Stage = (typeof order)[number] | (typeof lastly)[number];
 
 class Comparison implements Difference {
@@ -98,7 +103,7 @@ class Comparison implements Difference {
     const wanted = this.#desired.get(key);
     const found = this.#found(key);
     if (wanted === undefined) this.#remove(key, found);
-    else if (!this.#hasItsLink(wanted)) this.waiting.push(key);
+    else if (!this.#hasItsLink(wanted) || !this.#hasItsNexthop(wanted)) this.waiting.push(key);
     else this.#compare(key, wanted, found);
   }
 
@@ -170,6 +175,15 @@ class Comparison implements Difference {
       return true;
     if (this.#made.has(wanted.link)) return true;
     return this.#actual.has(linkKey(wanted.link)) && !this.#unmade.has(wanted.link);
+  }
+
+  /** By another one's next hop it would lead anywhere. It is compared after its own: see {@link rankOf}. */
+  #hasItsNexthop(wanted: KernelObject): boolean {
+    return (
+      wanted.kind !== 'route' ||
+      wanted.nexthop === undefined ||
+      !this.foreign.has(keyOf({ kind: 'nexthop', id: wanted.nexthop } as Nexthop))
+    );
   }
 }
 

@@ -1,6 +1,14 @@
 import type { ActualLink, ActualObject, ActualWireguardPeer } from './actual.ts';
 import { kindOf } from './link-kinds.ts';
-import type { KernelObject, Link, LinkInfo, Route, WireguardDevice, WireguardPeer } from './object.ts';
+import type {
+  KernelObject,
+  Link,
+  LinkInfo,
+  Nexthop,
+  Route,
+  WireguardDevice,
+  WireguardPeer,
+} from './object.ts';
 
 /** Whether `actual` is what `desired` asks for; both have the same key. */
 export function fits(desired: KernelObject, actual: ActualObject): boolean {
@@ -19,6 +27,8 @@ export function fits(desired: KernelObject, actual: ActualObject): boolean {
       return actual.kind === 'neighbour' && actual.mac === desired.mac;
     case 'fdb':
       return actual.kind === 'fdb' && actual.remote === desired.remote && actual.odd === undefined;
+    case 'nexthop':
+      return actual.kind === 'nexthop' && nexthopFits(desired, actual);
     case 'wireguard':
       return actual.kind === 'wireguard' && deviceFits(desired, actual);
     case 'wireguardPeer':
@@ -29,13 +39,23 @@ export function fits(desired: KernelObject, actual: ActualObject): boolean {
 function routeFits(desired: Route, actual: Route): boolean {
   return (
     actual.type === desired.type &&
-    actual.gateway === desired.gateway &&
-    (desired.link === undefined || actual.link === desired.link) &&
-    actual.onlink === desired.onlink &&
+    actual.nexthop === desired.nexthop &&
+    (desired.nexthop !== undefined || hopFits(desired, actual)) &&
     actual.protocol === desired.protocol &&
     actual.mtu === desired.mtu
   );
 }
+
+const hopFits = (desired: Route, actual: Route): boolean =>
+  actual.gateway === desired.gateway &&
+  (desired.link === undefined || actual.link === desired.link) &&
+  actual.onlink === desired.onlink;
+
+const nexthopFits = (desired: Nexthop, actual: Nexthop): boolean =>
+  actual.gateway === desired.gateway &&
+  actual.link === desired.link &&
+  actual.onlink === desired.onlink &&
+  actual.protocol === desired.protocol;
 
 function deviceFits(desired: WireguardDevice, actual: WireguardDevice): boolean {
   return (

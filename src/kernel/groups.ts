@@ -9,3 +9,6 @@ export const groups: readonly number[] = [
   k.RTNLGRP_IPV4_ROUTE,
   k.RTNLGRP_IPV6_ROUTE,
 ];
+
+/** Linux 5.3. */
+export const newerGroups: readonly number[] = [k.RTNLGRP_NEXTHOP];

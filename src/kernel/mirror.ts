@@ -7,7 +7,7 @@ import { linkKey } from './diff.ts';
 import { isSame } from './fit.ts';
 import { LinkNames } from './link-names.ts';
 import { type KernelObject, keyOf, type ObjectKey } from './object.ts';
-import { addressFrom, fdbFrom, linkFrom, neighbourFrom, routeFrom } from './observe.ts';
+import { addressFrom, fdbFrom, linkFrom, neighbourFrom, nexthopFrom, routeFrom } from './observe.ts';
 
 /** What a notification may have changed: one object, or more than it says. */
 export type Change = ObjectKey | 'everything' | undefined;
@@ -113,10 +113,13 @@ export class Mirror {
       case k.RTM_NEWNEIGH:
       case k.RTM_DELNEIGH:
         return this.#takeNeighbour(message.value, message.type === k.RTM_DELNEIGH);
+      case k.RTM_NEWNEXTHOP:
+        return this.#takeObject(nexthopFrom(message.value, this.names), false, true);
+      case k.RTM_DELNEXTHOP:
+        // The routes that used it have gone with it, without a word.
+        return this.#takeObject(nexthopFrom(message.value, this.names), true) && 'everything';
       case k.RTM_NEWRULE:
       case k.RTM_DELRULE:
-      case k.RTM_NEWNEXTHOP:
-      case k.RTM_DELNEXTHOP:
       case k.RTM_NEWNSID:
       case k.RTM_DELNSID:
         return undefined;

@@ -13,6 +13,7 @@ export type KernelObject =
   | Route
   | Neighbour
   | FdbEntry
+  | Nexthop
   | WireguardDevice
   | WireguardPeer;
 
@@ -79,6 +80,20 @@ export interface Route {
   readonly protocol: number;
   /** RTAX_MTU. */
   readonly mtu?: number;
+  /** NHA_ID of a {@link Nexthop} that says gateway, device and onlink; what the route says of them is for people. */
+  readonly nexthop?: number;
+}
+
+/** A next hop as an object of its own, which many routes are found by sooner (Linux 5.3). IPv4. */
+export interface Nexthop {
+  readonly kind: 'nexthop';
+  /** NHA_ID. */
+  readonly id: number;
+  readonly gateway: Address;
+  readonly link: string;
+  readonly onlink: boolean;
+  /** RTPROT_*. */
+  readonly protocol: number;
 }
 
 /** NUD_PERMANENT. */
@@ -127,6 +142,8 @@ function textOf(object: KernelObject): string {
       return `neighbour ${object.address} dev ${object.link}`;
     case 'fdb':
       return `fdb ${object.mac} dev ${object.link}`;
+    case 'nexthop':
+      return `nexthop ${object.id}`;
     case 'wireguard':
       return `wireguard dev ${object.link}`;
     case 'wireguardPeer':

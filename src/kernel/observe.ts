@@ -4,11 +4,12 @@ import * as k from '../netlink/constants.ts';
 import type { AddressMessage } from '../netlink/route/address.ts';
 import type { LinkMessage } from '../netlink/route/link.ts';
 import type { NeighbourMessage } from '../netlink/route/neighbour.ts';
+import type { NexthopMessage } from '../netlink/route/nexthop.ts';
 import type { RouteMessage } from '../netlink/route/route.ts';
 import type { ActualFdbEntry, ActualLink, ActualRoute } from './actual.ts';
 import { linkKinds } from './link-kinds.ts';
 import type { LinkNames } from './link-names.ts';
-import type { LinkAddress, Neighbour } from './object.ts';
+import type { LinkAddress, Neighbour, Nexthop } from './object.ts';
 
 /** Messages of the kernel as values. Undefined: nothing that a node's network, as we see it, is made of. */
 
@@ -60,8 +61,18 @@ export function routeFrom(message: RouteMessage, names: LinkNames): ActualRoute 
     onlink: (message.rtm_flags & k.RTNH_F_ONLINK) !== 0,
     protocol: message.rtm_protocol,
     ...(mtu === undefined ? {} : { mtu }),
+    ...(message.RTA_NH_ID === undefined ? {} : { nexthop: message.RTA_NH_ID }),
     ...(odd === '' ? {} : { odd }),
   };
+}
+
+/** Not groups, and none without a gateway. */
+export function nexthopFrom(message: NexthopMessage, names: LinkNames): Nexthop | undefined {
+  const { NHA_ID: id, NHA_GATEWAY: gateway, NHA_OIF: index } = message;
+  if (id === undefined || gateway === undefined || index === undefined) return undefined;
+  const onlink = (message.nh_flags & k.RTNH_F_ONLINK) !== 0;
+  const link = names.nameOf(index) ?? '';
+  return { kind: 'nexthop', id, gateway, link, onlink, protocol: message.nh_protocol };
 }
 
 const types = new Map<number, string>([
@@ -80,7 +91,6 @@ function oddness(message: RouteMessage): string {
     parts.push(types.get(message.rtm_type) ?? `of type ${message.rtm_type}`);
   }
   if (message.RTA_PREFSRC !== undefined) parts.push(`src ${message.RTA_PREFSRC}`);
-  if (message.RTA_NH_ID !== undefined) parts.push(`nhid ${message.RTA_NH_ID}`);
   if (message.RTA_MULTIPATH !== undefined) parts.push('over several next hops');
   if (message.RTA_VIA !== undefined) parts.push('via a gateway of another family');
   if (message.RTA_ENCAP !== undefined) parts.push('encapsulated');

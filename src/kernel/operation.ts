@@ -7,6 +7,7 @@ import {
   bootProtocol,
   type KernelObject,
   type Link,
+  type Nexthop,
   type ObjectKey,
   ourProtocol,
   type WireguardPeer,
@@ -55,12 +56,17 @@ export function textOf(object: KernelObject | ActualObject): string {
       return `neighbour ${object.address} lladdr ${object.mac} dev ${object.link}`;
     case 'fdb':
       return `fdb ${object.mac} dst ${object.remote}${oddText(object as Odd)} dev ${object.link}`;
+    case 'nexthop':
+      return nexthopText(object);
     case 'wireguard':
       return `wireguard port ${object.listenPort} fwmark ${object.fwmark} dev ${object.link}`;
     case 'wireguardPeer':
       return peerText(object);
   }
 }
+
+const nexthopText = ({ id, gateway, link, onlink }: Nexthop): string =>
+  `nexthop ${id} via ${gateway} dev ${link}${onlink ? ' onlink' : ''}`;
 
 /** Without what is secret. */
 function peerText({ publicKey, presharedKey, endpoint, allowedIPs, keepalive, link }: WireguardPeer): string {
@@ -77,7 +83,7 @@ function linkText({ name, mtu, mac, info }: Link | ActualLink): string {
 }
 
 function routeText(route: Extract<KernelObject, { kind: 'route' }> & { readonly odd?: string }): string {
-  const { type, destination, gateway, link, onlink, protocol, metric, mtu } = route;
+  const { type, destination, gateway, link, onlink, protocol, metric, mtu, nexthop } = route;
   const usualMetric = prefixFamily(destination) === 4 ? 0 : 1024;
   const single = prefixLength(destination) === addressBits(prefixFamily(destination));
   return [
@@ -87,6 +93,7 @@ function routeText(route: Extract<KernelObject, { kind: 'route' }> & { readonly 
     protocol === ourProtocol ? '' : ` proto ${protocol === bootProtocol ? 'boot' : protocol}`,
     metric === usualMetric ? '' : ` metric ${metric}`,
     mtu === undefined ? '' : ` mtu ${mtu}`,
+    nexthop === undefined ? '' : ` nhid ${nexthop}`,
     onlink ? ' onlink' : '',
     oddText(route),
   ].join('');

@@ -16,10 +16,13 @@ export function isOurs(object: ActualObject, ownership: Ownership): boolean {
     case 'wireguard':
     case 'wireguardPeer':
       return links.has(object.link);
+    case 'nexthop':
+      return object.protocol === ourProtocol;
     case 'route':
       if (object.protocol === ourProtocol) return true;
       if (object.link !== undefined && links.has(object.link)) return !isKernels(object.protocol);
-      if (object.protocol !== bootProtocol || object.odd !== undefined) return false;
+      if (object.protocol !== bootProtocol || object.odd !== undefined || object.nexthop !== undefined)
+        return false;
       if (object.type === 'blackhole') return blackholes.includes(object.destination);
       return isFlannelRoute(object.destination, object.gateway);
   }

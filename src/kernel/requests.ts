@@ -5,12 +5,13 @@ import type { Request } from '../netlink/message.ts';
 import { delAddress, newAddress } from '../netlink/route/address.ts';
 import { delLink, type LinkWrite, newLink } from '../netlink/route/link.ts';
 import { delNeighbour, type NeighbourWrite, newNeighbour } from '../netlink/route/neighbour.ts';
+import { delNexthop, newNexthop, type NexthopWrite } from '../netlink/route/nexthop.ts';
 import { delRoute, newRoute, type RouteWrite } from '../netlink/route/route.ts';
 import type { ActualLink, ActualObject } from './actual.ts';
 import { linkChanges } from './fit.ts';
 import { kindOf } from './link-kinds.ts';
 import type { LinkNames } from './link-names.ts';
-import type { FdbEntry, KernelObject, Link, LinkAddress, Neighbour, Route } from './object.ts';
+import type { FdbEntry, KernelObject, Link, LinkAddress, Neighbour, Nexthop, Route } from './object.ts';
 import type { Operation } from './operation.ts';
 
 /** What to tell the kernel, one message after the other. Throws {@link NoSuchLink}. */
@@ -41,6 +42,8 @@ function create(object: KernelObject, names: LinkNames, how: number): Request {
       return newNeighbour({ ...neighbourMessage(object, names), NDA_LLADDR: object.mac });
     case 'fdb':
       return newNeighbour(fdbMessage(object, names));
+    case 'nexthop':
+      return newNexthop(nexthopMessage(object, names), k.NLM_F_CREATE | how);
     case 'wireguard':
     case 'wireguardPeer':
       throw notOurs(object);
@@ -59,6 +62,8 @@ function remove(object: ActualObject, names: LinkNames): Request {
       return delNeighbour(neighbourMessage(object, names));
     case 'fdb':
       return delNeighbour(fdbMessage(object, names));
+    case 'nexthop':
+      return delNexthop(object.id);
     case 'wireguard':
     case 'wireguardPeer':
       throw notOurs(object);
@@ -110,17 +115,32 @@ function addressMessage({ link, address }: LinkAddress, names: LinkNames) {
 }
 
 function routeMessage(route: Route, names: LinkNames): RouteWrite {
-  const { type, gateway, link, onlink, protocol, mtu } = route;
+  const { type, gateway, link, onlink, protocol, mtu, nexthop } = route;
   const toLink = type === undefined && gateway === undefined && prefixFamily(route.destination) === 4;
   return {
     ...routeKey(route),
     rtm_protocol: protocol,
     rtm_scope: toLink ? k.RT_SCOPE_LINK : k.RT_SCOPE_UNIVERSE,
     rtm_type: type === undefined ? k.RTN_UNICAST : k.RTN_BLACKHOLE,
-    rtm_flags: onlink ? k.RTNH_F_ONLINK : 0,
-    RTA_OIF: link === undefined ? undefined : names.need(link),
-    RTA_GATEWAY: gateway,
+    ...(nexthop === undefined
+      ? {
+          rtm_flags: onlink ? k.RTNH_F_ONLINK : 0,
+          RTA_OIF: link === undefined ? undefined : names.need(link),
+          RTA_GATEWAY: gateway,
+        }
+      : { RTA_NH_ID: nexthop }),
     RTA_METRICS: mtu === undefined ? undefined : { RTAX_MTU: mtu },
+  };
+}
+
+function nexthopMessage({ id, gateway, link, onlink, protocol }: Nexthop, names: LinkNames): NexthopWrite {
+  return {
+    nh_family: kernelFamily(familyOf(gateway)),
+    nh_protocol: protocol,
+    nh_flags: onlink ? k.RTNH_F_ONLINK : 0,
+    NHA_ID: id,
+    NHA_OIF: names.need(link),
+    NHA_GATEWAY: gateway,
   };
 }
 

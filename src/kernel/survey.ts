@@ -3,12 +3,13 @@ import { isNetlinkError } from '../netlink/error.ts';
 import { getAddresses } from '../netlink/route/address.ts';
 import { getLink } from '../netlink/route/link.ts';
 import { getNeighbours } from '../netlink/route/neighbour.ts';
+import { getNexthops, type NexthopMessage } from '../netlink/route/nexthop.ts';
 import { getRoutes, type RouteMessage } from '../netlink/route/route.ts';
 import type { AsyncSession } from '../netlink/session.ts';
 import { linkKey } from './diff.ts';
 import type { Mirror } from './mirror.ts';
 import type { ObjectKey } from './object.ts';
-import { addressFrom, fdbFrom, neighbourFrom, routeFrom } from './observe.ts';
+import { addressFrom, fdbFrom, neighbourFrom, nexthopFrom, routeFrom } from './observe.ts';
 import { isTunnel, type Tunnels } from './tunnels.ts';
 
 /** Reads everything that is relevant into an empty mirror. Throws a NetlinkError when the kernel does not tell. */
@@ -27,12 +28,26 @@ export async function survey(
     if (index !== undefined && mirror.objects.has(linkKey(name)))
       await surveyLink(session, mirror, name, index);
   }
+  for (const message of await nexthops(session)) {
+    const nexthop = nexthopFrom(message, mirror.names);
+    if (nexthop !== undefined) mirror.add(nexthop);
+  }
   if (tunnels !== undefined) await surveyTunnels(tunnels, mirror, ourLinks);
   for (const rtm_family of [k.AF_INET, k.AF_INET6]) {
     for (const message of await mainRoutes(session, rtm_family)) {
       const route = routeFrom(message, mirror.names);
       if (route !== undefined) mirror.add(route);
     }
+  }
+}
+
+/** Linux before 5.3 has none. */
+async function nexthops(session: Pick<AsyncSession, 'dump'>): Promise<NexthopMessage[]> {
+  try {
+    return await session.dump(getNexthops());
+  } catch (error) {
+    if (isNetlinkError(error, 'EOPNOTSUPP')) return [];
+    throw error;
   }
 }
 

@@ -51,17 +51,22 @@ export interface SocketOptions {
   netnsFd?: number;
   /** Multicast groups to join: RTNLGRP_*. */
   groups?: readonly number[];
+  /** The same, as far as the kernel has them. */
+  newerGroups?: readonly number[];
 }
 
 /** Throws a NetlinkError when the socket cannot be had. */
 export function openSocket(binding: Binding, options: SocketOptions = {}): NetlinkSocket {
-  const { protocol = k.NETLINK_ROUTE, netnsFd = -1, groups = [] } = options;
+  const { protocol = k.NETLINK_ROUTE, netnsFd = -1, groups = [], newerGroups = [] } = options;
   const fd = check('socket(AF_NETLINK)', binding.openNetlink(protocol, netnsFd));
   const socket = adoptSocket(binding, fd);
   try {
     for (const group of groups) {
       const result = binding.setOption(fd, k.SOL_NETLINK, k.NETLINK_ADD_MEMBERSHIP, group);
       check(`joining multicast group ${group}`, result);
+    }
+    for (const group of newerGroups) {
+      binding.setOption(fd, k.SOL_NETLINK, k.NETLINK_ADD_MEMBERSHIP, group);
     }
   } catch (error) {
     socket.close();

@@ -57,6 +57,7 @@ describe('the options', () => {
       'iptables-forward-rules': true,
       'iptables-resync': 5,
       'ip-blackhole-route': false,
+      'nexthop-objects': false,
       'adopt-dry-run': false,
       'manage-accept-ra': false,
       v: 0,

@@ -78,6 +78,20 @@ test('its devices take no router advertisements, and neither do those that it ad
   await until(refused);
 });
 
+test('--nexthop-objects makes routes by next hops, and a clean stop plain ones of them', async () => {
+  cluster = await Cluster.start('v4', 2);
+  await cluster.run(0, { args: ['--nexthop-objects'] });
+  await cluster.run(1);
+  const shown = (...args: string[]) => cluster.nodes[0]?.exec('ip', ...args);
+  const toPeer = /^10\.244\.\d+\.0\/24 (nhid \d+ )?via 10\.244\.\d+\.0 dev flannel\.1 onlink *\n$/;
+  await expect.poll(() => shown('route', 'show', 'proto', '241')).toMatch(toPeer);
+  expect(await shown('route', 'show', 'proto', '241')).toContain('nhid');
+  await cluster.end(0, 'SIGTERM');
+  expect(await shown('route', 'show', 'proto', '241')).toMatch(toPeer);
+  expect(await shown('route', 'show', 'proto', '241')).not.toContain('nhid');
+  expect(await shown('nexthop', 'show')).toBe('');
+});
+
 describe('a running flanneld', () => {
   beforeEach(async () => {
     cluster = await Cluster.start('v4', 2);

@@ -41,6 +41,7 @@ class Scene {
       },
       log: { debug: say, info: say, warn: say, error: say },
       blackhole: false,
+      nexthops: false,
       isOnLink: (gateway) => !this.offLink.has(gateway),
     });
   }

@@ -175,6 +175,7 @@ export class SimulatedNode implements AsyncDisposable {
       firewallProblem: () => undefined,
       ipMasq: true,
       blackhole: false,
+      nexthops: false,
       writeSubnetEnv: (env) => {
         this.subnetEnv = subnetEnvText(env);
       },

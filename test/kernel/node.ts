@@ -2,7 +2,7 @@ import { loadBinding } from '../../native/binding.ts';
 import { vxlan } from '../../src/backend/vxlan.ts';
 import { type VxlanOptions, vxlanOptions } from '../../src/backend/vxlan-options.ts';
 import type { Ownership, Part } from '../../src/kernel/desired.ts';
-import { groups } from '../../src/kernel/groups.ts';
+import { groups, newerGroups } from '../../src/kernel/groups.ts';
 import type { KernelObject } from '../../src/kernel/object.ts';
 import { Reconciler, type ReconcilerWorld } from '../../src/kernel/reconciler.ts';
 import type { Report } from '../../src/kernel/report.ts';
@@ -53,7 +53,7 @@ export class TestNode {
     this.reconciler = new Reconciler({
       session: this.session,
       subscribe: (onMessage, onLost) =>
-        subscribe(openSocket(binding, { netnsFd: this.netns.fd, groups }), onMessage, onLost),
+        subscribe(openSocket(binding, { netnsFd: this.netns.fd, groups, newerGroups }), onMessage, onLost),
       clock: systemClock,
       log: silentLog,
       ...options,
