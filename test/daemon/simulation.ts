@@ -77,19 +77,22 @@ const lies = {
   unreachable: (backendType) =>
     backendType === 'vxlan'
       ? lie({ backendType, VtepMAC: '03:00:00:00:0b:ad' })
-      : lie({ backendType, publicIP: '203.0.113.201' }),
+      : lie({ backendType, publicIP: '203.0.113.201', publicIPv6: '2001:db8:1::bad' }),
 } as const satisfies Record<string, (backendType: string) => Entry>;
 
 function lie({
   backendType,
   subnet = '10.244.201.0/24',
   publicIP = '192.0.2.201',
+  publicIPv6 = '2001:db8::bad',
   VtepMAC = '02:00:00:00:0b:ad',
-}: Readonly<Partial<Record<'subnet' | 'publicIP' | 'VtepMAC', string>>> & { backendType: string }): Entry {
+}: Readonly<Partial<Record<'subnet' | 'publicIP' | 'publicIPv6' | 'VtepMAC', string>>> & {
+  backendType: string;
+}): Entry {
   const attributes = {
     backendType,
     publicIP: address(publicIP),
-    publicIPv6: address('2001:db8::bad'),
+    publicIPv6: address(publicIPv6),
     backendData: { VNI: 1, VtepMAC },
     backendV6Data: { VNI: 1, VtepMAC },
   };
