@@ -97,6 +97,8 @@ export interface Backend {
   readonly links: readonly string[];
   /** Names that are its own: also those of a family that the network has no more. What is there by such a name and not made goes. */
   readonly ownLinks: readonly string[];
+  /** Its plans depend on {@link Peer.onLink}: any route that changes may change them. */
+  readonly plansByRoutes?: boolean;
   /** What others make beside this backend, and what therefore stays though it looks like a flannel's of before. */
   readonly spares?: readonly ('boot routes' | 'devices')[];
   /** FLANNEL_MTU for pods, in bytes. */

@@ -19,6 +19,7 @@ export function hostGw(families: Families): Backend {
     type: 'host-gw',
     links: [],
     ownLinks: [],
+    plansByRoutes: true,
     mtu: ({ mtu }) => mtu,
     ipv6Mtu: () => undefined,
     attributes: () => ({}),

@@ -26,6 +26,7 @@ export function ipip({ directRouting }: IpipOptions, families: Families): Backen
     type: 'ipip',
     links: [],
     ownLinks: [ipipDevice],
+    plansByRoutes: directRouting,
     mtu,
     ipv6Mtu: () => undefined,
     attributes: () => ({}),

@@ -50,6 +50,7 @@ export function vxlan(options: VxlanOptions, families: Families): Backend {
     type: 'vxlan',
     links: halves.map(({ device }) => device),
     ownLinks: vxlanDevices(options.vni),
+    plansByRoutes: options.directRouting,
     mtu,
     ipv6Mtu(external) {
       const half = halves.find(({ family }) => family === 'IPv6');

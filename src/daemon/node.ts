@@ -83,7 +83,8 @@ export class FlannelNode {
     const peers = this.#settleIn(lease, known);
     log.info({ lease: describeLease(lease), interface: this.#external.name }, 'this node has a lease');
     this.#stops.push(registry.watch(this.#sink(peers)));
-    const surroundings = { ...this.#world, chosen: () => this.#external.name };
+    const anyRoute = this.#world.anyRoute === true || this.#backend.plansByRoutes === true;
+    const surroundings = { ...this.#world, anyRoute, chosen: () => this.#external.name };
     this.#stops.push(followSurroundings(surroundings, () => this.#guarded(this.#lookAround())));
     await this.#becomeReady();
   }

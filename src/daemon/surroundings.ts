@@ -20,7 +20,7 @@ export interface SurroundingsWorld {
   readonly clock: Clock;
   /** The name of the interface that is used now. */
   chosen(): string;
-  /** Not only default routes decide which interface it is: `--iface-can-reach`. */
+  /** Not only default routes decide: `--iface-can-reach`, and backends that want to know who is on a link of ours. */
   readonly anyRoute?: boolean;
 }
 

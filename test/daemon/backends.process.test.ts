@@ -163,6 +163,54 @@ test.each([
   for (const each of [4, 6] as const) await until(() => cluster.reachesPod(0, 1, each));
 });
 
+test('DirectRouting follows the routes of the node: behind a router there is the tunnel', async () => {
+  cluster = await Cluster.start('dual', 2);
+  use(direct);
+  await runAll();
+  const become = (devices: string[]) =>
+    until(async () => JSON.stringify((await traces()).routes) === JSON.stringify(devices));
+  await become(['eth0', 'eth0']);
+  const node = cluster.nodes[0];
+  await node?.exec('ip', 'route', 'add', '192.0.2.2/32', 'via', '192.0.2.254');
+  await become(['eth0', 'flannel.1']);
+  await node?.exec('ip', 'route', 'del', '192.0.2.2/32');
+  await become(['eth0', 'eth0']);
+});
+
+test.each([
+  ['vxlan', vxlan, 'flannel.1', 50],
+  ['host-gw', hostGw, undefined, 0],
+])('the MTU of the interface is followed: %s', async (_name, backend, device, overhead) => {
+  cluster = await Cluster.start('v4', 1);
+  use(backend);
+  await cluster.run(0);
+  const node = cluster.nodes[0];
+  for (const mtu of [1400, 1500]) {
+    await node?.exec('ip', 'link', 'set', 'eth0', 'mtu', String(mtu));
+    const line = `FLANNEL_MTU=${mtu - overhead}\n`;
+    await until(() => fs.readFileSync(cluster.file('0.env'), 'utf8').includes(line));
+    if (device !== undefined)
+      await until(
+        async () => (await node?.exec('ip', 'link', 'show', device))?.includes(`mtu ${mtu - 50} `) === true,
+      );
+  }
+});
+
+test('host-gw refuses a peer by name while a router is between', async () => {
+  cluster = await Cluster.start('v4', 2);
+  use(hostGw);
+  await runAll();
+  await until(async () => (await traces()).routes.length === 1);
+  const node = cluster.nodes[0];
+  await node?.exec('ip', 'route', 'add', '192.0.2.2/32', 'via', '192.0.2.254');
+  await until(async () => (await traces()).routes.length === 0);
+  expect(cluster.logs.get(0)).toMatch(
+    /the lease of node-1 is refused: its public address 192\.0\.2\.2 is behind a router/,
+  );
+  await node?.exec('ip', 'route', 'del', '192.0.2.2/32');
+  await until(async () => (await traces()).routes.length === 1);
+});
+
 test('what belongs to others stays when the backend is changed', async () => {
   cluster = await Cluster.start('v4', 2);
   await runAll();
