@@ -114,6 +114,7 @@ async function sourceInEtcd(input: LeaseSourceInput): Promise<LeaseSource | unde
   const copy = path.join(options['state-dir'], 'etcd-config.json');
   const stored = new StoredConfig({
     ...world,
+    isDefault: !sources.has('etcd-endpoints'),
     parse: (file) => effectiveNetwork({ file, options, sources }),
     readCopy: () => textOf(copy, log),
     writeCopy(text) {

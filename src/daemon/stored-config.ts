@@ -11,6 +11,8 @@ import type { EffectiveNetwork } from './effective-network.ts';
 export interface StoredConfigOptions {
   readonly store: EtcdStore;
   readonly keys: KeySpace;
+  /** Nobody named etcd: it is the registry because no other was named. */
+  readonly isDefault: boolean;
   /** What the configuration means for this node. Throws an Error that says why it cannot be used. */
   parse(file: { readonly name: string; readonly text: string }): EffectiveNetwork;
   /** The copy of last time, for a start without etcd: its text; undefined when there is none. */
@@ -43,8 +45,9 @@ export class StoredConfig {
    * last time serves. Undefined when `signal` aborts before.
    */
   async read(signal: AbortSignal): Promise<EffectiveNetwork | undefined> {
-    const { clock, log, random } = this.#options;
+    const { clock, log, random, isDefault } = this.#options;
     const backOff = new BackOff(retryLimits, random);
+    const hint = isDefault ? '. If the leases are not in etcd: --kube-subnet-mgr or --lease-dir' : '';
     for (let told = ''; !signal.aborted; ) {
       try {
         return this.#use(await this.#fetch());
@@ -52,7 +55,7 @@ export class StoredConfig {
         const { message } = error as Error;
         const copy = error instanceof NoConfig ? undefined : this.#copy(message);
         if (copy !== undefined) return this.#use(copy, 'copy');
-        if (message !== told) log.warn({}, `waiting for the network configuration: ${message}`);
+        if (message !== told) log.warn({}, `waiting for the network configuration: ${message}${hint}`);
         told = message;
       }
       await sleep(clock, backOff.next(), signal);

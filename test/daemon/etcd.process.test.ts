@@ -96,9 +96,12 @@ describe('two nodes joined by etcd', () => {
     expect(first.exitCode).toBeNull();
   });
 
-  test('SIGTERM ends one that waits', async () => {
+  test('one to which no registry was named looks for etcd here, names others, and ends by SIGTERM', async () => {
+    cluster.registry = [];
     cluster.launch(0);
     await until(() => cluster.logs.get(0)?.includes('waiting for the network configuration') === true);
+    const [, said = ''] = /waiting for (.*)"}/.exec(cluster.logs.get(0) ?? '') ?? [];
+    expect(said).toMatch(/127\.0\.0\.1:4001.*127\.0\.0\.1:2379.*--kube-subnet-mgr or --lease-dir/);
     expect(await cluster.end(0, 'SIGTERM')).toBe(0);
   });
 
