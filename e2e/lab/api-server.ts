@@ -22,8 +22,8 @@ export const noApiServer: string | undefined = existsSync(program)
 export class ApiServer {
   readonly url: string;
   readonly authority: string;
-  /** User names to tokens: `admin` may do anything, `flannel` only what its roles say. */
-  readonly tokens = { admin: 'admin-token', flannel: 'flannel-token' } as const;
+  /** User names to tokens: `admin` may do anything, `flannel` what its roles say, `stranger` nothing. */
+  readonly tokens = { admin: 'admin-token', flannel: 'flannel-token', stranger: 'stranger-token' } as const;
   readonly #directory: string;
   readonly #children: ChildProcess[] = [];
   readonly #doors: net.Server[] = [];
@@ -137,10 +137,13 @@ export class ApiServer {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     write('sa.key', privateKey.export({ type: 'sec1', format: 'pem' }));
     write('sa.pub', publicKey.export({ type: 'spki', format: 'pem' }));
-    const { admin, flannel } = this.tokens;
+    const { admin, flannel, stranger } = this.tokens;
     // The name of the service account in deploy/rbac.yml.
     const account = 'system:serviceaccount:kube-flannel:flannel';
-    write('tokens.csv', `${admin},admin,1,"system:masters"\n${flannel},${account},2\n`);
+    write(
+      'tokens.csv',
+      `${admin},admin,1,"system:masters"\n${flannel},${account},2\n${stranger},stranger,3\n`,
+    );
   }
 
   #flags(port: number, etcd: number): string[] {

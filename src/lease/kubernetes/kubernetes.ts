@@ -35,6 +35,8 @@ export interface KubernetesRegistryOptions {
   readonly random: Random;
 }
 
+/** The agent's first word is who owns the fields that are written (`managedFields`): the same as for Go flannel. */
+const always = { accept: 'application/json', 'user-agent': 'flanneld/flannelette' };
 /** Own annotations that somebody has removed are written again after so many milliseconds, then ever later. */
 const repairBackOff = { first: 200, longest: 30_000 };
 
@@ -59,7 +61,7 @@ export class KubernetesRegistry implements Registry {
     const { access, readFile, clock } = options;
     this.#options = options;
     this.name = `Kubernetes API ${access.server}`;
-    const headers = () => ({ accept: 'application/json', ...authorization(access, readFile) });
+    const headers = () => ({ ...always, ...authorization(access, readFile) });
     this.#http = new HttpClient({ servers: [access.server], tls: access.tls, headers, readFile, clock });
     this.#api = new KubernetesApi(this.#http, options.annotations);
   }
