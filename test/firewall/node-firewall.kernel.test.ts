@@ -231,11 +231,13 @@ test('rules that iptables has found right once are put back without it, and the 
   const before = programs.length;
   for (const command of ['-F FLANNEL-POSTRTG', '-D FLANNEL-POSTRTG 5', '-I FLANNEL-POSTRTG -j ACCEPT']) {
     await netns.exec('sh', '-c', `iptables -t nat ${command}`);
-    await expect.poll(saved, { message: command }).toEqual(right);
+    await expect.poll(saved, { timeout: 5000, message: command }).toEqual(right);
   }
   const gone = '*nat\\n-D POSTROUTING 1\\n-F FLANNEL-POSTRTG\\n-X FLANNEL-POSTRTG\\nCOMMIT\\n';
   await netns.exec('sh', '-c', `printf '${gone}' | iptables-restore --noflush`);
-  await expect.poll(saved).toEqual([...right.slice(1, 2), ...right.slice(0, 1), ...right.slice(2)]);
+  await expect
+    .poll(saved, { timeout: 5000 })
+    .toEqual([...right.slice(1, 2), ...right.slice(0, 1), ...right.slice(2)]);
   expect(programs.length).toBe(before);
 });
 
@@ -249,6 +251,7 @@ describe('a program that is not there', () => {
     expect(node.problem).toMatch(
       /^the firewall rules are not in place: there is no program iptables; .*; there is no program ip6tables;/,
     );
+    node.close();
     const nftables = firewall(netns, 'nftables', missing);
     await nftables.node.keep(input);
     expect(nftables.node.problem).toBeUndefined();
@@ -271,7 +274,7 @@ describe('a program that is not there', () => {
     expect(node.problem).toContain('there is no program ip6tables;');
     const right = await show.iptables(netns);
     await netns.exec('iptables', '-t', 'nat', '-F', 'FLANNEL-POSTRTG');
-    await expect.poll(() => show.iptables(netns)).toBe(right);
+    await expect.poll(() => show.iptables(netns), { timeout: 5000 }).toBe(right);
   });
 });
 
@@ -290,7 +293,7 @@ test('a FORWARD chain that drops is told where rules cannot mend it', async () =
   expect(warnings).toEqual([expect.stringMatching(/^the FORWARD chain of iptables drops by default/)]);
   // It is seen when somebody changes it.
   await netns.exec('ip6tables', '-P', 'FORWARD', 'DROP');
-  await expect.poll(() => warnings.at(-1)).toMatch(/^the FORWARD chain of ip6tables/);
+  await expect.poll(() => warnings.at(-1), { timeout: 5000 }).toMatch(/^the FORWARD chain of ip6tables/);
 });
 
 test('an iptables-save that does not tell its version is told by its iptables', async () => {
@@ -305,7 +308,7 @@ test('an iptables-save that does not tell its version is told by its iptables', 
   expect(node.problem).toBeUndefined();
   const right = await show.iptables(netns);
   await netns.exec('iptables', '-t', 'nat', '-F', 'FLANNEL-POSTRTG');
-  await expect.poll(() => show.iptables(netns)).toBe(right);
+  await expect.poll(() => show.iptables(netns), { timeout: 5000 }).toBe(right);
 });
 
 test('empty chains that Go flannel leaves when it changes to nftables go', async () => {
