@@ -77,9 +77,11 @@ class Bystanders {
     if (type === k.RTM_DELLINK) this.#ports.delete(index);
     else if (kind === 'veth' && IFLA_MASTER !== undefined) this.#ports.set(index, 'port');
     else if (this.#ports.has(index)) this.#ports.set(index, 'leaving');
-    if (kind === 'veth' || kind === 'vxlan') return false;
+    const isChosen = name === this.#chosen();
+    // A node that is a container itself has a veth for its way out.
+    if (!isChosen && (kind === 'veth' || kind === 'vxlan')) return false;
     // A bridge takes another MTU with its first pod.
-    const mtu = name === this.#chosen() ? link.IFLA_MTU : undefined;
+    const mtu = isChosen ? link.IFLA_MTU : undefined;
     const now = type === k.RTM_NEWLINK ? `${name} ${mtu}` : '';
     const isNews = this.#seen.get(index) !== now;
     if (now === '') this.#seen.delete(index);
