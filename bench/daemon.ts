@@ -99,7 +99,7 @@ export class Daemon {
   }
 
   /** A line of /proc/<pid>/status, in MB. */
-  memoryMB(line: 'VmRSS' | 'VmHWM'): number {
+  memoryMB(line: 'VmRSS' | 'VmHWM' | 'RssAnon'): number {
     const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
     return Number(new RegExp(`^${line}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024;
   }

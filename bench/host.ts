@@ -92,6 +92,10 @@ export class Host {
     return this.#daemon?.cpuMs() ?? 0;
   }
 
+  daemonMemoryMB(): number {
+    return this.#daemon?.memoryMB('RssAnon') ?? 0;
+  }
+
   async end(): Promise<void> {
     await this.#stopDaemon();
   }

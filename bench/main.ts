@@ -5,6 +5,7 @@
  *     npm run bench -- cni --quick    one section, with fewer samples
  */
 import { benchCni } from './cni.ts';
+import { benchEndurance } from './endurance.ts';
 import { benchRepair } from './repair.ts';
 import { benchRules } from './rules.ts';
 import { benchScale } from './scale.ts';
@@ -15,6 +16,7 @@ const sections: Readonly<Record<string, (quick: boolean) => Promise<void>>> = {
   repair: benchRepair,
   rules: benchRules,
   scale: benchScale,
+  endurance: benchEndurance,
 };
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -13,10 +13,12 @@ import { peerAddress, peerMac, peerSubnet, writePeer } from './peers.ts';
 import { memoryDirectory } from './directory.ts';
 import { heading, keep, ms, table, verdict } from './report.ts';
 import { quantile } from './statistics.ts';
-import { wantedIdleRssMB, wantedScale, wantedUpdateCpuMs } from './targets.ts';
+import { wantedIdleRssMB, wantedNexthopStartMs, wantedScale, wantedUpdateCpuMs } from './targets.ts';
 
 interface Result {
   readonly peers: number;
+  /** `--nexthop-objects`. */
+  readonly nexthops: boolean;
   /** From the start of the process until the last route is in the kernel. */
   readonly startMs: number;
   readonly cpuMs: number;
@@ -29,21 +31,26 @@ interface Result {
 
 /** flanneld's start with many peers, beside a plain loop that does the kernel's part of the work. */
 export async function benchScale(isQuick: boolean): Promise<void> {
-  const sizes = isQuick ? [1, 1000] : [1, 1000, 5000];
+  const plain = { nexthops: false };
+  const few = [
+    { peers: 1, ...plain },
+    { peers: 1000, ...plain },
+  ];
+  const loads = isQuick ? few : [...few, { peers: 5000, ...plain }, { peers: 5000, nexthops: true }];
   const repeats = isQuick ? 1 : 3;
   heading(`flanneld's start until the routes to all peers are in the kernel (IPv4, median of ${repeats})`);
   const results: Result[] = [];
-  for (const peers of sizes) {
+  for (const load of loads) {
     const runs: Result[] = [];
-    for (let i = 0; i < repeats; i++) runs.push(await measure(peers));
-    const median = (key: keyof Result) =>
+    for (let i = 0; i < repeats; i++) runs.push(await measure(load));
+    const median = (key: Exclude<keyof Result, 'nexthops'>) =>
       quantile(
         runs.map((run) => run[key]),
         0.5,
       );
     const [startMs, cpuMs, rssMB] = [median('startMs'), median('cpuMs'), median('rssMB')];
     results.push({
-      peers,
+      ...load,
       startMs,
       cpuMs,
       rssMB,
@@ -55,7 +62,9 @@ export async function benchScale(isQuick: boolean): Promise<void> {
   console.log(`\nThe figures: ${keep('scale', results)}`);
 }
 
-async function measure(peers: number): Promise<Result> {
+type Load = Pick<Result, 'peers' | 'nexthops'>;
+
+async function measure({ peers, nexthops }: Load): Promise<Result> {
   const directory = memoryDirectory();
   const namespaces = await createNamespaces(['scale', 'loop']);
   const [host = '', loop = ''] = namespaces;
@@ -65,7 +74,8 @@ async function measure(peers: number): Promise<Result> {
   writeFileSync(files.netConfig, JSON.stringify(netConfig));
   for (let i = 1; i <= peers; i++) writePeer(files, i);
   const start = performance.now();
-  const daemon = Daemon.start(pathOf(host), files);
+  const args = nexthops ? ['--nexthop-objects'] : [];
+  const daemon = Daemon.start(pathOf(host), files, 'bench', { args });
   const view = new NetworkView(pathOf(host));
   try {
     await routesAre(view, peers, daemon);
@@ -74,7 +84,7 @@ async function measure(peers: number): Promise<Result> {
     await sleep(1000);
     const rssMB = daemon.memoryMB('VmRSS');
     const updateCpuMs = await update(files, daemon, view);
-    return { peers, startMs, cpuMs, rssMB, updateCpuMs, loopMs: await plainLoop(loop, peers) };
+    return { peers, nexthops, startMs, cpuMs, rssMB, updateCpuMs, loopMs: await plainLoop(loop, peers) };
   } finally {
     view.close();
     await daemon.stop();
@@ -171,12 +181,12 @@ function print(results: readonly Result[]): void {
     '',
   ];
   const rows = results.map((result) => {
-    const { peers, startMs, cpuMs, rssMB, loopMs, updateCpuMs } = result;
-    const wanted = wantedScale.get(peers);
+    const { peers, nexthops, startMs, cpuMs, rssMB, loopMs, updateCpuMs } = result;
+    const wanted = nexthops ? { startMs: wantedNexthopStartMs } : wantedScale.get(peers);
     const judge = (value: number, limit: number | undefined) =>
       limit === undefined ? [ms(value), '', ''] : [ms(value), `< ${limit}`, verdict(value <= limit)];
     return [
-      String(peers),
+      nexthops ? `${peers}, next hops` : String(peers),
       ...judge(startMs, wanted?.startMs),
       ...judge(cpuMs, wanted?.cpuMs),
       ...judge(rssMB, wantedIdleRssMB(peers)),

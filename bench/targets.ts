@@ -37,5 +37,11 @@ export const wantedScale: ReadonlyMap<number, { readonly startMs?: number; reado
   ]);
 /** Resident memory once it idles. */
 export const wantedIdleRssMB = (peers: number): number => (peers > 1000 ? 75 : 65);
+/** With next-hop objects, for 5,000. */
+export const wantedNexthopStartMs = 400;
+/** In ten seconds of rest: the work of timers. */
+export const wantedIdle = { cpuMs: 50 };
+/** Memory is flat when it has not grown by more after 10,000 changes, or 10,000 pods. */
+export const wantedGrowthMB = 5;
 /** CPU time of a change of one peer, in milliseconds. */
 export const wantedUpdateCpuMs = 5;
