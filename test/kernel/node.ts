@@ -12,7 +12,7 @@ import { openSocket } from '../../src/netlink/socket.ts';
 import { subscribe } from '../../src/netlink/subscription.ts';
 import { systemClock } from '../../src/world/clock.ts';
 import { silentLog } from '../../src/world/log.ts';
-import { peer, self } from '../backend/nodes.ts';
+import { macOf, peer, self } from '../backend/nodes.ts';
 import { createNetns, type Netns } from '../kit/netns.ts';
 import { type Watch, watch } from './watch.ts';
 
@@ -34,9 +34,14 @@ export function parts(
   families = bothFamilies,
   options: Partial<VxlanOptions> = {},
 ): Map<Part, readonly KernelObject[]> {
-  const backend = vxlan({ ...vxlanOptions({}), ...options }, families);
+  const given = { ...vxlanOptions({}), ...options };
+  const backend = vxlan(given, families);
   const all = new Map<Part, readonly KernelObject[]>([['node', backend.planNode(self)]]);
-  for (const n of peers) all.set(`peer node-${n}`, backend.planPeer(self, peer(n)));
+  const told = (n: number, family: 4 | 6) => ({ VNI: given.vni, VtepMAC: macOf(n, family) });
+  for (const n of peers) {
+    const lease = peer(n, { backendData: told(n, 4), backendV6Data: told(n, 6) });
+    all.set(`peer node-${n}`, backend.planPeer(self, lease));
+  }
   return all;
 }
 

@@ -6,8 +6,8 @@ import { table } from '../table.ts';
 import type { Layout, NodeLayout } from './layout.ts';
 import type { LabPod } from './pod.ts';
 
-/** How often a ping may be tried before it counts as lost: neighbours are looked up at the first. */
-const attempts = 3;
+/** Pings, of a second each, before one counts as lost: neighbours are looked up at the first, and WireGuard tries again after five. */
+const attempts = 8;
 
 /** The nodes in a table, and who reaches whom. The answer is 0, or 1 when something is amiss. */
 export async function showStatus(lab: Layout, print: Print, signal?: AbortSignal): Promise<number> {
