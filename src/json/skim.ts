@@ -1,4 +1,7 @@
-import { maxDepth } from './go-json.ts';
+import { KeptBytes } from './kept-bytes.ts';
+import { SkimError } from './skim-error.ts';
+import { SkimValue } from './skim-value.ts';
+import { BACKSLASH, BRACE, BRACE_END, BRACKET, BRACKET_END, COLON, COMMA, isSpace, QUOTE } from './tokens.ts';
 
 /**
  * What of a value is kept: all of it, those members of an object that are named (or that a function chooses), or the
@@ -26,11 +29,6 @@ export interface JsonSkimOptions {
   readonly onDocument: (text: string) => void;
 }
 
-/** The text is not JSON, or too much. */
-export class SkimError extends Error {
-  override readonly name = 'SkimError';
-}
-
 /**
  * Takes JSON objects apart while they come in, one after the other, and keeps only what is wanted: so a list of a
  * thousand Nodes of 15 kB takes the room of one. It checks only what it needs to find its way; who gets the texts parses
@@ -40,17 +38,17 @@ export class JsonSkim {
   readonly #options: JsonSkimOptions;
   /** The objects and arrays that we are in and look into, from the outside in. */
   readonly #frames: Frame[] = [];
-  readonly #kept: Kept[] = [];
+  readonly #kept: KeptBytes[] = [];
   #expects: Expects = 'value';
-  readonly #key: Kept;
+  readonly #key: KeptBytes;
   #keyWanted: Wanted | undefined;
-  readonly #value = new Value();
+  readonly #value = new SkimValue();
   #inKey = false;
   #escaped = false;
 
   constructor(options: JsonSkimOptions) {
     this.#options = options;
-    this.#key = new Kept(options.longest);
+    this.#key = new KeptBytes(options.longest);
   }
 
   /** Throws a {@link SkimError}, or what `onDocument` and `onElement` throw. */
@@ -102,7 +100,8 @@ export class JsonSkim {
   #begin(byte: number, at: number, wanted: Wanted | undefined): number {
     const frame = this.#frames.at(-1);
     if (frame === undefined && byte !== BRACE) throw new SkimError('it is no JSON object');
-    if (frame === undefined || frame.wanted instanceof Each) this.#kept.push(new Kept(this.#options.longest));
+    if (frame === undefined || frame.wanted instanceof Each)
+      this.#kept.push(new KeptBytes(this.#options.longest));
     const isArray = wanted instanceof Each;
     if (wanted === undefined || wanted === true || byte !== (isArray ? BRACKET : BRACE)) {
       this.#value.begin(wanted !== undefined);
@@ -179,84 +178,6 @@ interface Frame {
   count: number;
 }
 
-/** A value that is kept or left out as a whole: only its end is looked for. */
-class Value {
-  isOpen = false;
-  isWanted = false;
-  #kind: 'unknown' | 'string' | 'nested' | 'scalar' = 'unknown';
-  #depth = 0;
-  #inString = false;
-  #escaped = false;
-
-  begin(isWanted: boolean): void {
-    this.isOpen = true;
-    this.isWanted = isWanted;
-    this.#kind = 'unknown';
-    this.#depth = 0;
-  }
-
-  /** Answers where it ends, or the chunk. */
-  pass(chunk: Buffer, start: number): number {
-    let at = start;
-    if (this.#kind === 'unknown') {
-      const byte = chunk[at] as number;
-      this.#kind = byte === QUOTE ? 'string' : byte === BRACE || byte === BRACKET ? 'nested' : 'scalar';
-      if (isEnd(byte)) throw new SkimError('a value is missing');
-    }
-    for (; at < chunk.length && this.isOpen; at++) {
-      const byte = chunk[at] as number;
-      if (this.#inString) this.#inText(byte);
-      else if (byte === QUOTE) this.#inString = true;
-      else if (this.#kind === 'scalar') {
-        if (!isEnd(byte)) continue;
-        this.isOpen = false;
-        return at;
-      } else if (byte === BRACE || byte === BRACKET) {
-        if (++this.#depth > maxDepth) throw new SkimError(`it is nested deeper than ${maxDepth} levels`);
-      } else if (byte === BRACE_END || byte === BRACKET_END) this.isOpen = --this.#depth > 0;
-    }
-    return at;
-  }
-
-  #inText(byte: number): void {
-    if (this.#escaped) this.#escaped = false;
-    else if (byte === BACKSLASH) this.#escaped = true;
-    else if (byte === QUOTE) {
-      this.#inString = false;
-      if (this.#kind === 'string') this.isOpen = false;
-    }
-  }
-}
-
-/** Bytes that are kept, in a buffer that grows. */
-class Kept {
-  readonly #longest: number;
-  #bytes = Buffer.allocUnsafe(256);
-  #length = 0;
-
-  constructor(longest: number) {
-    this.#longest = longest;
-  }
-
-  add(bytes: Uint8Array): void {
-    const length = this.#length + bytes.length;
-    if (length > this.#longest) throw new SkimError(`a part of it is longer than ${this.#longest} bytes`);
-    if (length > this.#bytes.length) {
-      const larger = Buffer.allocUnsafe(2 * length);
-      this.#bytes.copy(larger, 0, 0, this.#length);
-      this.#bytes = larger;
-    }
-    this.#bytes.set(bytes, this.#length);
-    this.#length = length;
-  }
-
-  take(): string {
-    const text = this.#bytes.toString('utf8', 0, this.#length);
-    this.#length = 0;
-    return text;
-  }
-}
-
 function wantedMember(wanted: Wanted, key: string): Wanted | undefined {
   if (typeof wanted === 'function') return wanted(key) ? true : undefined;
   if (wanted === true || wanted instanceof Each) return undefined;
@@ -272,14 +193,6 @@ function keyOf(raw: string): string {
   }
 }
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COLON = 0x3a;
-const COMMA = 0x2c;
-const BRACE = 0x7b;
-const BRACE_END = 0x7d;
-const BRACKET = 0x5b;
-const BRACKET_END = 0x5d;
 const quoteBytes = Buffer.of(QUOTE);
 const braceBytes = Buffer.of(BRACE);
 const braceEndBytes = Buffer.of(BRACE_END);
@@ -287,8 +200,3 @@ const bracketBytes = Buffer.of(BRACKET);
 const bracketEndBytes = Buffer.of(BRACKET_END);
 
 const closingOf = (frame: Frame | undefined): number => (frame?.isArray === true ? BRACKET_END : BRACE_END);
-
-const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
-
-const isEnd = (byte: number): boolean =>
-  byte === COMMA || byte === BRACE_END || byte === BRACKET_END || isSpace(byte);

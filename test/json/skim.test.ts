@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Each, JsonSkim, type JsonSkimOptions, SkimError, type Wanted } from '../../src/json/skim.ts';
+import { Each, JsonSkim, type JsonSkimOptions, type Wanted } from '../../src/json/skim.ts';
+import { SkimError } from '../../src/json/skim-error.ts';
 
 describe('skimming', () => {
   test('keeps what is wanted and leaves out the rest', () => {
