@@ -29,6 +29,8 @@ const longestNode = 2 * 1024 * 1024;
 const pageSize = 100;
 /** More Nodes than any cluster has: an answer that does not end fills no memory. */
 const mostNodes = 100_000;
+/** For one object, in milliseconds: a start with the lease last known waits for two such failures. */
+const impatient = { connect: 4_000, silence: 10_000 } as const;
 /** A watch is silent for about a minute at most, as bookmarks come; so many milliseconds are no honest silence. */
 const watchSilence = 180_000;
 
@@ -43,7 +45,7 @@ export class KubernetesApi {
   }
 
   async node(name: string): Promise<NodeObject> {
-    const request = { method: 'GET', path: nodePath(name) } as const;
+    const request = { ...impatient, method: 'GET', path: nodePath(name) } as const;
     const right = { verb: 'get', resource: 'nodes' };
     return this.#one(
       request,
@@ -55,6 +57,7 @@ export class KubernetesApi {
   /** Merges `change` into the Node's metadata or status; answers the Node as it is then. */
   async patchNode(name: string, change: object): Promise<NodeObject> {
     const request = {
+      ...impatient,
       method: 'PATCH',
       path: `${nodePath(name)}/status`,
       headers: { 'content-type': 'application/strategic-merge-patch+json' },

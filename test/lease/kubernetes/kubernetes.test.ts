@@ -159,6 +159,16 @@ describe('the Kubernetes API', () => {
       expect(await acquire(a, 1)).toMatchObject({ id: 'a' });
     });
 
+    test('gives a silent server ten seconds', async () => {
+      const server = await started();
+      server.trouble = () => true;
+      const clock = {
+        ...systemClock,
+        after: (ms: number, callback: () => void) => systemClock.after(ms / 100, callback),
+      };
+      await expect(registry(server, 'a', { clock }).own()).rejects.toThrow('no answer came within 10 s');
+    });
+
     test('finds its Node by its pod', async () => {
       const server = await started();
       server.addNode('a');
