@@ -1,5 +1,5 @@
 // Programs of others, built by Go from pins and kept in .cache/e2e/<hash of the pins>: the reference programs of today
-// (containerd 2, the CNI plugins: e2e/go.mod) and the API server of Kubernetes (e2e/kubernetes/go.mod). The plugins are in
+// (containerd 2, the CNI plugins: e2e/go.mod) and Kubernetes (API server, controllers, scheduler, kubelet: e2e/kubernetes/go.mod). The plugins are in
 // cni/ below it: `bridge` is also a program of iproute2. They serve tests and benchmarks alone; without Go, Debian's older
 // ones do, and what needs Kubernetes is skipped.
 import { createHash } from 'node:crypto';
@@ -32,7 +32,7 @@ const kubernetes = {
   link: 'kubernetes',
   flags: ['-trimpath', '-buildvcs=false'],
   pins: { version: 'k8s.io/kubernetes' },
-  title: ({ version }) => `Kubernetes' API server ${version}`,
+  title: ({ version }) => `Kubernetes ${version}`,
   // Without its version it takes itself for one of long ago, and refuses its own features.
   symbols: ({ version }) => {
     const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version);
