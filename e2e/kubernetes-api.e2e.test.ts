@@ -1,8 +1,6 @@
 import { readFileSync } from 'node:fs';
 import net, { type AddressInfo, type Socket } from 'node:net';
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { parseAllDocuments } from 'yaml';
 import { annotationKeys, defaultPrefix } from '../src/lease/kubernetes/annotations.ts';
 import { KubernetesRegistry } from '../src/lease/kubernetes/kubernetes.ts';
 import { systemClock } from '../src/world/clock.ts';
@@ -15,7 +13,6 @@ import {
   suiteNetwork,
 } from '../test/lease/registry-suite.ts';
 import { ApiServer, noApiServer } from './lab/api-server.ts';
-import { repository } from './lab/binary.ts';
 import { Cluster } from './lab/cluster.ts';
 import { until } from './lab/command.ts';
 import { type Lab, sharedFile } from './lab/lab.ts';
@@ -35,7 +32,7 @@ describe('a real API server', () => {
   let made = 0;
   beforeAll(async () => {
     server = await ApiServer.start();
-    await grant(server);
+    await server.apply('deploy/rbac.yml'); // with the rights that stand there all of this must work
   });
   afterAll(() => server.stop());
 
@@ -222,21 +219,6 @@ function registryAt(
     clock: systemClock,
     random: systemRandom,
   });
-}
-
-/** Applies deploy/rbac.yml: with the rights that stand there all of this must work. */
-async function grant(server: ApiServer): Promise<void> {
-  const collections: Record<string, string> = {
-    Namespace: '/api/v1/namespaces',
-    ServiceAccount: '/api/v1/namespaces/kube-flannel/serviceaccounts',
-    ClusterRole: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
-    ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
-  };
-  const text = readFileSync(path.join(repository, 'deploy/rbac.yml'), 'utf8');
-  for (const document of parseAllDocuments(text)) {
-    const object = document.toJS() as { kind: string };
-    await server.ask('POST', collections[object.kind] ?? '', object);
-  }
 }
 
 /** A way to the API server that can be shut. */

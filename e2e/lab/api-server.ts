@@ -4,12 +4,14 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, wri
 import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { parseAllDocuments } from 'yaml';
 import { HttpClient } from '../../src/http/client.ts';
 import { systemClock } from '../../src/world/clock.ts';
 import { Authority } from '../../test/kit/certificates.ts';
 import { repository } from './binary.ts';
 import { until } from './command.ts';
-import { join } from './relay.ts';
+import { Door } from './door.ts';
+import { gateway } from './underlay.ts';
 
 const program = path.join(repository, '.cache/e2e/kubernetes/kube-apiserver');
 
@@ -17,6 +19,16 @@ const program = path.join(repository, '.cache/e2e/kubernetes/kube-apiserver');
 export const noApiServer: string | undefined = existsSync(program)
   ? undefined
   : "Kubernetes' API server is not built: Go is missing or older than e2e/kubernetes/go.mod asks for";
+
+/** Where the kinds of objects that a manifest of ours has are made. */
+const collections: Readonly<Record<string, string>> = {
+  Namespace: '/api/v1/namespaces',
+  ServiceAccount: '/api/v1/namespaces/kube-flannel/serviceaccounts',
+  ConfigMap: '/api/v1/namespaces/kube-flannel/configmaps',
+  ClusterRole: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
+  ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
+  DaemonSet: '/apis/apps/v1/namespaces/kube-flannel/daemonsets',
+};
 
 /** Kubernetes' API server on Debian's etcd, on loopback, in a directory of its own; without anything else of a cluster. */
 export class ApiServer {
@@ -26,7 +38,7 @@ export class ApiServer {
   readonly tokens = { admin: 'admin-token', flannel: 'flannel-token', stranger: 'stranger-token' } as const;
   readonly #directory: string;
   readonly #children: ChildProcess[] = [];
-  readonly #doors: net.Server[] = [];
+  readonly #doors: Door[] = [];
   readonly #admin: HttpClient;
 
   private constructor(directory: string, port: number, authority: Authority) {
@@ -90,6 +102,14 @@ export class ApiServer {
     return JSON.parse(text) as Record<string, unknown>;
   }
 
+  /** Makes every object of a YAML file of this repository. */
+  async apply(file: string): Promise<void> {
+    for (const document of parseAllDocuments(readFileSync(path.join(repository, file), 'utf8'))) {
+      const object = document.toJS() as { kind: string };
+      await this.ask('POST', collections[object.kind] ?? '', object);
+    }
+  }
+
   /** Removing is no method of our client. */
   async remove(where: string): Promise<void> {
     const { default: https } = await import('node:https');
@@ -102,27 +122,17 @@ export class ApiServer {
     });
   }
 
-  /**
-   * Makes it reachable in a named network namespace as well, at an address that is there. Through a socket in the file system,
-   * which no namespace parts; a line from there to here would be one to the machine's own network.
-   */
+  /** Makes it reachable in a named network namespace as well, at an address that is there. */
   async enter(netns: string, host: string): Promise<string> {
-    const door = path.join(this.#directory, `${netns}.sock`);
-    const server = net.createServer((from) => {
-      join(from, net.connect(Number(new URL(this.url).port), '127.0.0.1'));
-    });
-    await new Promise<void>((resolve) => {
-      server.listen(door, resolve);
-    });
-    this.#doors.push(server);
-    const relay = path.join(import.meta.dirname, 'relay.ts');
-    this.#start('nsenter', [`--net=/run/netns/${netns}`, process.execPath, relay, host, '6443', door]);
+    const to = Number(new URL(this.url).port);
+    const directory = this.#directory;
+    this.#doors.push(await Door.open({ netns, host, port: 6443, to, directory }));
     return `https://${host.includes(':') ? `[${host}]` : host}:6443`;
   }
 
   async stop(): Promise<void> {
     this.#admin.close();
-    for (const door of this.#doors) door.close();
+    await Promise.all(this.#doors.map((door) => door.close()));
     // SIGKILL: an API server without its etcd takes minutes to end.
     await Promise.all(this.#children.map((child) => ended(child, () => child.kill('SIGKILL'))));
     rmSync(this.#directory, { recursive: true, force: true });
@@ -131,7 +141,9 @@ export class ApiServer {
   #prepare(authority: Authority): void {
     const write = (name: string, text: string) =>
       writeFileSync(path.join(this.#directory, name), text, { mode: 0o600 });
-    const { cert, key } = authority.issue('kube-apiserver', { names: ['127.0.0.1', '192.168.50.254'] });
+    const { cert, key } = authority.issue('kube-apiserver', {
+      names: ['127.0.0.1', gateway.v4, gateway.v6],
+    });
     write('api.crt', cert);
     write('api.key', key);
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { repository } from './binary.ts';
+import { Machine } from './machine.ts';
 import { LabNode } from './node.ts';
 import { hasEnded } from './process.ts';
 import type { Runtime } from './runtime.ts';
@@ -27,6 +28,7 @@ export class Lab {
   readonly directory: string;
   readonly underlay: Underlay;
   readonly nodes: readonly LabNode[];
+  readonly #machines = new Set<Machine>();
   readonly #atExit = () => this.#stopAtOnce();
 
   private constructor(options: LabOptions) {
@@ -41,6 +43,7 @@ export class Lab {
     const { underlay, directory } = this;
     const common = { underlay, directory, runtime: options.runtime, record: options.record ?? false };
     this.nodes = Array.from({ length: options.nodes }, (_, i) => new LabNode({ ...common, index: i + 1 }));
+    for (const node of this.nodes) this.#machines.add(node);
   }
 
   static async start(options: LabOptions): Promise<Lab> {
@@ -62,18 +65,28 @@ export class Lab {
     return node;
   }
 
+  /** A machine without a container runtime, in a network namespace of the lab's that is there. */
+  async machine(name: string, netns: string): Promise<Machine> {
+    const machine = new Machine({ name, netns, directory: path.join(this.directory, name) });
+    this.#machines.add(machine);
+    await machine.start();
+    return machine;
+  }
+
   /** Ends everything and removes every trace. */
   async stop(): Promise<void> {
-    await Promise.all(this.nodes.map((node) => node.powerOff().catch(() => {}))); // one that never came up
+    const machines = [...this.#machines];
+    await Promise.all(machines.map((machine) => machine.powerOff().catch(() => {}))); // one that never came up
     sweep(this.name);
     process.off('exit', this.#atExit);
   }
 
   /** The same, in a process that is ending and can wait for nothing but by standing still. */
   #stopAtOnce(): void {
-    for (const node of this.nodes) node.kill();
+    const machines = [...this.#machines];
+    for (const machine of machines) machine.kill();
     const deadline = performance.now() + 3000;
-    while (performance.now() < deadline && !this.nodes.every((node) => node.hasEnded)) {
+    while (performance.now() < deadline && !machines.every((machine) => machine.hasEnded)) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
     }
     sweep(this.name);

@@ -1,5 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import {
   copyFileSync,
   existsSync,
@@ -12,10 +10,10 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { binary, repository } from './binary.ts';
-import { attempt, command, until } from './command.ts';
 import { Cri } from './cri.ts';
 import { imageArchive, imageName } from './image.ts';
-import { NodeProcess, hasEnded, onlyChild } from './process.ts';
+import { Machine } from './machine.ts';
+import type { NodeProcess } from './process.ts';
 import { type Call, parseCalls } from './recorder.ts';
 import { type Runtime, containerdConfiguration } from './runtime.ts';
 import type { Underlay } from './underlay.ts';
@@ -30,32 +28,33 @@ export interface NodeSetup {
   readonly record: boolean;
 }
 
-/** A machine made of namespaces, with a container runtime: what it has on disk survives `powerOff`. */
-export class LabNode {
-  readonly name: string;
+/** A machine with a container runtime. */
+export class LabNode extends Machine {
   readonly address: string;
-  readonly directory: string;
   readonly cgroup: string;
   readonly #setup: NodeSetup;
-  #unshare: ChildProcess | undefined;
-  #init = 0;
   #cri: Cri | undefined;
   #containerd: NodeProcess | undefined;
 
   constructor(setup: NodeSetup) {
+    const { index, underlay, runtime } = setup;
+    const name = `node-${index}`;
+    super({
+      name,
+      netns: underlay.netns(index),
+      directory: path.join(setup.directory, name),
+      programs: runtime.programs,
+    });
     this.#setup = setup;
-    this.name = `node-${setup.index}`;
-    this.address = setup.underlay.address(setup.index);
-    this.directory = path.join(setup.directory, this.name);
-    this.cgroup = `/${setup.underlay.name}/${this.name}`;
-    mkdirSync(this.directory, { recursive: true });
+    this.address = underlay.address(index);
+    this.cgroup = `/${underlay.name}/${name}`;
   }
 
   /** Power on: namespaces, file system, containerd with the pods' image. */
-  async start(): Promise<void> {
+  override async start(): Promise<void> {
     const { index, underlay } = this.#setup;
-    const [pause] = await Promise.all([binary('pause'), underlay.plug(index)]);
-    await this.#startInit(pause);
+    await underlay.plug(index);
+    await super.start();
     await this.#installReferencePlugins();
     await this.startContainerd();
     await this.ctr('images', 'import', await imageArchive());
@@ -66,33 +65,8 @@ export class LabNode {
     return this.#cri;
   }
 
-  /** A path of the node's own file system, as seen from here. */
-  path(file: string): string {
-    return path.join(`/proc/${this.#init}/root`, file);
-  }
-
-  /** Runs a program in the node; throws with its output when it fails. */
-  exec(program: readonly string[], input = ''): Promise<string> {
-    const [file = '', ...args] = [...this.#enter, ...program];
-    return command(file, args, input);
-  }
-
-  shell(script: string): Promise<string> {
-    return this.exec(['bash', '-euc', script]);
-  }
-
-  async succeeds(...program: string[]): Promise<boolean> {
-    const [file = '', ...args] = [...this.#enter, ...program];
-    return (await attempt(file, args)).code === 0;
-  }
-
   ctr(...args: string[]): Promise<string> {
     return this.exec([path.join(this.#setup.runtime.programs, 'ctr'), '-n', 'k8s.io', ...args]);
-  }
-
-  spawn(name: string, program: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<NodeProcess> {
-    const log = path.join(this.directory, 'log', `${name}.log`);
-    return NodeProcess.start(this.#enter, program, log, { ...environment(this.#setup.runtime), ...env });
   }
 
   async startContainerd(): Promise<void> {
@@ -164,63 +138,17 @@ export class LabNode {
     return links.filter((link) => link.master === bridge).map((link) => link.ifname);
   }
 
-  /** The plug is pulled: everything of the node ends at once, and its network devices are gone. */
-  async powerOff(): Promise<void> {
-    const { index, underlay } = this.#setup;
+  /** Its network devices are gone as well. */
+  override async powerOff(): Promise<void> {
     this.#cri?.close();
     this.#cri = undefined;
-    const unshare = this.#unshare;
-    if (unshare === undefined) return;
-    const gone = new Promise((resolve) => {
-      unshare.once('close', resolve);
-    });
-    this.kill();
-    this.#unshare = undefined;
-    await gone;
-    await until(`the end of ${this.name}`, 10, async () => this.hasEnded);
-    await underlay.unplug(index);
-  }
-
-  /** The plug again, for a process that ends: waits for nothing and removes nothing. */
-  kill(): void {
-    this.#unshare?.kill('SIGKILL'); // the kernel then kills its child, process 1 of the node, and with it all others
-  }
-
-  get hasEnded(): boolean {
-    return this.#init === 0 || hasEnded(this.#init);
+    if (!this.isOn) return;
+    await super.powerOff();
+    await this.#setup.underlay.unplug(this.#setup.index);
   }
 
   get #recordFile(): string {
     return path.join(this.directory, 'cni-calls.jsonl');
-  }
-
-  get #enter(): string[] {
-    return ['nsenter', '-t', String(this.#init), '-m', '-n', '-u', '-i', '-p'];
-  }
-
-  /** Never by `ip netns exec`: it mounts a /sys without cgroups. The death of this process ends the node as well. */
-  async #startInit(pause: string): Promise<void> {
-    const { index, underlay } = this.#setup;
-    const args = [
-      `--pdeathsig=KILL nsenter --net=/run/netns/${underlay.netns(index)}`.split(' '),
-      'unshare --mount --pid --uts --ipc --fork --kill-child=SIGKILL bash'.split(' '),
-      [path.join(import.meta.dirname, 'node-init.sh'), this.directory, pause, this.name],
-    ].flat();
-    const child = spawn('setpriv', args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: environment(this.#setup.runtime),
-    });
-    this.#unshare = child;
-    const errors: Buffer[] = [];
-    child.stderr.on('data', (data: Buffer) => errors.push(data));
-    const lines = createInterface(child.stdout);
-    const ready = await new Promise((resolve) => {
-      lines.once('line', resolve);
-      lines.once('close', () => resolve(undefined));
-    });
-    if (ready !== 'ready')
-      throw new Error(`${this.name} does not start: ${Buffer.concat(errors).toString()}`);
-    this.#init = onlyChild(child.pid ?? 0) ?? 0;
   }
 
   async #installReferencePlugins(): Promise<void> {
@@ -252,16 +180,6 @@ const referencePlugins = new Set([
   'portmap',
   'tuning',
 ]);
-
-/** What a service manager would give: nothing of ours but PATH and the mark of the test run. */
-function environment(runtime: Runtime): NodeJS.ProcessEnv {
-  const { FLANNELETTE_RUN } = process.env;
-  const system = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-  return {
-    PATH: `${runtime.programs}:${system}`,
-    ...(FLANNELETTE_RUN === undefined ? {} : { FLANNELETTE_RUN }),
-  };
-}
 
 /** Where `npm run build` puts the programs. */
 export const programs = path.join(repository, 'build/bin');

@@ -15,5 +15,6 @@ export function join(one: Socket, other: Socket): void {
 
 const [host, port, socket] = process.argv.slice(2);
 if (import.meta.main && socket !== undefined) {
-  net.createServer((from) => join(from, net.connect(socket))).listen(Number(port), host);
+  const server = net.createServer((from) => join(from, net.connect(socket)));
+  server.listen(Number(port), host, () => console.log('ready'));
 }

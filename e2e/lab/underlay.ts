@@ -2,6 +2,9 @@ import { command } from './command.ts';
 
 export type Family = 'v4' | 'v6' | 'dual';
 
+/** The bridge's own addresses: everybody's default gateway. */
+export const gateway = { v4: '192.168.50.254', v6: 'fd00:50::fe' } as const;
+
 /**
  * The network between the nodes: a bridge in a namespace of its own, which is also everybody's default gateway.
  * Node i (from 1) has 192.168.50.i/24 and fd00:50::i/64 on eth0, as far as the family goes.
@@ -22,7 +25,7 @@ export class Underlay {
         'link set lo up',
         'link add br0 type bridge mcast_snooping 0 forward_delay 0',
         'link set br0 up',
-        ...this.#addresses(254, 'fe').map((address) => `address add ${address} dev br0`),
+        ...addresses(254, 'fe', this.family).map((address) => `address add ${address} dev br0`),
       ],
       this.name,
     );
@@ -34,11 +37,15 @@ export class Underlay {
 
   /** The node's first address. */
   address(index: number): string {
-    return this.family === 'v6' ? `fd00:50::${index}` : `192.168.50.${index}`;
+    return this.addressOf(index, this.family === 'v6' ? 6 : 4);
   }
 
-  /** Makes the node's network namespace, with eth0 in the bridge. */
-  async plug(index: number): Promise<void> {
+  addressOf(index: number, version: 4 | 6): string {
+    return version === 6 ? `fd00:50::${index}` : `192.168.50.${index}`;
+  }
+
+  /** Makes the node's network namespace, with eth0 in the bridge; in a dual-stack underlay it may have one family alone. */
+  async plug(index: number, family = this.family): Promise<void> {
     const netns = this.netns(index);
     await ip([
       `netns add ${netns}`,
@@ -50,9 +57,9 @@ export class Underlay {
         [
           'link set lo up',
           'link set eth0 up',
-          ...this.#addresses(index, String(index)).map((address) => `address add ${address} dev eth0`),
-          ...(this.family === 'v6' ? [] : ['route add default via 192.168.50.254']),
-          ...(this.family === 'v4' ? [] : ['route add ::/0 via fd00:50::fe']),
+          ...addresses(index, String(index), family).map((address) => `address add ${address} dev eth0`),
+          ...(family === 'v6' ? [] : [`route add default via ${gateway.v4}`]),
+          ...(family === 'v4' ? [] : [`route add ::/0 via ${gateway.v6}`]),
         ],
         netns,
       ),
@@ -64,13 +71,13 @@ export class Underlay {
     await ip([`link delete node${index}`], this.name);
     await ip([`netns delete ${this.netns(index)}`]);
   }
+}
 
-  #addresses(v4: number, v6: string): string[] {
-    return [
-      ...(this.family === 'v6' ? [] : [`192.168.50.${v4}/24`]),
-      ...(this.family === 'v4' ? [] : [`fd00:50::${v6}/64 nodad`]),
-    ];
-  }
+function addresses(v4: number, v6: string, family: Family): string[] {
+  return [
+    ...(family === 'v6' ? [] : [`192.168.50.${v4}/24`]),
+    ...(family === 'v4' ? [] : [`fd00:50::${v6}/64 nodad`]),
+  ];
 }
 
 /** Runs lines of iproute2 in one process, in a named namespace when one is given. */

@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { networkOf, prefix, prefixAddress } from '../src/net/prefix.ts';
+import { seenAs, tellCallers } from './lab/caller.ts';
+import { until } from './lab/command.ts';
+import { MatrixCluster } from './matrix/cluster.ts';
+import { type Combination, combinations, title, versions } from './matrix/combination.ts';
+import type { MatrixNode } from './matrix/node.ts';
+import type { BarePod } from './matrix/pod.ts';
+import { outside, Site } from './matrix/site.ts';
+
+let site: Site;
+beforeAll(async () => {
+  site = await Site.start();
+  await tellCallers(site.router);
+});
+afterAll(() => site?.stop());
+
+describe('pods reach each other and the world, while a node joins, is replaced and leaves', () => {
+  test.for(combinations.map((combination) => ({ title: title(combination), combination })))(
+    '$title',
+    async ({ combination }) => {
+      const cluster = await MatrixCluster.start(site, combination);
+      onTestFinished(() => cluster.stop());
+      const [first, second] = await Promise.all([cluster.join(1), cluster.join(2)]);
+      const [pod, neighbour, far] = await Promise.all([
+        first.pod('pod'),
+        first.pod('neighbour'),
+        second.pod('far'),
+      ]);
+      await Promise.all([tellCallers(pod), tellCallers(far)]);
+      for (const version of versions(combination)) {
+        await reach([neighbour], pod, [version]);
+        await reach([neighbour], far, [version]);
+        expect(await first.wayTo(far.address(version))).toBe(way(combination, version));
+        await carryWholePackets(first, neighbour, [pod, far], version);
+        for (const to of [pod, far]) {
+          const seen = await seenAs(neighbour, to.address(version));
+          expect(seen, `its neighbour, as ${to.name} sees it`).toBe(neighbour.address(version));
+        }
+        const seen = await seenAs(pod, outside[version]);
+        expect(seen, 'a pod, as the world sees it').toBe(first.address(version));
+      }
+      expect(await rulesOf(first)).toEqual([combination.rules]);
+
+      const third = await cluster.join(3);
+      await reach([pod, far], await third.pod('third'), versions(combination));
+      const heir = await cluster.replace(third);
+      expect(heir.subnetFile).toBe(third.subnetFile);
+      await reach([pod, far], await heir.pod('heir'), versions(combination));
+      await forget([first, second], addresses(third, combination));
+
+      await cluster.remove(heir);
+      await forget([first, second], [...addresses(heir, combination), ...networks(heir)]);
+      await reach([pod], far, versions(combination));
+    },
+  );
+});
+
+/** The device by which a node sends to another node's pods. */
+function way({ backend }: Combination, version: 4 | 6): string {
+  const tunnels = {
+    vxlan: ['flannel.1', 'flannel-v6.1'],
+    wireguard: ['flannel-wg', 'flannel-wg-v6'],
+  } as const;
+  const tunnel = backend === 'vxlan' || backend === 'wireguard' ? tunnels[backend] : undefined;
+  return tunnel?.[version === 4 ? 0 : 1] ?? 'eth0';
+}
+
+/** A node's first pod waits up to two seconds for the bridge's link-local address; WireGuard for its handshake. */
+async function reach(froms: readonly BarePod[], to: BarePod, families: readonly (4 | 6)[]): Promise<void> {
+  for (const from of froms) {
+    for (const address of families.map((version) => to.address(version))) {
+      await until(`a way from ${from.name} to ${to.name}, ${address}`, 20, () => from.reaches(address));
+    }
+  }
+}
+
+/** The largest packet of a pod; in a tunnel over IPv6, beside one over IPv4, 20 bytes less. */
+async function carryWholePackets(
+  node: MatrixNode,
+  from: BarePod,
+  tos: readonly BarePod[],
+  version: 4 | 6,
+): Promise<void> {
+  for (const to of tos) {
+    const address = to.address(version);
+    const device = await node.mtu(await node.wayTo(address));
+    const bytes = Math.min(node.subnets.mtu, device);
+    expect(await from.reaches(address, bytes), `${bytes} bytes to ${address}`).toBe(true);
+  }
+}
+
+/** Who has flannel's rules. */
+async function rulesOf({ machine }: MatrixNode): Promise<string[]> {
+  const saved = await machine.shell('iptables-save; ip6tables-save');
+  const tables = await machine.exec(['nft', 'list', 'tables']);
+  return [
+    ...(saved.includes('FLANNEL-') ? ['iptables'] : []),
+    ...(/flannel-ipv[46]/.test(tables) ? ['nftables'] : []),
+  ];
+}
+
+const addresses = (node: MatrixNode, combination: Combination): string[] =>
+  versions(combination).map((version) => node.address(version));
+
+const networks = ({ subnets: { subnet, ipv6Subnet } }: MatrixNode): string[] =>
+  [subnet, ipv6Subnet]
+    .filter((text) => text !== undefined)
+    .map((text) => prefixAddress(networkOf(prefix(text))));
+
+/** Nothing in these nodes' kernels has to do with any of the addresses any more. */
+async function forget(nodes: readonly MatrixNode[], gone: readonly string[]): Promise<void> {
+  for (const node of nodes) {
+    for (const address of gone) {
+      const named = new RegExp(`(?<![0-9a-f.:])${address.replaceAll('.', '\\.')}(?![0-9a-f.:])`);
+      await until(`${node.name} has forgotten ${address}`, 15, async () => !named.test(await node.traces()));
+    }
+  }
+}
