@@ -75,13 +75,6 @@ export class MatrixNode {
     return route?.dev ?? '';
   }
 
-  async mtu(device: string): Promise<number> {
-    const [link] = JSON.parse(await this.machine.exec(['ip', '-j', 'link', 'show', device])) as {
-      mtu: number;
-    }[];
-    return link?.mtu ?? 0;
-  }
-
   /** All that the kernel holds because of peers: routes, neighbours, forwarding entries, WireGuard's peers. */
   traces(): Promise<string> {
     return this.machine.shell(`ip route show table all; ip -6 route show table all

@@ -89,8 +89,17 @@ function distinguishedName(commonName: string, organization?: string): Buffer {
 }
 
 function alternativeName(name: string): Buffer {
-  if (isIP(name) !== 4) return tlv(0x82, Buffer.from(name));
-  return tlv(0x87, name.split('.').map(Number));
+  const version = isIP(name);
+  if (version === 0) return tlv(0x82, Buffer.from(name));
+  return tlv(0x87, version === 4 ? name.split('.').map(Number) : ipv6Bytes(name));
+}
+
+function ipv6Bytes(address: string): Buffer {
+  const [head = [], tail = []] = address
+    .split('::')
+    .map((half) => half.split(':').filter((group) => group !== ''));
+  const groups = [...head, ...Array.from({ length: 8 - head.length - tail.length }, () => '0'), ...tail];
+  return Buffer.from(groups.map((group) => group.padStart(4, '0')).join(''), 'hex');
 }
 
 /** UTCTime, which ends in 2049. */
