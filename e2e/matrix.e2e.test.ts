@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => site?.stop());
 
-describe('pods reach each other and the world, while a node joins, is replaced and leaves', () => {
+describe('the matrix', () => {
   test.for(combinations.map((combination) => ({ title: title(combination), combination })))(
     '$title',
     async ({ combination }) => {

@@ -56,7 +56,9 @@ export class Underlay {
       ip(
         [
           'link set lo up',
-          'link set eth0 up',
+          // A link-local address of its own making would be of no use, and forward nothing, for the first two seconds.
+          'link set eth0 addrgenmode none up',
+          ...(family === 'v4' ? [] : [`address add fe80::50:${index}/64 dev eth0 nodad`]),
           ...addresses(index, String(index), family).map((address) => `address add ${address} dev eth0`),
           ...(family === 'v6' ? [] : [`route add default via ${gateway.v4}`]),
           ...(family === 'v4' ? [] : [`route add ::/0 via ${gateway.v6}`]),

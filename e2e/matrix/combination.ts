@@ -12,16 +12,18 @@ export type Combination = { readonly [A in Axis]: (typeof axes)[A][number] };
 const { backend: backends, family: families, rules, registry: registries } = axes;
 
 /**
- * Twelve of the 72: each backend with each family, and the other two axes walked along the diagonals, so that any two
- * values of two axes meet in one of them.
+ * Every backend with every family and every kind of rules: 24. The registries, of which a packet knows nothing, go round
+ * among them, so that each meets each value of the other axes.
  */
-export const combinations: readonly Combination[] = backends.flatMap((backend, row) =>
-  families.map((family, column) => ({
-    backend,
-    family,
-    rules: turn(rules, row + column),
-    registry: turn(registries, row + column),
-  })),
+export const combinations: readonly Combination[] = backends.flatMap((backend, i) =>
+  families.flatMap((family, j) =>
+    rules.map((writer, k) => ({
+      backend,
+      family,
+      rules: writer,
+      registry: registries[(i + j + k) % registries.length] as Combination['registry'],
+    })),
+  ),
 );
 
 /** `vxlan DirectRouting, dual, nftables, etcd` */
@@ -31,7 +33,3 @@ export const title = ({ backend, family, rules: writer, registry }: Combination)
 /** The families of its pods' addresses. */
 export const versions = ({ family }: Combination): readonly (4 | 6)[] =>
   (({ v4: [4], v6: [6], dual: [4, 6] }) as const)[family];
-
-function turn<T>(values: readonly T[], at: number): T {
-  return values[at % values.length] as T;
-}
