@@ -19,6 +19,7 @@ import { type Lab, sharedFile } from './lab/lab.ts';
 import { Pod } from './lab/pod.ts';
 import { join } from './lab/relay.ts';
 import { newest } from './lab/runtime.ts';
+import { gateway } from './lab/underlay.ts';
 
 const keys = annotationKeys(defaultPrefix);
 
@@ -139,7 +140,7 @@ describe('a real API server', () => {
   });
 
   async function kubeconfigIn(lab: Lab): Promise<string> {
-    const url = await server.enter(lab.underlay.name, '192.168.50.254');
+    const url = await server.enter(lab.underlay.name, gateway.v4);
     const cluster = {
       server: url,
       'certificate-authority-data': Buffer.from(server.authority).toString('base64'),

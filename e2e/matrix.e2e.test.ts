@@ -16,9 +16,8 @@ beforeAll(async () => {
 afterAll(() => site?.stop());
 
 describe('the matrix', () => {
-  test.for(combinations.map((combination) => ({ title: title(combination), combination })))(
-    '$title',
-    async ({ combination }) => {
+  for (const combination of combinations) {
+    test(title(combination), async () => {
       const cluster = await MatrixCluster.start(site, combination);
       onTestFinished(() => cluster.stop());
       const [first, second] = await Promise.all([cluster.join(1), cluster.join(2)]);
@@ -53,8 +52,8 @@ describe('the matrix', () => {
       await cluster.remove(heir);
       await forget([first, second], [...addresses(heir, combination), ...networks(heir)]);
       await reach([pod], far, versions(combination));
-    },
-  );
+    });
+  }
 });
 
 /** The device by which a node sends to another node's pods. */

@@ -34,7 +34,13 @@ export class Door {
       join(from, net.connect(to, '127.0.0.1'));
     });
     this.#server.listen(this.#file);
-    const relay = [process.execPath, path.join(import.meta.dirname, 'relay.ts'), host, String(port), this.#file];
+    const relay = [
+      process.execPath,
+      path.join(import.meta.dirname, 'relay.ts'),
+      host,
+      String(port),
+      this.#file,
+    ];
     // It ends with this process, however that ends.
     const args = ['--pdeathsig=KILL', 'nsenter', `--net=/run/netns/${netns}`, ...relay];
     this.#relay = spawn('setpriv', args, { stdio: ['ignore', 'pipe', 'inherit'] });

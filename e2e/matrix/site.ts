@@ -45,7 +45,7 @@ export class Site {
       const router = await lab.machine('router', name);
       for (const address of Object.values(outside))
         await command('ip', ['-n', name, 'address', 'add', address, 'dev', 'lo']);
-      const [server, nodes] = await Promise.all([startEtcd(router, ends), startNodes(router, ends)]);
+      const [server, nodes] = await Promise.all([startEtcd(lab, ends), startNodes(lab, ends)]);
       return new Site(lab, router, server, nodes, ends);
     } catch (error) {
       await endAll(ends);
@@ -82,36 +82,38 @@ async function endAll([first, ...rest]: readonly (() => Promise<void>)[]): Promi
   }
 }
 
-async function startEtcd(router: Machine, ends: (() => Promise<void>)[]): Promise<Etcd> {
+async function startEtcd(lab: Lab, ends: (() => Promise<void>)[]): Promise<Etcd> {
   const server = await Etcd.start();
   ends.unshift(() => server.stop());
-  await openDoor(router, 2379, server.url, ends);
+  await openDoor(lab, 2379, server.url, ends);
   return server;
 }
 
 /** Kubernetes' own API server, or the one of the tests' kit where there is none. */
-async function startNodes(router: Machine, ends: (() => Promise<void>)[]): Promise<NodeObjects> {
+async function startNodes(lab: Lab, ends: (() => Promise<void>)[]): Promise<NodeObjects> {
   if (noApiServer !== undefined) {
     console.log(`${noApiServer}: the tests' own takes its place.`);
     const scripted = new FakeApiServer();
     await scripted.start();
     ends.unshift(() => scripted.stop());
-    await openDoor(router, 6443, scripted.url, ends);
+    await openDoor(lab, 6443, scripted.url, ends);
     return scriptedNodes(scripted);
   }
   const server = await ApiServer.start();
   ends.unshift(() => server.stop());
   await server.apply('deploy/rbac.yml');
-  await openDoor(router, 6443, server.url, ends);
+  await openDoor(lab, 6443, server.url, ends);
   return realNodes(server);
 }
 
+/** In the router, for all nodes. */
 async function openDoor(
-  router: Machine,
+  { underlay, directory: place }: Lab,
   port: number,
   to: string,
   ends: (() => Promise<void>)[],
 ): Promise<void> {
-  const door = await Door.open(router, port, Number(new URL(to).port));
+  const plan = { netns: underlay.name, host: '::', port, to: Number(new URL(to).port), directory: place };
+  const door = await Door.open(plan);
   ends.unshift(() => door.close());
 }
