@@ -119,14 +119,14 @@ describe('an HTTP client', () => {
     const url = await listen(
       http.createServer((_request, response) => {
         response.write('one');
-        setTimeout(() => response.end('two'), 30);
+        setTimeout(() => response.end('two'), 100);
       }),
     );
-    const { body } = await clientOf({ servers: [url] }).request({ ...get, silence: 60 });
+    const { body } = await clientOf({ servers: [url] }).request({ ...get, silence: 400 });
     let text = '';
     for await (const chunk of body) {
       text += chunk.toString();
-      await pause(100);
+      await pause(600);
     }
     expect(text).toBe('onetwo');
   });
