@@ -1,9 +1,7 @@
 import type { Server } from 'node:http';
 
-/** What the two endpoints tell. */
+/** What /readyz tells. */
 export interface Health {
-  /** Why this process does no longer do its work; empty when it does. */
-  broken(): readonly string[];
   /** What it waits for before it is ready; empty when it is. */
   waitingFor(): readonly string[];
 }
@@ -33,19 +31,17 @@ export async function serveHealth(ip: string, port: number, health: Health): Pro
   };
 }
 
-/** The answer to a GET of `url`. */
+/**
+ * The answer to a GET of `url`. /healthz says no more than that this process answers: all that can fail is tried again by itself, and
+ * a restart would mend nothing.
+ */
 export function answer(url: string, health: Health): { status: number; body: string } {
   const path = url.split('?', 1)[0];
-  if (path === '/healthz') return report('flanneld is running', 500, 'flanneld is broken', health.broken());
-  if (path === '/readyz') {
-    return report('flanneld is ready', 503, 'flanneld is not ready yet', health.waitingFor());
-  }
-  return { status: 404, body: 'there are /healthz and /readyz' };
-}
-
-function report(well: string, status: number, unwell: string, reasons: readonly string[]) {
-  if (reasons.length === 0) return { status: 200, body: well };
-  return { status, body: `${unwell}: ${reasons.join('; ')}\n` };
+  if (path === '/healthz') return { status: 200, body: 'flanneld is running' };
+  if (path !== '/readyz') return { status: 404, body: 'there are /healthz and /readyz' };
+  const reasons = health.waitingFor();
+  if (reasons.length === 0) return { status: 200, body: 'flanneld is ready' };
+  return { status: 503, body: `flanneld is not ready yet: ${reasons.join('; ')}\n` };
 }
 
 function listen(server: Server, ip: string, port: number): Promise<void> {

@@ -346,12 +346,18 @@ export class FlannelNode {
 
   async #refreshSubnetEnv(): Promise<void> {
     await this.#keepFirewall();
-    if (this.#abort.signal.aborted) return;
-    try {
-      this.#writeSubnetEnv();
-    } catch (error) {
-      this.#world.log.error({}, `cannot write the subnet file: ${messageOf(error)}`);
-    }
+    await this.#keepSubnetEnv();
+  }
+
+  async #keepSubnetEnv(): Promise<void> {
+    const { log } = this.#world;
+    await retry(
+      this.#world,
+      fileBackOff,
+      () => this.#writeSubnetEnv(),
+      (error, wait) => log.error({ wait }, `cannot write the subnet file: ${messageOf(error)}`),
+      this.#abort.signal,
+    );
   }
 
   #keepFirewall(): Promise<void> {
@@ -369,13 +375,7 @@ export class FlannelNode {
     // Before the subnet file says that pods need not hide themselves.
     await this.#keepFirewall();
     if (this.#abort.signal.aborted) return;
-    await retry(
-      this.#world,
-      fileBackOff,
-      () => this.#writeSubnetEnv(),
-      (error, wait) => log.error({ wait }, `cannot write the subnet file: ${messageOf(error)}`),
-      this.#abort.signal,
-    );
+    await this.#keepSubnetEnv();
     if (this.#abort.signal.aborted) return;
     this.#ready = true;
     this.#saved.save();

@@ -79,7 +79,7 @@ export async function startProgram(
   const waitingFor = () =>
     state.node?.waitingFor ?? [`the network configuration from the registry (${kind})`];
   const port = options['healthz-port'];
-  const health = { broken: () => [], waitingFor };
+  const health = { waitingFor };
   const server = port === 0 ? undefined : await serveHealth(options['healthz-ip'], port, health);
   const source = await openLeaseSource(kind, { options, sources, environment, binding, log, signal });
   if (source === undefined) return undefined;

@@ -38,5 +38,9 @@ describe('host-gw', () => {
     expect(() => backend.planNode(natted)).toThrow(
       'the public IP 203.0.113.7 is not the address 192.0.2.1 of eth0',
     );
+    const natted6 = { ...self, external: { ...external, publicIPv6: address('2001:db8:7::7') } };
+    expect(() => backend.planNode(natted6)).toThrow(
+      'the public IP 2001:db8:7::7 is not the address 2001:db8::1 of eth0',
+    );
   });
 });

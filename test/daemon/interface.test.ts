@@ -103,6 +103,17 @@ describe('the interface is', () => {
       },
     ],
     [
+      'found by an IPv6 address in dual stack, the other family filled in',
+      { families: [4, 6], iface: ['fd00::2'] },
+      {
+        name: 'eth0',
+        address: '10.0.0.1',
+        publicIP: '10.0.0.1',
+        ipv6Address: 'fd00::2',
+        publicIPv6: 'fd00::2',
+      },
+    ],
+    [
       'found by a public address that it has',
       { publicIP: address('10.0.0.2') },
       { name: 'eth0', address: '10.0.0.2', publicIP: '10.0.0.2' },
@@ -190,6 +201,8 @@ describe('--iface-can-reach', () => {
     const reached = { link: 2, source: address('fe80::2') };
     const found = reaching(reached, { families: [4, 6], ifaceCanReach: address('2001:db8::1') });
     expect([found.address, found.ipv6Address]).toEqual(['10.0.0.1', 'fe80::2']);
+    const alone = reaching(reached, { families: [6], ifaceCanReach: address('2001:db8::1') });
+    expect([alone.address, alone.ipv6Address]).toEqual([undefined, 'fe80::2']);
   });
 
   test('comes last', () => {

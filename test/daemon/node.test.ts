@@ -116,6 +116,26 @@ describe('readiness', () => {
     expect(node.flanneld?.waitingFor).toEqual([]);
   });
 
+  test('waits until the subnet file can be written, and a later change of it is written in the end too', async () => {
+    const lines = () => node.log.filter((line) => line.includes('cannot write the subnet file: ENOSPC'));
+    node.discIsFull = true;
+    node.start();
+    await simulation.clock.advance(5000);
+    expect([node.ready, lines().length > 1]).toEqual([false, true]);
+    node.discIsFull = false;
+    await simulation.clock.advance(15_000);
+    expect(node.ready).toBe(true);
+    const lease = simulation.leases.lease('node-1');
+    if (lease !== undefined) simulation.leases.put('node-1', { lease: { ...lease, subnet: subnetOf(9) } });
+    node.discIsFull = true;
+    node.readdress(['192.0.2.77', '2001:db8::77']);
+    await simulation.clock.advance(5000);
+    expect(node.subnetEnv).toContain('FLANNEL_SUBNET=10.244.1.1/24');
+    node.discIsFull = false;
+    await simulation.clock.advance(15_000);
+    expect(node.subnetEnv).toContain('FLANNEL_SUBNET=10.244.9.1/24');
+  });
+
   test('is told to the cluster until it hears', async () => {
     simulation.leases.refuseComplete = 3;
     node.start();

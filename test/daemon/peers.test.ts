@@ -96,6 +96,19 @@ describe('a change', () => {
     expect(scene.calls).toEqual(['set peer node-3', 'remove peer node-2']);
   });
 
+  test('of a peer’s subnet takes the entries of the old one away', () => {
+    peers.changed('node-3', { lease: { ...lease(3), subnet: prefix('10.244.9.0/24') } });
+    expect(scene.calls).toEqual(['set peer node-3']);
+    expect(scene.parts.get('peer node-3')?.filter((line) => line.includes('10.244.3.'))).toEqual([]);
+    expect(scene.parts.get('peer node-3')?.join()).toContain('route 10.244.9.0/24');
+  });
+
+  test('of a peer’s backend takes all its entries away', () => {
+    peers.changed('node-3', { lease: lease(3, { backendType: 'host-gw' }) });
+    expect(scene.calls).toEqual(['set peer node-3']);
+    expect(scene.parts.get('peer node-3')).toEqual([]);
+  });
+
   test('of nothing is none', () => {
     peers.changed('node-3', { lease: lease(3) });
     peers.all(entries(lease(2), lease(3)));

@@ -42,6 +42,7 @@ export class SimulatedNode implements AsyncDisposable {
   /** The disc. */
   state: string | undefined;
   subnetEnv: string | undefined;
+  discIsFull = false;
   ready = false;
   /** What {@link FlannelNode.start} rejected with. */
   failure: unknown;
@@ -177,6 +178,7 @@ export class SimulatedNode implements AsyncDisposable {
       blackhole: false,
       nexthops: false,
       writeSubnetEnv: (env) => {
+        if (this.discIsFull) throw new Error('ENOSPC: no space left on device');
         this.subnetEnv = subnetEnvText(env);
       },
       ready: () => {

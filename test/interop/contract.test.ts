@@ -143,6 +143,20 @@ describe('3 the MAC that peers know', () => {
     });
   });
 
+  test('is found in any JSON, under a prefix with a slash as well', () => {
+    const own = annotationKeys('example.com/pods');
+    const annotations = {
+      [own.managed]: 'true',
+      [own.backendType]: 'vxlan',
+      [own.publicIP]: '192.0.2.1',
+      [own.backendData]: ' { "More": {"VtepMAC": 7}, "VtepMAC" : "12:c6:65:00:00:07", "VNI": 1 } ',
+    };
+    const node = nodeOf({ metadata: { name: 'node-1', annotations }, spec: { podCIDR: '10.244.1.0/24' } });
+    const entry = leaseOfNode(node, own, { ipv4: prefix('10.244.0.0/16') });
+    const lease = entry !== undefined && 'lease' in entry ? entry.lease : undefined;
+    expect(macs(new FakeKernel(), lease)['flannel.1']).toBe('12:c6:65:00:00:07');
+  });
+
   test('can be read by Go flannel’s own reader of annotations, which knows no JSON', () => {
     const text = published(shape, goNode(1))[keys.backendData] ?? '';
     const parts = text.replace(/^["}]+|["}]+$/g, '').split(':"');

@@ -214,6 +214,24 @@ describe('what the kernel refuses', () => {
   });
 });
 
+test('a peer that leaves after somebody took its entries away leaves no failure behind', async () => {
+  world = new World();
+  await world.start([2, 3]);
+  await idle();
+  world.writes();
+  world.kernel.neighbours = world.kernel.neighbours.filter(
+    ({ NDA_DST }) => NDA_DST !== '10.244.3.0' && NDA_DST !== '192.0.2.3',
+  );
+  world.kernel.routes = world.kernel.routes.filter(({ RTA_DST }) => RTA_DST !== '10.244.3.0');
+  world.reconciler.removePart('node-3');
+  expect(await world.reconciler.settled()).toMatchObject({ wanted: 5, objects: 5, failed: [] });
+  await idle();
+  world.writes();
+  await world.clock.advance(60_001);
+  await idle();
+  expect([world.writes(), world.warnings]).toEqual([[], []]);
+});
+
 describe('two parts that claim one key', () => {
   test('the first has it, the other is told, and follows when the first goes', async () => {
     world = new World();

@@ -55,6 +55,9 @@ export class KubernetesRegistry implements Registry {
   /** One after the other, or an older wish would overwrite a newer one. */
   #turn: Promise<unknown> = Promise.resolve();
   #repairing = false;
+  /** The uid of this node's Node as it was seen last, and of the one that was told that the network is up. */
+  #uid = '';
+  #upOn: string | undefined;
   #publicAddresses: PublicAddresses = {};
 
   constructor(options: KubernetesRegistryOptions) {
@@ -116,7 +119,10 @@ export class KubernetesRegistry implements Registry {
       reason: 'FlannelIsUp',
       message: 'Flannel is running on this node',
     };
-    await this.#api.patchNode(await this.#nodeName(), { status: { conditions: [condition] } });
+    const { uid } = await this.#api.patchNode(await this.#nodeName(), {
+      status: { conditions: [condition] },
+    });
+    this.#upOn = uid;
   }
 
   /** Ends what is under way. */
@@ -157,8 +163,15 @@ export class KubernetesRegistry implements Registry {
   #keep(node: NodeObject, signal: AbortSignal): void {
     if (node.name !== this.#node) return;
     this.#notice(node);
+    this.#uid = node.uid;
     if (this.#wish === undefined || this.#repairing) return;
-    if (Object.keys(this.#missing(node, this.#wish)).length > 0) void this.#repair(signal);
+    if (this.#isUntold() || Object.keys(this.#missing(node, this.#wish)).length > 0)
+      void this.#repair(signal);
+  }
+
+  /** The Node was made anew since: it has the condition of a new one. */
+  #isUntold(): boolean {
+    return this.#upOn !== undefined && this.#upOn !== this.#uid;
   }
 
   async #repair(signal: AbortSignal): Promise<void> {
@@ -168,7 +181,10 @@ export class KubernetesRegistry implements Registry {
     while (!signal.aborted) {
       await sleep(clock, backOff.next(), signal);
       if (signal.aborted) break;
-      const isDone = await this.#inTurn(async () => this.#wish && this.#publish(this.#wish)).then(
+      const isDone = await this.#inTurn(async () => {
+        if (this.#wish !== undefined) await this.#publish(this.#wish);
+        if (this.#isUntold()) await this.complete();
+      }).then(
         () => true,
         (error: unknown) => error instanceof RegistryError && error.permanent,
       );

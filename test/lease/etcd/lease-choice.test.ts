@@ -104,6 +104,16 @@ describe('the lease that a node takes', () => {
     expect(choose([ours], { own })).toMatchObject({ id: '10.5.7.0-24', present: ours });
   });
 
+  test('in dual stack lies beside leases from before IPv6, also where these are of others', () => {
+    const both = { ...network, ipv6: prefix('fd00:5::/56') };
+    const ipv6 = { length: 64, min: address('fd00:5:0:1::'), max: address('fd00:5:0:ff::') };
+    const attributes = { ...wish.attributes, publicIPv6: address('2001:db8::1') };
+    const others = [lease('10.5.1.0-24', of(2)), lease('0.0.0.0-0&fd00:5:0:1::-64', of(3))];
+    expect(
+      choose(others, { wish: { ...wish, network: both, attributes }, ranges: { ...ranges, ipv6 } }),
+    ).toMatchObject({ subnets: { subnet: '10.5.2.0/24', ipv6Subnet: 'fd00:5:0:2::/64' } });
+  });
+
   test('says which network is full', () => {
     const small = { ipv4: { ...ranges.ipv4, max: address('10.5.1.0') } };
     expect(choose([lease('10.5.1.0-24', of(2))], { ranges: small })).toEqual({ full: network.ipv4 });

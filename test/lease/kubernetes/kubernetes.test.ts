@@ -212,6 +212,23 @@ describe('the Kubernetes API', () => {
       expect(seen.lease('a')).toEqual(lease);
     });
 
+    test('tells a Node that was made anew that its network is up, and an old one no second time', async () => {
+      const server = await started();
+      server.addNode('a');
+      const a = registry(server, 'a');
+      await acquire(a, 1);
+      const seen = await watched(server, a);
+      await a.complete();
+      const conditions = () => server.nodes.get('a')?.status.conditions;
+      server.change('a', ({ metadata }) => (metadata.annotations = {}));
+      await seen.until(() => server.nodes.get('a')?.metadata.annotations[keys.publicIP] === '192.0.2.1');
+      expect(conditions()).toHaveLength(1);
+      server.removeNode('a');
+      server.addNode('a', ['10.244.1.0/24', 'fd00:244:0:1::/64']);
+      await seen.until(() => conditions()?.length === 1);
+      expect(conditions()).toEqual([expect.objectContaining({ reason: 'FlannelIsUp' })]);
+    });
+
     test('follows an address that an administrator puts in its place later', async () => {
       const server = await started();
       server.addNode('a');
@@ -244,6 +261,34 @@ describe('the Kubernetes API', () => {
       server.change('a', ({ metadata }) => delete metadata.annotations[keys.managed]);
       await seen.until(() => !seen.entries.has('a'));
       expect(seen.calls).toEqual(['all', 'changed a', 'gone a']);
+    });
+
+    test.each([
+      ['IPv4 address', { [keys.publicIP]: '192.0.2.9' }],
+      ['IPv6 address', { [keys.publicIPv6]: '2001:db8::9' }],
+      ['IPv4 device', { [keys.backendData]: '{"VNI":1,"VtepMAC":"02:00:00:00:00:99"}' }],
+      ['IPv6 device', { [keys.backendV6Data]: '{"VNI":1,"VtepMAC":"02:00:00:00:00:99"}' }],
+    ])('tells when a node has another %s, and all else is as it was', async (_what, annotations) => {
+      const server = await started();
+      const both = { [keys.publicIPv6]: '2001:db8::1', [keys.backendV6Data]: ofLease(1)[keys.backendData] };
+      server.addNode('a', undefined, { ...ofLease(1), ...both });
+      const seen = await watched(server);
+      const before = JSON.stringify(seen.lease('a'));
+      server.change('a', ({ metadata }) => Object.assign(metadata.annotations, annotations));
+      await seen.until(() => JSON.stringify(seen.lease('a')) !== before);
+      expect(seen.calls).toEqual(['all', 'changed a']);
+    });
+
+    test('tells of other podCIDRs, when a Node was removed and made anew between two words of it', async () => {
+      const server = await started();
+      const node = server.addNode('a', ['10.244.1.0/24'], ofLease(1));
+      const seen = await watched(server);
+      server.change('a', ({ metadata, spec }) => {
+        metadata.uid = 'another';
+        Object.assign(spec, { podCIDR: '10.244.9.0/24', podCIDRs: ['10.244.9.0/24'] });
+      });
+      await seen.until(() => seen.lease('a')?.subnet === '10.244.9.0/24');
+      expect([seen.calls, node.metadata.uid]).toEqual([['all', 'changed a'], 'another']);
     });
 
     test('goes on where it was when the connection ends, and lists again when the server has forgotten that place', async () => {
