@@ -72,8 +72,8 @@ async function removeLinks(world: World, { key, record, pod }: Removal): Promise
 /** Removes the files that tell of an attachment: last, when all that they tell of is gone. */
 export function forgetAttachment(records: Records, state: FlannelState, key: AttachmentKey): void {
   records.remove(key);
-  // flannel's file serves all interfaces of a container; it tells of the network that was added last.
-  if (records.keys().some(({ containerID }) => containerID === key.containerID)) return;
+  // flannel's file serves all interfaces of a container, and tells of the network that was added last: of that it must be the last one.
+  if (records.keys(key.network).some(({ containerID }) => containerID === key.containerID)) return;
   const written = readDelegate(state.read(key.containerID));
   if (written === undefined || written.network === key.network) state.remove(key.containerID);
 }

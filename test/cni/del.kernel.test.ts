@@ -89,6 +89,54 @@ describe('DEL takes everything away', () => {
     expect(await node.leftovers()).toEqual(nothing);
   });
 
+  test('when a step of it fails, with the next DEL', async () => {
+    let fails = true;
+    const node = new TestNode();
+    const { store } = node.world;
+    Object.assign(node.world, {
+      store: (directory: string) => {
+        if (fails) throw new Error('the disc is read-only');
+        return store(directory);
+      },
+    });
+    const pod = node.pod();
+    fails = false;
+    await node.ok('ADD', pod);
+    fails = true;
+    expect((await node.error('DEL', pod)).msg).toContain('the disc is read-only');
+    expect(await node.leftovers()).toMatchObject({ veths: [], states: ['c1'], records: ['c1:eth0'] });
+    expect(node.reserved()).toHaveLength(2);
+    fails = false;
+    await node.ok('DEL', pod);
+    expect(await node.leftovers()).toEqual(nothing);
+  });
+
+  test('of two networks of one pod each by itself, whichever comes first', async () => {
+    for (const order of [
+      ['cbr0', 'other'],
+      ['other', 'cbr0'],
+    ]) {
+      const node = new TestNode();
+      const pod = node.pod();
+      const other = node.configuration({
+        name: 'other',
+        delegate: { bridge: 'cni1', forceAddress: true, isDefaultGateway: false },
+      });
+      await node.ok('ADD', pod);
+      await node.ok('ADD', pod, other, { CNI_IFNAME: 'net1' });
+      for (const name of order) {
+        if (name === 'cbr0') await node.ok('DEL', pod);
+        else await node.ok('DEL', pod, other, { CNI_IFNAME: 'net1' });
+        expect(await node.veths()).toHaveLength(name === order[0] ? 1 : 0);
+      }
+      expect(await node.leftovers()).toEqual(nothing);
+      const left = fs
+        .readdirSync(path.join(node.networks, 'other'))
+        .filter((file) => /^[\da-f]+[.:]/.test(file));
+      expect(left).toEqual([]);
+    }
+  });
+
   test('but not what is in the node itself', async () => {
     const node = new TestNode();
     expect(await node.error('DEL', '/proc/self/ns/net')).toMatchObject({ code: 8 });
@@ -190,6 +238,25 @@ describe('a delegate that is another plugin', () => {
     expect(error).toMatchObject({ code: 111, msg: 'no', details: 'way' });
     expect(fs.readFileSync(log, 'utf8')).toBe('ADD\nDEL\n');
     expect(await node.leftovers()).toEqual(nothing);
+  });
+
+  test('whose DEL fails is told so, and asked again by the next DEL', async () => {
+    const node = new TestNode();
+    const [directory, log] = [path.join(node.directory, 'bin'), path.join(node.directory, 'log')];
+    const answer = path.join(node.directory, 'answer');
+    fs.mkdirSync(directory);
+    const script = `#!/bin/sh\necho $CNI_COMMAND >> ${log}\ncat ${answer} 2>/dev/null && exit 1\necho '{"cniVersion":"1.1.0"}'\n`;
+    fs.writeFileSync(path.join(directory, 'other'), script, { mode: 0o755 });
+    const environment = { CNI_PATH: directory };
+    const configuration = node.configuration({ delegate: { type: 'other' } });
+    await node.ok('ADD', node.pod(), configuration, environment);
+    fs.writeFileSync(answer, '{"code":111,"msg":"not now"}');
+    expect(await node.error('DEL', '', configuration, environment)).toMatchObject({ msg: 'not now' });
+    expect(fs.readdirSync(node.states)).toEqual(['c1']);
+    fs.rmSync(answer);
+    await node.ok('DEL', '', configuration, environment);
+    expect(await node.leftovers()).toEqual(nothing);
+    expect(fs.readFileSync(log, 'utf8')).toBe('ADD\nDEL\nDEL\n');
   });
 
   test.each(['nosuch', '../bridge'])(

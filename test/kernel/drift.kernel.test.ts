@@ -116,6 +116,38 @@ describe('drift is repaired', () => {
     });
   });
 
+  test.each([
+    ['deleted', 'link del flannel-v6.1'],
+    ['set down', 'link set flannel-v6.1 down'],
+  ])('the only device of a network with IPv6 alone %s', async (_what, command) => {
+    await node.keep(parts([2, 3], { ipv4: false, ipv6: true }));
+    const before = await node.shown();
+    expect(before).toHaveLength(7);
+    await node.ip(command);
+    await becomes(before);
+  });
+
+  test('host-gw: routes that lead elsewhere, and an interface that is made anew', async () => {
+    const backend = hostGw({ ipv4: true, ipv6: false });
+    const plan = (n: number) => backend.planPeer(self, peer(n, { backendType: 'host-gw' }, true));
+    await node.keep(new Map([2, 3].map((n) => [`node-${n}`, plan(n)])));
+    const routes = () => node.lines('ip route show proto 241');
+    const before = await routes();
+    for (const command of [
+      'route replace 10.244.2.0/24 via 192.0.2.77 proto 241',
+      'route append 10.244.2.0/24 via 192.0.2.77 proto 241',
+      'route del 10.244.3.0/24',
+    ]) {
+      await node.ip(command);
+      await vi.waitFor(async () => expect(await routes()).toEqual(before), { timeout: 5000, interval: 5 });
+    }
+    await node.ip('link del eth0');
+    expect(await routes()).toEqual([]);
+    await node.plug();
+    await vi.waitFor(async () => expect(await routes()).toEqual(before), { timeout: 5000 });
+    expect(await node.reconciler.settled()).toMatchObject({ objects: 2, failed: [] });
+  });
+
   test('the lower device goes and comes back', async () => {
     await node.keep(parts([2, 3]));
     const before = await node.shown();

@@ -214,6 +214,19 @@ describe('what is not ours', () => {
     expect((await node.reconciler.settled()).foreign).toHaveLength(1);
   });
 
+  test('a peer’s IPv6 subnet that leads elsewhere costs nobody else anything, and is back when that has gone', async () => {
+    await node.ip('-6 route add fd00:10:244:2::/64 dev eth0 proto static');
+    const report = await node.keep(parts([2, 3, 4]));
+    expect(report.wanted - report.objects).toBe(report.failed.length + report.foreign.length);
+    const routes = async () =>
+      (await node.lines('ip -6 route show proto 241')).map((line) => line.split(' ', 1)[0]);
+    expect(await routes()).toEqual(['fd00:10:244:3::/64', 'fd00:10:244:4::/64']);
+    expect(await node.lines('ip route show proto 241')).toHaveLength(3);
+    expect([...report.failed.map(({ what }) => what), ...report.foreign].join()).toContain('fd00:10:244:2::');
+    await node.ip('-6 route del fd00:10:244:2::/64 dev eth0 proto static');
+    await vi.waitFor(async () => expect(await routes()).toHaveLength(3), { timeout: 5000 });
+  });
+
   test('one that appears for a peer to come is found when the peer comes', async () => {
     await node.keep(parts([2]));
     await node.ip('route add 10.244.3.0/24 via 192.0.2.77 proto static');
