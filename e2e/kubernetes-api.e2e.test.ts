@@ -33,7 +33,7 @@ describe('a real API server', () => {
   let made = 0;
   beforeAll(async () => {
     server = await ApiServer.start();
-    await server.apply('deploy/rbac.yml'); // with the rights that stand there all of this must work
+    await server.apply('deploy/kube-flannel.yml'); // with the rights that stand there all of this must work
   });
   afterAll(() => server.stop());
 
@@ -141,20 +141,7 @@ describe('a real API server', () => {
 
   async function kubeconfigIn(lab: Lab): Promise<string> {
     const url = await server.enter(lab.underlay.name, gateway.v4);
-    const cluster = {
-      server: url,
-      'certificate-authority-data': Buffer.from(server.authority).toString('base64'),
-    };
-    return sharedFile(
-      lab,
-      'kubeconfig',
-      JSON.stringify({
-        'current-context': 'lab',
-        contexts: [{ name: 'lab', context: { cluster: 'lab', user: 'flannel' } }],
-        clusters: [{ name: 'lab', cluster }],
-        users: [{ name: 'flannel', user: { token: server.tokens.flannel } }],
-      }),
-    );
+    return sharedFile(lab, 'kubeconfig', server.kubeconfig(url, server.tokens.flannel));
   }
 
   async function clear(): Promise<void> {

@@ -1,7 +1,7 @@
 // Programs of others, built by Go from pins and kept in .cache/e2e/<hash of the pins>: the reference programs of today
-// (containerd 2, the CNI plugins: e2e/go.mod) and Kubernetes (API server, controllers, scheduler, kubelet: e2e/kubernetes/go.mod). The plugins are in
-// cni/ below it: `bridge` is also a program of iproute2. They serve tests and benchmarks alone; without Go, Debian's older
-// ones do, and what needs Kubernetes is skipped.
+// (containerd 2, the CNI plugins: e2e/go.mod) and Kubernetes (API server, controllers, scheduler, kubelet:
+// e2e/kubernetes/go.mod). The plugins are in cni/ below it: `bridge` is also a program of iproute2. They serve tests and
+// benchmarks alone; without Go, Debian's older ones do, and what needs Kubernetes is skipped.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,7 +1,7 @@
 #!/bin/bash
 # node-init.sh DIRECTORY PAUSE NAME: process 1 of a node. It is started in the node's own network, mount, pid, uts and
 # ipc namespaces, makes the file system the node's own, prints "ready" and becomes PAUSE.
-# What a node keeps over a reboot (/etc, /opt, /var/lib) lies in DIRECTORY; /run does not survive.
+# What a node keeps over a reboot (/etc, /opt, /var/lib, /var/log) lies in DIRECTORY; /run does not survive.
 set -eu
 directory=$1 pause=$2 name=$3
 mkdir -p "$directory"/{etc,opt,lib,work/etc,work/opt,work/lib,log,containerd}
@@ -22,6 +22,7 @@ overlay() {
 overlay /etc etc
 overlay /opt opt
 overlay /var/lib lib
+mount --bind "$directory/log" /var/log
 mkdir -p /etc/cni/net.d /opt/cni/bin /var/lib/cni /var/lib/containerd
 mount --bind "$directory/containerd" /var/lib/containerd # an overlay cannot be the upper part of another one
 

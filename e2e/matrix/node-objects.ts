@@ -16,11 +16,7 @@ export function realNodes(server: ApiServer): NodeObjects {
       await server.ask('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name }, spec });
     },
     remove: (name) => server.remove(`/api/v1/nodes/${name}`),
-    kubeconfig(at) {
-      const authority = Buffer.from(server.authority).toString('base64');
-      const cluster = { server: `https://${at}`, 'certificate-authority-data': authority };
-      return kubeconfig(cluster, server.tokens.flannel);
-    },
+    kubeconfig: (at) => server.kubeconfig(`https://${at}`, server.tokens.flannel),
   };
 }
 
@@ -28,16 +24,12 @@ export function scriptedNodes(server: FakeApiServer): NodeObjects {
   return {
     make: async (name, podCIDRs) => void server.addNode(name, podCIDRs),
     remove: async (name) => server.removeNode(name),
-    kubeconfig: (at) => kubeconfig({ server: `http://${at}` }, 'none'),
+    kubeconfig: (at) =>
+      JSON.stringify({
+        'current-context': 'lab',
+        contexts: [{ name: 'lab', context: { cluster: 'lab', user: 'lab' } }],
+        clusters: [{ name: 'lab', cluster: { server: `http://${at}` } }],
+        users: [{ name: 'lab', user: { token: 'none' } }],
+      }),
   };
-}
-
-/** JSON is YAML. */
-function kubeconfig(cluster: object, token: string): string {
-  return JSON.stringify({
-    'current-context': 'matrix',
-    contexts: [{ name: 'matrix', context: { cluster: 'matrix', user: 'flannel' } }],
-    clusters: [{ name: 'matrix', cluster }],
-    users: [{ name: 'flannel', user: { token } }],
-  });
 }

@@ -101,7 +101,7 @@ async function startNodes(lab: Lab, ends: (() => Promise<void>)[]): Promise<Node
   }
   const server = await ApiServer.start();
   ends.unshift(() => server.stop());
-  await server.apply('deploy/rbac.yml');
+  await server.apply('deploy/kube-flannel.yml');
   await openDoor(lab, 6443, server.url, ends);
   return realNodes(server);
 }
