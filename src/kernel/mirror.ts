@@ -25,6 +25,7 @@ export interface Relevance {
 export class Mirror {
   readonly names = new LinkNames();
   readonly #objects = new Map<ObjectKey, readonly ActualObject[]>();
+  /** Links that are up, and carry: without one of both the kernel drops next hops, and routes too, without a word. */
   readonly #up = new Set<number>();
   /** How many objects are on a link, by its name: when it goes down some of them go, without a word. */
   readonly #objectsOn = new Map<string, number>();
@@ -197,8 +198,8 @@ export class Mirror {
 
   #noteLink(message: LinkMessage): void {
     this.names.set(message.ifi_index, message.IFLA_IFNAME ?? '');
-    if ((message.ifi_flags & k.IFF_UP) === 0) this.#up.delete(message.ifi_index);
-    else this.#up.add(message.ifi_index);
+    if (isCarrying(message)) this.#up.add(message.ifi_index);
+    else this.#up.delete(message.ifi_index);
   }
 
   #count(objects: readonly ActualObject[] | undefined, by: 1 | -1): void {
@@ -212,3 +213,7 @@ export class Mirror {
 }
 
 const isSameLink = (a: ActualObject, b: ActualLink): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** As the kernel decides it for next hops (nexthop_netdev_event). */
+const isCarrying = ({ ifi_flags: flags }: LinkMessage): boolean =>
+  (flags & k.IFF_UP) !== 0 && (flags & (k.IFF_RUNNING | k.IFF_LOWER_UP)) !== 0;

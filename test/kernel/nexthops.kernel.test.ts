@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { byNexthops } from '../../src/backend/nexthops.ts';
 import type { Part } from '../../src/kernel/desired.ts';
-import type { KernelObject } from '../../src/kernel/object.ts';
+import { type KernelObject, ourProtocol } from '../../src/kernel/object.ts';
+import { address } from '../../src/net/address.ts';
+import { prefix } from '../../src/net/prefix.ts';
 import { parts, TestNode } from './node.ts';
 
 /** Next-hop objects in the kernel itself, seen with iproute2. */
@@ -55,6 +57,25 @@ test('a next hop that somebody deletes, with its route, and a device that was do
   await node.ip('link set flannel.1 down');
   await expect.poll(hops).toEqual(allHops);
   await expect.poll(routes).toEqual(allRoutes);
+});
+
+test('a device that loses its carrier loses its next hops, without a word: they are back with it', async () => {
+  const direct = (n: number): KernelObject => ({
+    kind: 'route',
+    destination: prefix(`10.244.${n}.0/24`),
+    metric: 0,
+    gateway: address(`192.0.2.${n}`),
+    link: 'eth0',
+    onlink: true,
+    protocol: ourProtocol,
+  });
+  const report = await node.keep(new Map([['peer node-2', byNexthops([direct(2)])]]));
+  expect(report).toMatchObject({ failed: [], foreign: [] });
+  const before = [await hops(), await routes()];
+  await node.ip('link set wire down');
+  await expect.poll(hops).toEqual([]);
+  await node.ip('link set wire up');
+  await expect.poll(async () => [await hops(), await routes()]).toEqual(before);
 });
 
 test('a peer that leaves takes its next hop with it', async () => {
