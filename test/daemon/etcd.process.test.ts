@@ -164,6 +164,31 @@ describe('two nodes joined by etcd', () => {
     expect(await cluster.nodes[0]?.exec('ip', 'route')).toContain('10.244.202.0/24');
   });
 
+  test('junk that comes and goes while it runs costs nobody anything, and SIGTERM is heeded', async () => {
+    await put('config', config);
+    await Promise.all([cluster.run(0), cluster.run(1)]);
+    await until(() => cluster.reaches(0, 1, 4));
+    const routes = () => cluster.nodes[0]?.exec('ip', 'route', 'show', 'dev', 'flannel.1');
+    const before = await routes();
+    // What is heard of the mark has gone through all that was told before it.
+    const mark = async (i: number) => {
+      await put(`subnets/mark-${i}`, 'x');
+      await until(() => cluster.logs.get(0)?.includes(`mark-${i}`) === true);
+    };
+    await put('subnets/hello', 'x');
+    await put('subnets/::ffff:10.244.77.0-120', { PublicIP: '192.0.2.66', BackendType: 'vxlan' });
+    await put('subnets/10.244.77.0-24', { PublicIP: 7 });
+    await put(`subnets/${leaseOf(1)}`, 'torn');
+    await put(`subnets/${leaseOf(0)}`, 'torn');
+    await mark(1);
+    expect(await routes()).toBe(before);
+    for (const key of ['hello', '::ffff:10.244.77.0-120', '10.244.77.0-24']) await remove(`subnets/${key}`);
+    await mark(2);
+    expect(await routes()).toBe(before);
+    expect(await cluster.reaches(0, 1, 4)).toBe(true);
+    expect(await cluster.end(0, 'SIGTERM')).toBe(0);
+  });
+
   test('ten thousand entries of junk are named one by one, and the others work', async () => {
     await put('config', { ...config, Network: '10.0.0.0/8' });
     await putJunk(10_000);

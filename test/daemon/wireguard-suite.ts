@@ -44,6 +44,23 @@ export function wireguardSuite(): void {
       expect(fs.readFileSync(cluster.file('0.env'), 'utf8')).toContain('FLANNEL_MTU=1420');
     });
 
+    test('lose what goes to a subnet that no node has, and send it nowhere else', async () => {
+      for (const target of ['10.244.250.1', 'fd00:244:0:fa::1']) {
+        expect(await nodes.ip(0, `route get ${target}`)).toMatch(/ dev flannel-wg/);
+        const before = await sent();
+        await expect(nodes.exec(0, 'ping', '-c1', '-W1', '-s1000', target)).rejects.toThrow();
+        // A handshake or a keepalive may come in between; they are small.
+        expect((await sent()) - before).toBeLessThan(1000);
+      }
+    });
+
+    /** Bytes that peers were sent. */
+    const sent = async () =>
+      (await nodes.wg(0, 'show all transfer'))
+        .trim()
+        .split('\n')
+        .reduce((sum, line) => sum + Number(line.split('\t')[3]), 0);
+
     test('have each other as their only peers, and as flannel sets them', async () => {
       const { cluster } = nodes;
       const key = await nodes.publicKey(1);

@@ -33,21 +33,26 @@ function namespace(): Netns {
 /** Two kinds of iptables, and nftables. */
 type Way = 'iptables' | 'iptables-legacy' | 'nftables';
 
+/** Runs programs in `netns`, by the names that `update-alternatives` would give them. */
+function inside(netns: Netns, way: Way): Run {
+  const run = runProcess();
+  return (program, args, stdin) => {
+    const real =
+      way === 'iptables-legacy' ? program.replace(/tables-(save|restore)$/, 'tables-legacy-$1') : program;
+    return run('ip', ['netns', 'exec', netns.name, real, ...args], stdin);
+  };
+}
+
 /** A firewall in `netns`, and the programs that it ran. */
-function firewall(netns: Netns, way: Way, run?: Run) {
+function firewall(netns: Netns, way: Way, run = inside(netns, way)) {
   const binding = loadBinding();
   const protocol = k.NETLINK_NETFILTER;
-  const inside = runProcess();
   const programs: string[] = [];
   const warnings: string[] = [];
   const node = new NodeFirewall(way === 'nftables' ? way : 'iptables', {
     run: (program, args, stdin) => {
       programs.push(program);
-      if (run !== undefined) return run(program, args, stdin);
-      // What `update-alternatives` makes of the names.
-      const real =
-        way === 'iptables-legacy' ? program.replace(/tables-(save|restore)$/, 'tables-legacy-$1') : program;
-      return inside('ip', ['netns', 'exec', netns.name, real, ...args], stdin);
+      return run(program, args, stdin);
     },
     nft: new NftKernel(new SyncSession(openSocket(binding, { protocol, netnsFd: netns.fd }))),
     legacy: openLegacyKernel(binding, netns.fd, (file) =>
@@ -142,6 +147,25 @@ describe.each(ways)('node-wide rules by %s', (way) => {
     expect(programs).toEqual(before);
     expect(socket.receive()).toBeUndefined();
     socket.close();
+  });
+
+  test('asked for several times at once are written one after the other, and the last word counts', async () => {
+    const netns = namespace();
+    const run = inside(netns, way);
+    let [running, most] = [0, 0];
+    const { node } = firewall(netns, way, (program, args, stdin) => {
+      most = Math.max(most, ++running);
+      return run(program, args, stdin).finally(() => running--);
+    });
+    await Promise.all([
+      node.keep({ ...input, subnets: [prefix('10.244.8.0/24')] }),
+      node.keep({ ...input, forward: false }),
+      node.keep({ ...input, subnets: [prefix('10.244.9.0/24')] }),
+    ]);
+    const text = await show[way](netns);
+    expect(text).toContain('10.244.9.0/24');
+    expect(text).not.toMatch(/10\.244\.[18]\.0/);
+    expect(most).toBe(way === 'nftables' ? 0 : 1);
   });
 
   test('that are right at the start are not written again', async () => {
@@ -260,11 +284,9 @@ describe('a program that is not there', () => {
 
   test('is no problem for a family that has no rules', async () => {
     const netns = namespace();
-    const inside = runProcess();
+    const run = inside(netns, 'iptables');
     const { node } = firewall(netns, 'iptables', (program, args, stdin) =>
-      program.startsWith('ip6')
-        ? missing(program, args)
-        : inside('ip', ['netns', 'exec', netns.name, program, ...args], stdin),
+      program.startsWith('ip6') ? missing(program, args) : run(program, args, stdin),
     );
     const ipv4 = { ...input, networks: [prefix('10.244.0.0/16')], subnets: [prefix('10.244.1.0/24')] };
     await node.keep(ipv4);
@@ -298,11 +320,11 @@ test('a FORWARD chain that drops is told where rules cannot mend it', async () =
 
 test('an iptables-save that does not tell its version is told by its iptables', async () => {
   const netns = namespace();
-  const inside = runProcess();
+  const run = inside(netns, 'iptables');
   const { node } = firewall(netns, 'iptables', async (program, args, stdin) =>
     program.endsWith('-save') && args[0] === '-V'
       ? { code: 1, stdout: '', stderr: "iptables-save: invalid option -- 'V'" }
-      : inside('ip', ['netns', 'exec', netns.name, program, ...args], stdin),
+      : run(program, args, stdin),
   );
   await node.keep(input);
   expect(node.problem).toBeUndefined();

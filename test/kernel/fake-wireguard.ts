@@ -20,6 +20,8 @@ export class FakeWireguard implements WireguardControl {
   readonly devices = new Map<string, FakeDevice>();
   /** Why the next reading fails. */
   failure: Error | undefined;
+  /** Why a change is refused. */
+  refuse: (change: DeviceChange) => WireguardError | undefined = () => undefined;
   readonly #exists: (link: string) => boolean;
 
   constructor(exists: (link: string) => boolean) {
@@ -49,6 +51,8 @@ export class FakeWireguard implements WireguardControl {
   }
 
   #apply(change: DeviceChange): WireguardError | undefined {
+    const refusal = this.refuse(change);
+    if (refusal !== undefined) return refusal;
     if (!this.#exists(change.link)) return new WireguardError('the kernel says ENODEV', 'ENODEV');
     this.writes.push(change);
     const device = this.device(change.link);

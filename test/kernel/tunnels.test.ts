@@ -138,6 +138,21 @@ describe('a WireGuard device', () => {
     expect([...wireguard.device(link).peers.keys()]).toEqual([key(4)]);
   });
 
+  test('that refuses a peer has the others, and that one in the end', async () => {
+    wireguard.refuse = (change) =>
+      'peer' in change && change.peer.publicKey === key(2)
+        ? new WireguardError('the kernel says ENOMEM', 'ENOMEM')
+        : undefined;
+    await start([peer(2), peer(3)]);
+    expect([...wireguard.device(link).peers.keys()]).toEqual([key(3)]);
+    expect(world.reconciler.report().failed.map(({ why }) => why)).toEqual([
+      expect.stringContaining('the kernel says ENOMEM'),
+    ]);
+    wireguard.refuse = () => undefined;
+    await world.clock.advance(30 * seconds);
+    expect(world.reconciler.report()).toMatchObject({ objects: 5, failed: [] });
+  });
+
   test('is set anew when its link was', async () => {
     await start([peer(2)]);
     written();
