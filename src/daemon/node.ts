@@ -215,11 +215,21 @@ export class FlannelNode {
   }
 
   #wish(): LeaseWish {
+    if (this.#peers === undefined) this.#lookWhileWaiting();
     return {
       attributes: this.#attributes(),
       network: this.#config.network,
       previous: this.#world.previous(),
     };
+  }
+
+  /** Nobody follows the surroundings yet, and a registry may be away for hours. */
+  #lookWhileWaiting(): void {
+    try {
+      this.#external = this.#world.chooseExternal();
+    } catch {
+      // There is no way out for the moment, and so to no registry: the next attempt looks again.
+    }
   }
 
   #askedInVain(error: unknown, wait: number): void {

@@ -44,6 +44,20 @@ describe('a node', () => {
     expect(peersOf(1)).toEqual(['10.244.2.0/24', '10.244.3.0/24']);
   });
 
+  test('tells the others where it is, also when its address has changed while the registry was away', async () => {
+    await using hostGw = new Simulation('host-gw');
+    hostGw.leases.away();
+    const node = hostGw.node(1);
+    node.start();
+    await hostGw.clock.advance(60_000);
+    node.readdress(['192.0.2.77']);
+    await hostGw.clock.advance(60_000);
+    hostGw.leases.back();
+    await hostGw.clock.advance(60_000);
+    expect(node.ready).toBe(true);
+    expect(hostGw.leases.lease('node-1')?.attributes.publicIP).toBe('192.0.2.77');
+  });
+
   test('is killed before it could save: what it finds in the kernel stays until the registry speaks', async () => {
     await simulation.play({ does: 'start', node: 1 });
     await simulation.play({ does: 'start', node: 2 }, true);
