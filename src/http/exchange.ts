@@ -75,7 +75,13 @@ export class Exchange {
       else socket.once('encrypted' in socket ? 'secureConnect' : 'connect', reached);
     });
     outgoing.on('error', this.#fail);
-    outgoing.on('response', onAnswer);
+    // Node takes a 101 that nobody asked for as the end, without a word.
+    const ended = (): void => this.#fail(connectionEnded());
+    outgoing.on('close', ended);
+    outgoing.on('response', (response) => {
+      outgoing.off('close', ended);
+      onAnswer(response);
+    });
     signal?.addEventListener('abort', this.#abort);
     if (signal?.aborted === true) this.#abort();
   }
@@ -133,3 +139,6 @@ export class Exchange {
     this.#options.signal?.removeEventListener('abort', this.#abort);
   }
 }
+
+const connectionEnded = (): Error =>
+  Object.assign(new Error('the connection ended without an answer'), { code: 'ECONNRESET' });

@@ -173,6 +173,14 @@ describe('an HTTP client', () => {
     const url = await listen(net.createServer((socket) => socket.end('SSH-2.0-OpenSSH_9.2\r\n')));
     expect(await messageOf(clientOf({ servers: [url] }).text(get))).toMatch(/does not speak HTTP/);
   });
+
+  test('does not wait for ever for a server that switches protocols unasked', async () => {
+    const switching = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n';
+    const url = await listen(
+      net.createServer((socket) => socket.once('data', () => socket.write(switching))),
+    );
+    expect(await messageOf(clientOf({ servers: [url] }).text(get))).toMatch(/ended without an answer/);
+  });
 });
 
 describe('over TLS', () => {
