@@ -1,4 +1,5 @@
 import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 
 /** What /readyz tells. */
 export interface Health {
@@ -11,6 +12,9 @@ export interface HealthServer {
   close(): void;
 }
 
+/** More at a time than honest probes need. Each takes a descriptor, and the whole node may reach the port. */
+const mostConnections = 64;
+
 /**
  * Serves /healthz and /readyz. Rejects when the port cannot be had.
  * Statuses and bodies are Go flannel's, followed by the reasons where it is not well.
@@ -22,6 +26,7 @@ export async function serveHealth(ip: string, port: number, health: Health): Pro
     response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
     response.end(request.method === 'HEAD' ? undefined : body);
   });
+  keepFew(server);
   await listen(server, ip, port);
   return {
     close() {
@@ -42,6 +47,17 @@ export function answer(url: string, health: Health): { status: number; body: str
   const reasons = health.waitingFor();
   if (reasons.length === 0) return { status: 200, body: 'flanneld is ready' };
   return { status: 503, body: `flanneld is not ready yet: ${reasons.join('; ')}\n` };
+}
+
+/** Who comes is let in and the oldest has to go: so a crowd that holds on to its connections keeps no probe out. */
+function keepFew(server: Server): void {
+  const open = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    const [oldest] = open;
+    if (open.size > mostConnections) oldest?.destroy();
+  });
 }
 
 function listen(server: Server, ip: string, port: number): Promise<void> {

@@ -1,5 +1,7 @@
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { answer, serveHealth } from '../../src/daemon/health.ts';
 
@@ -32,3 +34,32 @@ test('an address that this machine does not have is named', async () => {
     'does not have that address; see --healthz-ip',
   );
 });
+
+test('a crowd of connections takes few descriptors, and keeps no probe out', async () => {
+  const port = await freePort();
+  const server = await serveHealth('127.0.0.1', port, well);
+  const before = descriptors();
+  const crowd = Array.from({ length: 300 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+  try {
+    await Promise.all(crowd.map((socket) => once(socket, 'connect')));
+    const response = await fetch(`http://127.0.0.1:${port}/healthz`);
+    expect(await response.text()).toBe('flanneld is running');
+    // The crowd's own 300 are of this process as well.
+    expect(descriptors() - before).toBeLessThan(300 + 100);
+  } finally {
+    for (const socket of crowd) socket.destroy();
+    server.close();
+  }
+});
+
+const descriptors = (): number => readdirSync('/proc/self/fd').length;
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => {
+    server.close(resolve);
+  });
+  return port;
+}
