@@ -80,9 +80,11 @@ class Bystanders {
     const isChosen = name === this.#chosen();
     // A node that is a container itself has a veth for its way out.
     if (!isChosen && (kind === 'veth' || kind === 'vxlan')) return false;
-    // A bridge takes another MTU with its first pod.
+    // A bridge takes another MTU with its first pod, and starts to run.
     const mtu = isChosen ? link.IFLA_MTU : undefined;
-    const now = type === k.RTM_NEWLINK ? `${name} ${mtu}` : '';
+    // With a link that goes down its IPv4 routes go, without a word.
+    const isUp = (link.ifi_flags & k.IFF_UP) !== 0;
+    const now = type === k.RTM_NEWLINK ? `${name} ${isUp} ${mtu}` : '';
     const isNews = this.#seen.get(index) !== now;
     if (now === '') this.#seen.delete(index);
     else this.#seen.set(index, now);
