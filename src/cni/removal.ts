@@ -30,7 +30,7 @@ export interface Removal {
 export async function removeAttachment(world: World, records: Records, removal: Removal): Promise<void> {
   await removeLinks(world, removal);
   const masquerade = { ...removal.key, addresses: removal.record?.addresses ?? [] };
-  const others = otherAddresses(records, removal.key);
+  const others = removal.masquerade.length === 0 ? [] : otherAddresses(records, removal.key);
   for (const backend of removal.masquerade) await tearDownMasquerade(world.run, backend, masquerade, others);
   for (const dataDir of new Set(removal.ipamDataDirs)) {
     const directory = path.join(dataDir, removal.key.network);
