@@ -11,11 +11,13 @@ import type { Registry } from '../lease/registry.ts';
 import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
+import { ConfigInUse } from './config-in-use.ts';
 import type { Environment, Sources } from './configuration.ts';
 import { effectiveNetwork, type EffectiveNetwork, isK3s, type NetworkInput } from './effective-network.ts';
 import { openEtcd } from './etcd-access.ts';
 import { textOf, writeWhole } from './file.ts';
 import { kubernetesAccess, kubernetesNode } from './kubernetes-access.ts';
+import { followNetConf } from './net-conf-file.ts';
 import { ConfigurationError } from './network-config.ts';
 import type { Options } from './options.ts';
 import type { RegistryKind } from './registry-kind.ts';
@@ -66,8 +68,10 @@ export async function openLeaseSource(
   }
 }
 
-function sourceInDirectory({ options, sources, binding }: LeaseSourceInput): LeaseSource {
-  const network = effectiveNetwork({ file: netConf(options, sources), options, sources });
+function sourceInDirectory(input: LeaseSourceInput): LeaseSource {
+  const { options, binding } = input;
+  const fromFile = networkInFile(input);
+  const { network } = fromFile;
   const openRegistry = (node: string) =>
     new DirectoryRegistry({
       directory: path.resolve(options['lease-dir']),
@@ -77,12 +81,13 @@ function sourceInDirectory({ options, sources, binding }: LeaseSourceInput): Lea
       flock: (fd, operation) => binding.flock(fd, operation),
       clock: systemClock,
     });
-  return { network, openRegistry, publicAddresses: () => ({}), status: () => ({}), close() {} };
+  return { ...fromFile, openRegistry, publicAddresses: () => ({}) };
 }
 
 async function sourceInKubernetes(input: LeaseSourceInput): Promise<LeaseSource> {
-  const { options, sources, environment } = input;
-  const network = effectiveNetwork({ file: netConf(options, sources), options, sources });
+  const { options, environment } = input;
+  const fromFile = networkInFile(input);
+  const { network } = fromFile;
   const readFile = (file: string) => readFileSync(file, 'utf8');
   const world = {
     access: await kubernetesAccess(options, environment, readFile),
@@ -102,8 +107,11 @@ async function sourceInKubernetes(input: LeaseSourceInput): Promise<LeaseSource>
       return registry;
     },
     publicAddresses: () => registry?.publicAddresses ?? {},
-    status: () => ({}),
-    close: () => registry?.close(),
+    status: fromFile.status,
+    close() {
+      fromFile.close();
+      registry?.close();
+    },
   };
 }
 
@@ -137,6 +145,27 @@ async function sourceInEtcd(input: LeaseSourceInput): Promise<LeaseSource | unde
       world.store.gateway.close();
     },
   };
+}
+
+/** What the file says, or K3s's options in its place, and how to see whether it still says so. */
+function networkInFile({
+  options,
+  sources,
+  log,
+}: LeaseSourceInput): Pick<LeaseSource, 'network' | 'status' | 'close'> {
+  const file = netConf(options, sources);
+  const network = effectiveNetwork({ file, options, sources });
+  if (file === undefined) return { network, status: () => ({}), close() {} };
+  const { name, text } = file;
+  const inUse = new ConfigInUse({
+    place: name,
+    text: text.toString(),
+    parse: (other) => effectiveNetwork({ file: { name, text: other }, options, sources }),
+    log,
+  });
+  const close = followNetConf({ inUse, read: () => readFileSync(name, 'utf8'), clock: systemClock });
+  const status = () => (inUse.difference === undefined ? {} : { configuration: inUse.difference });
+  return { network, status, close };
 }
 
 /** net-conf.json. Where K3s's options say what the network is, it need not be there. */

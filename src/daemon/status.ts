@@ -21,7 +21,7 @@ export interface Status {
   readonly kernel: Report;
   /** Why the node-wide firewall rules are not in place. */
   readonly firewall?: string;
-  /** In what the network configuration of the registry is another than the one in use. */
+  /** In what the network configuration of now is another than the one in use. */
   readonly configuration?: string;
   /** With the backend wireguard. */
   readonly wireguard?: WireguardStatus;

@@ -6,6 +6,7 @@ import type { EtcdStore } from '../lease/etcd/store.ts';
 import { type Clock, sleep } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import { ConfigInUse } from './config-in-use.ts';
 import type { EffectiveNetwork } from './effective-network.ts';
 
 export interface StoredConfigOptions {
@@ -31,9 +32,8 @@ export class StoredConfig {
   readonly #options: StoredConfigOptions;
   readonly #key: string;
   /** What this process started with. */
-  #inUse = '';
+  #inUse: ConfigInUse | undefined;
   #watch: KeyWatch | undefined;
-  #difference: string | undefined;
 
   constructor(options: StoredConfigOptions) {
     this.#options = options;
@@ -85,7 +85,7 @@ export class StoredConfig {
 
   /** In what etcd's configuration is another than the one in use; undefined: in nothing. */
   get difference(): string | undefined {
-    return this.#difference;
+    return this.#inUse?.difference;
   }
 
   close(): void {
@@ -112,7 +112,9 @@ export class StoredConfig {
     } catch (error) {
       throw new NoConfig((error as Error).message, { cause: error });
     }
-    this.#inUse = text;
+    const { log } = this.#options;
+    const parse = (other: string): EffectiveNetwork => this.#parse(other);
+    this.#inUse = new ConfigInUse({ place: `${this.#key} in etcd`, text, parse, log });
     if (from === 'etcd') this.#save(text);
     return network;
   }
@@ -122,25 +124,8 @@ export class StoredConfig {
   }
 
   #compare(value: Uint8Array | undefined): void {
-    const { log } = this.#options;
-    const before = this.#difference;
-    this.#difference = this.#differenceTo(
-      value === undefined ? undefined : Buffer.from(value).toString('utf8'),
-    );
-    if (this.#difference !== undefined && this.#difference !== before) log.warn({}, this.#difference);
-  }
-
-  #differenceTo(text: string | undefined): string | undefined {
-    const keeps = 'this node keeps the one with which it started';
-    if (text === undefined) return `the network configuration at ${this.#key} is gone from etcd; ${keeps}`;
-    if (text === this.#inUse) return undefined;
-    try {
-      if (isSame(this.#parse(text), this.#parse(this.#inUse))) return undefined;
-    } catch (error) {
-      return `the network configuration in etcd has become unusable, and ${keeps}: ${(error as Error).message}`;
-    }
-    this.#save(text);
-    return `the network configuration at ${this.#key} has changed; ${keeps}: restart flanneld for the new one`;
+    const text = value === undefined ? undefined : Buffer.from(value).toString('utf8');
+    if (this.#inUse?.compare(text) === true && text !== undefined) this.#save(text);
   }
 
   /** Of this prefix; one that makes no sense (any more) is none. */
@@ -173,6 +158,3 @@ export class StoredConfig {
 
 /** etcd answers, and has no configuration that could be used. */
 class NoConfig extends Error {}
-
-const isSame = (one: EffectiveNetwork, other: EffectiveNetwork): boolean =>
-  JSON.stringify(one.config) === JSON.stringify(other.config);

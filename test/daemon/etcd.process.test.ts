@@ -226,12 +226,12 @@ describe('two nodes joined by etcd', () => {
     await put('config', { ...config, Backend: { Type: 'vxlan', VNI: 7 } });
     await until(() => cluster.logs.get(0)?.includes('restart flanneld for the new one') === true);
     const { configuration } = await askStatus(cluster.file('0.sock'));
-    expect(configuration).toMatch(/\/coreos\.com\/network\/config has changed/);
+    expect(configuration).toMatch(/\/coreos\.com\/network\/config in etcd has changed/);
     expect(await cluster.nodes[0]?.exec('ip', '-o', 'link')).toContain('flannel.1:');
     await put('config', 'nonsense');
     await until(() => cluster.logs.get(0)?.includes('has become unusable') === true);
     await remove('config');
-    await until(() => cluster.logs.get(0)?.includes('is gone from etcd') === true);
+    await until(() => cluster.logs.get(0)?.includes('in etcd is gone') === true);
     await put('config', { ...config, Backend: { Type: 'vxlan', VNI: 7 } });
     await cluster.end(0, 'SIGTERM');
     await cluster.run(0);

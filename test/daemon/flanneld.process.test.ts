@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { askStatus } from '../../src/tool/daemon-status.ts';
 import type { Netns } from '../kit/netns.ts';
 import { Cluster, flanneld, until } from './cluster.ts';
 
@@ -227,6 +228,14 @@ describe('a running flanneld', () => {
     await until(() => cluster.logs.get(0)?.includes('no lease yet') === true);
     expect(cluster.logs.get(0)).not.toContain('starting with the lease last known');
     expect(fs.existsSync(cluster.file('0.env'))).toBe(false);
+  });
+
+  test('tells when net-conf.json is another than that with which it started', async () => {
+    cluster.configure({ ...cluster.configuration(), Backend: { Type: 'vxlan', VNI: 7 } });
+    await until(() => cluster.logs.get(0)?.includes('restart flanneld for the new one') === true, 20_000);
+    const { configuration } = await askStatus(cluster.file('0.sock'));
+    expect(configuration).toMatch(/net-conf\.json has changed/);
+    expect(await cluster.reaches(0, 1, 4)).toBe(true);
   });
 
   test('starts without a state or a subnet file that it cannot read', async () => {
