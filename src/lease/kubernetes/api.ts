@@ -97,12 +97,16 @@ export class KubernetesApi {
       });
       const wanted: Wanted = { metadata: { resourceVersion: true, continue: true }, items: each };
       const skim = this.#skim(wanted, (text) => {
-        page = objectIn(parseJson(text, 'the list of Nodes'), 'metadata');
+        const list = asObject(parseJson(text, 'the list of Nodes'), 'the list of Nodes');
+        if ('items' in list) page = objectIn(list, 'metadata');
       });
       const path = `/api/v1/nodes?limit=${pageSize}${token === '' ? '' : `&continue=${encodeURIComponent(token)}`}`;
       await this.#read({ method: 'GET', path, signal }, { verb: 'list', resource: 'nodes' }, noNodes, skim);
+      const resourceVersion = textIn(page, 'resourceVersion');
+      // An answer of somebody in between: it must not pass for a cluster without Nodes, or every peer would go.
+      if (resourceVersion === '') throw new RegistryError(noList);
       token = textIn(page, 'continue');
-      if (token === '') return textIn(page, 'resourceVersion');
+      if (token === '') return resourceVersion;
     }
   }
 
@@ -170,6 +174,7 @@ interface Right {
 }
 
 const nodePath = (name: string): string => `/api/v1/nodes/${encodeURIComponent(name)}`;
+const noList = 'GET /api/v1/nodes: it lists no Nodes: what answers there is no Kubernetes API';
 const noNodes = 'this API server has no Nodes: is it one of Kubernetes?';
 
 async function refusal(

@@ -382,6 +382,14 @@ describe('the Kubernetes API', () => {
         (response: ServerResponse) => void response.end('{"items":[{}'),
         'the answer ends in the middle',
       ],
+      ['answers nothing at all', (response: ServerResponse) => void response.end(), 'it lists no Nodes'],
+      ['answers something else', (response: ServerResponse) => void response.end('{}'), 'it lists no Nodes'],
+      [
+        'answers a refusal as if it were none',
+        (response: ServerResponse) =>
+          void response.end('{"kind":"Status","metadata":{},"message":"not now","code":500}'),
+        'it lists no Nodes',
+      ],
       [
         'has its own errors',
         (response: ServerResponse) => refuse(response, 503, 'etcd is away'),
