@@ -1,7 +1,7 @@
 import type { Backend, External, Self } from '../backend/backend.ts';
 import type { LastKnown } from '../lease/last-known.ts';
 import type { Lease, LeaseAttributes } from '../lease/lease.ts';
-import type { LeaseSink, LeaseWish } from '../lease/registry.ts';
+import { type LeaseSink, type LeaseWish, RegistryError } from '../lease/registry.ts';
 import type { Prefix } from '../net/prefix.ts';
 import { sleep } from '../world/clock.ts';
 import { foundDevices } from './found-devices.ts';
@@ -44,7 +44,7 @@ export class FlannelNode {
   readonly #contact: RegistryContact;
   #identity: Self['identity'] = { macs: {} };
   readonly #keeper: LeaseKeeper;
-  /** The registry has failed to give a lease. */
+  /** The registry does not say which lease this node has. */
   #onAway = (): void => {};
   #subnetEnv: string | undefined;
   #ready = false;
@@ -193,7 +193,7 @@ export class FlannelNode {
 
   /**
    * The lease, however long it takes. While the registry is away, the one last known serves: pods and peers of before a reboot need no
-   * registry.
+   * registry. Not so when it answers that this node has none.
    */
   async #acquire(known: LastKnown | undefined): Promise<Lease | undefined> {
     const asking = this.#keeper.ask().then((lease) => {
@@ -235,7 +235,8 @@ export class FlannelNode {
   #askedInVain(error: unknown, wait: number): void {
     const what = this.#own === undefined ? 'no lease yet' : 'peers cannot be told';
     this.#contact.failed(what, messageOf(error), wait);
-    this.#onAway();
+    if (error instanceof RegistryError && error.withoutSubnet) this.#onAway = () => {};
+    else this.#onAway();
   }
 
   /** For work that nobody waits for: what goes wrong is told, and the daemon goes on with what it had. */

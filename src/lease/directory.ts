@@ -148,6 +148,7 @@ function refuseFull(
   throw new RegistryError(
     `no subnet of ${full} is free in ${name}: remove the documents of nodes that are gone, ` +
       'or use a larger Network or a longer SubnetLen in net-conf.json',
+    { withoutSubnet: true },
   );
 }
 

@@ -44,14 +44,26 @@ export interface Registry {
   complete(): Promise<void>;
 }
 
+interface RegistryErrorOptions {
+  readonly permanent?: boolean;
+  readonly withoutSubnet?: boolean;
+  readonly cause?: unknown;
+}
+
 /** Says what was tried, where, why it failed and what mends it. */
 export class RegistryError extends Error {
   override readonly name = 'RegistryError';
   /** Trying again without a change of configuration is of no use. */
   readonly permanent: boolean;
+  /** The registry answers, and has no subnet for this node: the one that it had before may be another node's by now. */
+  readonly withoutSubnet: boolean;
 
-  constructor(message: string, { permanent = false, cause }: { permanent?: boolean; cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    { permanent = false, withoutSubnet = false, cause }: RegistryErrorOptions = {},
+  ) {
     super(message, { cause });
     this.permanent = permanent;
+    this.withoutSubnet = withoutSubnet;
   }
 }

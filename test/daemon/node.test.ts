@@ -44,6 +44,23 @@ describe('a node', () => {
     expect(peersOf(1)).toEqual(['10.244.2.0/24', '10.244.3.0/24']);
   });
 
+  test('waits when the registry answers that it has no subnet: the one of last time may be another’s', async () => {
+    for (const each of [1, 2]) await simulation.play({ does: 'start', node: each });
+    const node = simulation.node(1);
+    node.kill();
+    simulation.leases.remove('node-1');
+    simulation.leases.isFull = true;
+    node.start();
+    await simulation.clock.advance(20_000);
+    simulation.leases.away();
+    await simulation.clock.advance(20_000);
+    expect([node.ready, node.flanneld?.subnets]).toEqual([false, []]);
+    simulation.leases.isFull = false;
+    simulation.leases.back();
+    await simulation.clock.advance(20_000);
+    expect([node.ready, node.flanneld?.subnets]).toEqual([true, ['10.244.1.0/24']]);
+  });
+
   test('tells the others where it is, also when its address has changed while the registry was away', async () => {
     await using hostGw = new Simulation('host-gw');
     hostGw.leases.away();

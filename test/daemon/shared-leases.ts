@@ -16,6 +16,8 @@ export class SharedLeases {
   readonly completed = new Map<string, number>();
   /** Attempts to tell so that fail. */
   refuseComplete = 0;
+  /** It answers, and has no subnet for anybody. */
+  isFull = false;
   readonly #clock: Clock;
   readonly #sinks = new Set<LeaseSink>();
   #away = false;
@@ -94,6 +96,7 @@ export class SharedLeases {
   /** The subnet that it has, else the one that it had, else the lowest free one. */
   #acquire(id: string, { attributes, network, previous }: LeaseWish): Lease {
     const before = this.lease(id);
+    if (this.isFull) throw new RegistryError('no subnet is free', { withoutSubnet: true });
     const n = before === undefined ? this.#numberFor(previous.subnet) : numberOf(before.subnet);
     const lease: Lease = {
       id,

@@ -150,4 +150,5 @@ const full = (network: string, { prefix }: KeySpace): RegistryError =>
   new RegistryError(
     `no subnet of ${network} is free in etcd: delete the leases of nodes that are gone (below ${prefix}/subnets/), ` +
       `or use a larger Network or a longer SubnetLen in ${prefix}/config`,
+    { withoutSubnet: true },
   );

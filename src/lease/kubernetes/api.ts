@@ -13,7 +13,7 @@ export class ApiError extends RegistryError {
   readonly status: number;
 
   constructor(message: string, status: number) {
-    super(message);
+    super(message, { withoutSubnet: status === 404 });
     this.status = status;
   }
 }

@@ -258,10 +258,12 @@ function waiting(node: NodeObject, family: string, { ipv4, ipv6 }: PodNetwork): 
     return new RegistryError(
       `Node "${node.name}" has no ${family} podCIDR (only ${node.podCIDRs.join(', ')}), and never gets another: run the controller ` +
         `manager with --cluster-cidr=${ranges}, remove the Node and let kubelet make it anew, or leave ${family} out of net-conf.json`,
+      { withoutSubnet: true },
     );
   }
   return new RegistryError(
     `Node "${node.name}" has no podCIDR yet: the controller manager gives it one when it runs with --allocate-node-cidrs and ` +
       `--cluster-cidr=${ranges} (kubeadm: podSubnet)`,
+    { withoutSubnet: true },
   );
 }
