@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
 import { Refusal } from './refusal.ts';
 
@@ -16,7 +16,10 @@ export interface PluginRun {
   readonly milliseconds: number;
 }
 
-/** The first `dir/type` of CNI_PATH that is a regular file. Throws a {@link Refusal} that lists the directories. */
+/** What a shell answers for a program that cannot be started. */
+const notStarted = 127;
+
+/** The first `dir/type` of CNI_PATH that is a regular file. Throws a {@link Refusal} that says where it was looked for. */
 export function findPlugin(type: string, cniPath: string): string {
   if (type.includes('/')) throw new Refusal(`invalid plugin name ${JSON.stringify(type)}`);
   const found = cniPath
@@ -26,10 +29,22 @@ export function findPlugin(type: string, cniPath: string): string {
   if (found === undefined) {
     throw new Refusal(`there is no plugin "${type}" in ${cniPath}: name its directory with --cni-path`);
   }
+  requireExecutable(found);
   return found;
 }
 
-/** Runs a plugin as a container runtime does: the variables added to our own environment, the request on stdin. */
+function requireExecutable(program: string): void {
+  try {
+    accessSync(program, constants.X_OK);
+  } catch {
+    throw new Refusal(`${program} is not executable: install it anew, or "chmod 755" it`);
+  }
+}
+
+/**
+ * Runs a plugin as a container runtime does: the variables added to our own environment, the request on stdin. One that
+ * cannot be started has failed like any other: what ran before it has to be undone.
+ */
 export async function runPlugin(
   type: string,
   program: string,
@@ -37,17 +52,33 @@ export async function runPlugin(
   request: unknown,
 ): Promise<PluginRun> {
   const started = performance.now();
-  const child = spawn(program, [], { env: { ...process.env, ...environment }, stdio: 'pipe' });
-  const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
-  child.stdin.on('error', () => {}); // a plugin may end without reading its request
-  child.stdin.end(JSON.stringify(request));
-  const status = await new Promise<number>((resolve, reject) => {
-    child.on('error', (error) => reject(new Refusal(`cannot run ${program}: ${error.message}`)));
-    child.on('close', (code) => resolve(code ?? 128));
+  const env = { ...process.env, ...environment };
+  const end = await runToEnd(program, env, JSON.stringify(request)).catch(({ message }: Error) => {
+    const reply = { code: 999, msg: `cannot run ${program}: ${message}` };
+    return { status: notStarted, reply, stderr: '' };
   });
   const milliseconds = performance.now() - started;
-  const reply = parseReply(await stdout);
-  return { type, program, environment, request, status, reply, stderr: await stderr, milliseconds };
+  return { type, program, environment, request, ...end, milliseconds };
+}
+
+/** Rejects with an Error when it cannot be started. */
+function runToEnd(
+  program: string,
+  env: NodeJS.ProcessEnv,
+  input: string,
+): Promise<Pick<PluginRun, 'status' | 'reply' | 'stderr'>> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, [], { env, stdio: 'pipe' });
+    const output = { stdout: '', stderr: '' };
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
+    child.on('error', reject);
+    child.on('close', (code) =>
+      resolve({ status: code ?? 128, reply: parseReply(output.stdout), stderr: output.stderr }),
+    );
+    child.stdin.on('error', () => {}); // a plugin may end without reading its request
+    child.stdin.end(input);
+  });
 }
 
 function parseReply(text: string): unknown {
@@ -57,10 +88,4 @@ function parseReply(text: string): unknown {
   } catch {
     return { code: 6, msg: 'the plugin printed something that is not one JSON document', details: text };
   }
-}
-
-async function collect(stream: NodeJS.ReadableStream): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks).toString('utf8');
 }

@@ -2,6 +2,7 @@ import type { Binding } from '../../native/binding.ts';
 import type { Random } from '../world/random.ts';
 import type { Attachment, AttachmentFiles } from './attachment-file.ts';
 import { type Call, type Outcome, runChain, type Verb } from './chain.ts';
+import { namePattern } from '../cni/environment.ts';
 import { difference, type KernelView, viewKernel } from './kernel-view.ts';
 import { createNamespace, removeNamespace } from './namespace.ts';
 import { type Json, readNetworkList } from './network-list.ts';
@@ -47,8 +48,9 @@ export async function runVerb(verb: Verb, options: VerbOptions, world: VerbWorld
 
 async function add(options: VerbOptions, world: VerbWorld): Promise<number> {
   const conflist = requireConflist(options);
-  const containerId = options.containerId ?? `cni-tool-${Buffer.from(world.random(4)).toString('hex')}`;
+  const containerId = containerIdOf(options, world);
   const list = readNetworkList(conflist);
+  const capabilityArgs = parseCapabilityArgs(options.capabilityArgs);
   const scratch = options.netns === undefined;
   const netns = options.netns ?? createNamespace(world.binding, containerId);
   const attachment: Attachment = {
@@ -59,7 +61,7 @@ async function add(options: VerbOptions, world: VerbWorld): Promise<number> {
     conflist,
     cniPath: options.cniPath,
     args: options.args,
-    capabilityArgs: parseCapabilityArgs(options.capabilityArgs),
+    capabilityArgs,
   };
   // Remembered before anything happens: what a crash leaves, del can still clean up.
   world.files.write(attachment);
@@ -79,6 +81,15 @@ async function add(options: VerbOptions, world: VerbWorld): Promise<number> {
   world.print.line('A container runtime undoes a failed ADD by DEL; so do we.');
   await remove(attachment, options, world);
   return 1;
+}
+
+/** It names the namespace and our own file as well. */
+function containerIdOf({ containerId }: VerbOptions, { random }: VerbWorld): string {
+  if (containerId === undefined) return `cni-tool-${Buffer.from(random(4)).toString('hex')}`;
+  if (namePattern.test(containerId)) return containerId;
+  throw new Refusal(
+    `"${containerId}" cannot be a container ID: use letters, digits, "_", "." and "-", a letter or digit first`,
+  );
 }
 
 async function again(verb: 'DEL' | 'CHECK', options: VerbOptions, world: VerbWorld): Promise<number> {

@@ -113,6 +113,28 @@ describe('a chain', () => {
     expect(seen).toEqual([]);
   });
 
+  test('refuses one that nobody may run before it runs any', async () => {
+    const cniPath = plugins('one', 'two');
+    fs.chmodSync(path.join(cniPath, 'two'), 0o644);
+    const seen: string[] = [];
+    const run = runChain('ADD', call(['one', 'two'], { cniPath }), ({ type }) => {
+      seen.push(type);
+    });
+    await expect(run).rejects.toThrow(/two is not executable/);
+    expect(seen).toEqual([]);
+  });
+
+  test('ends at one that cannot be started, as at one that fails: those before it are to be undone', async () => {
+    const cniPath = plugins('one', 'two');
+    fs.writeFileSync(path.join(cniPath, 'two'), '#!/none/such\n');
+    const outcome = await runChain('ADD', call(['one', 'two'], { cniPath }), () => {});
+    expect(outcome.failed).toBe(true);
+    expect(outcome.runs).toMatchObject([
+      { type: 'one', status: 0 },
+      { type: 'two', status: 127, reply: { msg: expect.stringContaining('cannot run') } },
+    ]);
+  });
+
   test('a request holds what the capability asks for, and GC its list under both names', () => {
     const list = call(['a'], { capabilityArgs: { portMappings: [1], mac: 'x' } });
     const declared = { type: 'a', capabilities: { portMappings: true, bandwidth: true } };

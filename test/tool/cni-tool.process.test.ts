@@ -225,6 +225,21 @@ describe('cni-tool with any plugin', () => {
     expect(stderr).not.toContain('    at ');
   });
 
+  test.each([
+    [['--capability-args', 'nonsense'], /--capability-args must be a JSON object/],
+    [['--container-id', 'no/name'], /"no\/name" cannot be a container ID/],
+    [['--container-id', '../no-name'], /"\.\.\/no-name" cannot be a container ID/],
+  ])('add %j is refused, and leaves nothing', (args, sentence) => {
+    const { conflist, namespace } = scene([{ type: 'loopback' }]);
+    const { status, stderr } = tool(
+      ['add', '--conflist', conflist, '--cni-path', reference, ...args],
+      namespace,
+    );
+    expect([status, stderr]).toEqual([2, expect.stringMatching(sentence)]);
+    expect(scratchNamespaces()).toEqual([]);
+    expect(fs.existsSync('/run/no-name')).toBe(false);
+  });
+
   test('an unknown plugin is named with where it was looked for', () => {
     const { conflist, namespace } = scene([{ type: 'wormhole' }]);
     const { status, stderr } = tool(['add', '--conflist', conflist, '--cni-path', reference], namespace);
