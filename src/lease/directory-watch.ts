@@ -18,6 +18,8 @@ const slice = 64;
 
 export interface DirectoryWatchOptions {
   readonly documents: LeaseFiles;
+  /** What was read of them a moment ago, by name. */
+  readonly known: ReadonlyMap<string, LeaseFile>;
   readonly files: Files;
   readonly clock: Clock;
   readonly sink: LeaseSink;
@@ -36,6 +38,8 @@ export class DirectoryWatch {
   readonly #told = new Map<string, string>();
   /** Documents that are looked at again in a moment. */
   readonly #unsettled = new Map<string, () => void>();
+  /** See {@link DirectoryWatchOptions.known}; let go after the first look. */
+  #known: ReadonlyMap<string, LeaseFile>;
   #watcher: FSWatcher | undefined;
   #inode = -1;
   #cancel: () => void = () => {};
@@ -43,7 +47,8 @@ export class DirectoryWatch {
   #staleSince: number | undefined;
   #closed = false;
 
-  constructor({ documents, files, clock, sink }: DirectoryWatchOptions) {
+  constructor({ documents, known, files, clock, sink }: DirectoryWatchOptions) {
+    this.#known = known;
     this.#documents = documents;
     this.#files = files;
     this.#clock = clock;
@@ -69,12 +74,13 @@ export class DirectoryWatch {
       const entries = new Map<string, Entry>();
       this.#told.clear();
       for (const name of this.#documents.list()) {
-        const file = this.#documents.read(name);
+        const file = this.#documents.read(name, this.#known.get(name));
         if (file === undefined) continue;
         entries.set(idOf(name), file.entry);
         this.#told.set(name, file.signature);
         if ('unreadable' in file.entry) this.#settle(name);
       }
+      this.#known = new Map();
       if (this.#staleSince !== undefined) this.#sink.stale(undefined);
       this.#staleSince = undefined;
       this.#retry = firstRetry;

@@ -3,7 +3,6 @@ import { type Prefix, prefixAddress } from '../net/prefix.ts';
 import { freeSubnet, isInRange, type SubnetRange, takenOf } from './allocate.ts';
 import { withDirectoryLock } from './directory-lock.ts';
 import { DirectoryWatch } from './directory-watch.ts';
-import { leaseDocument, subnetsNamed } from './document.ts';
 import type { Lease, PodNetwork } from './lease.ts';
 import { documentOf, type Files, isNodeName, type LeaseFile, LeaseFiles } from './lease-files.ts';
 import { type LeaseSink, type LeaseWish, type Registry, RegistryError } from './registry.ts';
@@ -28,6 +27,8 @@ export class DirectoryRegistry implements Registry {
   readonly name: string;
   readonly #options: DirectoryRegistryOptions;
   readonly #documents: LeaseFiles;
+  /** By name, as they were read for a free subnet, until they are watched: thousands need not be read twice at a start. */
+  #lastRead: ReadonlyMap<string, LeaseFile> | undefined = new Map();
 
   /** Throws a permanent {@link RegistryError} for a node name that can be no file's name. */
   constructor(options: DirectoryRegistryOptions) {
@@ -66,7 +67,14 @@ export class DirectoryRegistry implements Registry {
 
   watch(sink: LeaseSink): () => void {
     const { files, clock } = this.#options;
-    const watch = new DirectoryWatch({ documents: this.#documents, files, clock, sink });
+    const watch = new DirectoryWatch({
+      documents: this.#documents,
+      known: this.#lastRead ?? new Map(),
+      files,
+      clock,
+      sink,
+    });
+    this.#lastRead = undefined;
     watch.start();
     return () => watch.close();
   }
@@ -78,11 +86,9 @@ export class DirectoryRegistry implements Registry {
 
   #take({ attributes, network, previous }: LeaseWish): Lease {
     const { node, ranges } = this.#options;
-    const documents = new Map(this.#documents.list().map((name) => [name, this.#documents.read(name)]));
-    const mine = documents.get(documentOf(node));
-    documents.delete(documentOf(node));
-    const own = leaseIn(mine);
-    const others = [...documents.values()].flatMap((file) => (file === undefined ? [] : claimed(file)));
+    const documents = this.#readAll();
+    const own = leaseIn(documents.get(documentOf(node)));
+    const others = [...documents].flatMap(([name, file]) => (name === documentOf(node) ? [] : claimed(file)));
     const choose = (family: 'ipv4' | 'ipv6', key: 'subnet' | 'ipv6Subnet'): Prefix | undefined => {
       const [whole, range] = [network[family], ranges[family]];
       if (whole === undefined || range === undefined) return undefined;
@@ -97,8 +103,18 @@ export class DirectoryRegistry implements Registry {
       ...(ipv6Subnet !== undefined && { ipv6Subnet }),
       attributes,
     };
-    if (mine === undefined || !isSame(mine.bytes, leaseDocument(lease))) this.#documents.write(lease);
+    if (!this.#documents.holds(lease)) this.#documents.write(lease);
+    if (this.#lastRead !== undefined) this.#lastRead = documents;
     return lease;
+  }
+
+  #readAll(): Map<string, LeaseFile> {
+    const documents = new Map<string, LeaseFile>();
+    for (const name of this.#documents.list()) {
+      const file = this.#documents.read(name);
+      if (file !== undefined) documents.set(name, file);
+    }
+    return documents;
   }
 }
 
@@ -106,12 +122,10 @@ const leaseIn = (file: LeaseFile | undefined): Lease | undefined =>
   file !== undefined && 'lease' in file.entry ? file.entry.lease : undefined;
 
 /** The subnets that a document claims. One that is damaged claims what can still be made out. */
-function claimed({ entry, bytes }: LeaseFile): Prefix[] {
-  if ('unreadable' in entry) return subnetsNamed(bytes);
+function claimed({ entry, named }: LeaseFile): readonly Prefix[] {
+  if ('unreadable' in entry) return named;
   return [entry.lease.subnet, entry.lease.ipv6Subnet].flatMap((subnet) => subnet ?? []);
 }
-
-const isSame = (bytes: Uint8Array, text: string): boolean => Buffer.from(text).equals(bytes);
 
 /**
  * The subnet of the node's own document, else the one that it had before (`previous`, where its pods are), as long as

@@ -1,6 +1,7 @@
 import type fs from 'node:fs';
 import path from 'node:path';
-import { leaseDocument, parseLeaseDocument } from './document.ts';
+import type { Prefix } from '../net/prefix.ts';
+import { leaseDocument, parseLeaseDocument, subnetsNamed } from './document.ts';
 import type { Lease } from './lease.ts';
 import type { Entry } from './registry.ts';
 
@@ -29,7 +30,8 @@ const maxDocument = 64 * 1024;
 /** A document as it was read. */
 export interface LeaseFile {
   readonly entry: Entry;
-  readonly bytes: Uint8Array;
+  /** The subnets that can still be made out in a document that is unreadable. */
+  readonly named: readonly Prefix[];
   /** Differs when the file does. */
   readonly signature: string;
 }
@@ -49,13 +51,31 @@ export class LeaseFiles {
     return this.#files.readdirSync(this.directory).filter(isDocument);
   }
 
-  /** Undefined when there is none. Throws nothing: what cannot be read is an entry that says so. */
-  read(name: string): LeaseFile | undefined {
+  /**
+   * Undefined when there is none. Throws nothing: what cannot be read is an entry that says so. `known` is the answer again when
+   * the file is as it was then: to ask for that costs a quarter of reading it.
+   */
+  read(name: string, known?: LeaseFile): LeaseFile | undefined {
     try {
+      if (known !== undefined && signatureOf(this.#files.statSync(this.#pathOf(name))) === known.signature)
+        return known;
       return this.#read(name);
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       return code === 'ENOENT' ? undefined : unreadable(`it cannot be read: ${message}`, String(code));
+    }
+  }
+
+  /** Whether the lease's document is in place, to the last byte. */
+  holds(lease: Lease): boolean {
+    const wanted = Buffer.from(leaseDocument(lease));
+    try {
+      return this.#open(
+        documentOf(lease.id),
+        (fd, { size }) => size === wanted.length && wanted.equals(this.#bytes(fd, size)),
+      );
+    } catch {
+      return false;
     }
   }
 
@@ -67,7 +87,7 @@ export class LeaseFiles {
     files.rmSync(fresh, { force: true });
     try {
       files.writeFileSync(fresh, leaseDocument(lease), { mode: 0o644, flag: 'wx', flush: true });
-      files.renameSync(fresh, path.join(this.directory, documentOf(lease.id)));
+      files.renameSync(fresh, this.#pathOf(documentOf(lease.id)));
     } catch (error) {
       files.rmSync(fresh, { force: true });
       throw error;
@@ -80,30 +100,44 @@ export class LeaseFiles {
     }
   }
 
-  #read(name: string): LeaseFile | undefined {
-    const { O_NONBLOCK, O_RDONLY } = this.#files.constants;
-    // A pipe without a writer must not stop the daemon.
-    const fd = this.#files.openSync(path.join(this.directory, name), O_RDONLY | O_NONBLOCK);
-    try {
-      const stat = this.#files.fstatSync(fd);
+  #read(name: string): LeaseFile {
+    return this.#open(name, (fd, stat) => {
       const signature = signatureOf(stat);
       if (!isNodeName(nodeOf(name))) return unreadable('the name of its file is no node’s name', signature);
       if (!stat.isFile()) return unreadable('it is no file', signature);
       if (stat.size > maxDocument) {
         return unreadable(`the document has ${stat.size} bytes; ${maxDocument} are allowed`, signature);
       }
-      const buffer = new Uint8Array(stat.size);
-      const bytes = buffer.subarray(0, this.#files.readSync(fd, buffer, 0, stat.size, 0));
-      return { entry: parseLeaseDocument(nodeOf(name), bytes), bytes, signature };
+      const bytes = this.#bytes(fd, stat.size);
+      const entry = parseLeaseDocument(nodeOf(name), bytes);
+      return { entry, named: 'unreadable' in entry ? subnetsNamed(bytes) : [], signature };
+    });
+  }
+
+  #open<T>(name: string, use: (fd: number, stat: fs.Stats) => T): T {
+    const { O_NONBLOCK, O_RDONLY } = this.#files.constants;
+    // A pipe without a writer must not stop the daemon.
+    const fd = this.#files.openSync(this.#pathOf(name), O_RDONLY | O_NONBLOCK);
+    try {
+      return use(fd, this.#files.fstatSync(fd));
     } finally {
       this.#files.closeSync(fd);
     }
+  }
+
+  #bytes(fd: number, size: number): Uint8Array {
+    const buffer = new Uint8Array(size);
+    return buffer.subarray(0, this.#files.readSync(fd, buffer, 0, size, 0));
+  }
+
+  #pathOf(name: string): string {
+    return path.join(this.directory, name);
   }
 }
 
 const unreadable = (reason: string, signature: string): LeaseFile => ({
   entry: { unreadable: reason },
-  bytes: new Uint8Array(),
+  named: [],
   signature,
 });
 

@@ -102,6 +102,26 @@ describe('the directory', () => {
     expect((await acquired).id).toBe('a');
   });
 
+  test('a start reads each document once, and again what has changed meanwhile', async () => {
+    const directory = scratch();
+    await acquire(registry(directory, 'a'), 1);
+    await acquire(registry(directory, 'b'), 2);
+    const opened: string[] = [];
+    const openSync: typeof fs.openSync = (file, ...how) => {
+      if (String(file).endsWith('.json')) opened.push(path.basename(String(file)));
+      return fs.openSync(file, ...how);
+    };
+    const mine = registry(directory, 'me', ranges, { files: { ...fs, openSync } });
+    await acquire(mine, 3);
+    fs.writeFileSync(path.join(directory, 'b.json'), '{}');
+    let said: ReadonlyMap<string, Entry> = new Map();
+    const stop = mine.watch({ all: (entries) => (said = entries), changed() {}, gone() {}, stale() {} });
+    stop();
+    expect(opened.filter((name) => name !== 'me.json')).toEqual(['a.json', 'b.json', 'b.json']);
+    expect(said.get('a')).toHaveProperty('lease');
+    expect(said.get('b')).toHaveProperty('unreadable');
+  });
+
   test('a document that is too long is refused by its length', async () => {
     const directory = scratch();
     await acquire(registry(directory, 'a'), 1);
