@@ -45,6 +45,7 @@ export const groups = {
   },
   machine: {
     'qemu-system-x86': programs('qemu-system-x86_64'),
+    apparmor: programs('apparmor_parser'),
     seabios: files('/usr/share/seabios/bios-256k.bin'),
     kmod: programs('modprobe', 'depmod'),
     'xz-utils': programs('xz'),
