@@ -184,6 +184,20 @@ describe('a lease in etcd', () => {
     await vi.waitFor(async () => expect((await one()).key).toBe(keys.keyOf(lease.id)), { timeout: 5000 });
   });
 
+  test('whose renewal fails is renewed soon after, and the failure is told', async () => {
+    const hurried: Clock = { ...systemClock, after: (ms, call) => systemClock.after(ms / 100_000, call) };
+    const store = etcd.store();
+    const renewals = vi.spyOn(store, 'keepAlive');
+    renewals.mockRejectedValueOnce(new Error('nobody answers'));
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) };
+    await acquire(registry(etcd, { clock: hurried, store, log }), 1);
+    const kv = await one();
+    await vi.waitFor(() => expect(renewals.mock.calls.length).toBeGreaterThan(1), { timeout: 5000 });
+    expect(warnings).toEqual(['the lease could not be renewed; next try in a minute: nobody answers']);
+    expect(await one()).toEqual(kv);
+  });
+
   test('leaves nothing behind when the network is full', async () => {
     const tiny = { ...ranges, ipv4: { ...ranges.ipv4, max: ranges.ipv4.min } };
     await acquire(registry(etcd, { ranges: tiny }), 1);
