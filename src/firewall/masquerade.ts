@@ -113,7 +113,20 @@ function familiesOf({ addresses }: PodMasquerade): readonly Family[] {
 }
 
 const save = (run: Run, family: Family): Promise<string> =>
-  run(iptables(family, 'save'), ['-t', 'nat']).then(({ code, stdout }) => (code === 0 ? stdout : ''));
+  shown(run, iptables(family, 'save'), ['-t', 'nat']);
+
+/**
+ * What a program shows; nothing where it fails, or is not installed: then it has made no rules. Throws an Error when it could not
+ * be started or did not come to its end, as on a machine that is short of something: rules may be there.
+ */
+async function shown(run: Run, program: string, args: readonly string[]): Promise<string> {
+  const outcome = await run(program, args);
+  if (outcome.code === 0) return outcome.stdout;
+  if (outcome.code !== -1 || outcome.stderr.includes('ENOENT')) return '';
+  throw new Error(
+    `${program} does not tell whether masquerade rules are left: ${outcome.stderr || 'it was killed'}`,
+  );
+}
 
 const restoreArguments = ['--noflush', '--wait', String(lockSeconds)];
 
@@ -124,8 +137,9 @@ const tryRestore = (run: Run, family: Family, input: string): Promise<Outcome> =
   run(iptables(family, 'restore'), restoreArguments, input);
 
 async function listRules(run: Run): Promise<NftablesRule[]> {
-  const listed = await run('nft', ['-j', 'list', 'chain', ...nftablesTable.split(' '), nftablesChain]);
-  return listed.code === 0 ? nftablesRules(listed.stdout) : [];
+  const args = ['-j', 'list', 'chain', ...nftablesTable.split(' '), nftablesChain];
+  const listed = await shown(run, 'nft', args);
+  return listed === '' ? [] : nftablesRules(listed);
 }
 
 async function deleteRules(run: Run, script: string | undefined): Promise<void> {
