@@ -157,8 +157,16 @@ export class DirectoryWatch {
     if (this.#closed) return;
     if (name !== null && isDocument(name)) return this.#look(name);
     // The directory itself was moved or removed, as far as the name tells.
-    const now = this.#files.statSync(this.#documents.directory, { throwIfNoEntry: false });
-    if (now?.ino !== this.#inode) this.#lost();
+    if (this.#inodeNow() !== this.#inode) this.#lost();
+  }
+
+  /** Undefined: it is gone, or not to be seen, which reading it will explain. */
+  #inodeNow(): number | undefined {
+    try {
+      return this.#files.statSync(this.#documents.directory).ino;
+    } catch {
+      return undefined;
+    }
   }
 
   #look(name: string): void {

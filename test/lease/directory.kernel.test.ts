@@ -253,6 +253,28 @@ describe('the directory', () => {
     expect([...entries.keys()]).toEqual(['b', 'c']);
   });
 
+  test('a directory that becomes a link to itself is named, and does not end the daemon', async () => {
+    const directory = scratch();
+    await acquire(registry(directory, 'a'), 1);
+    let told = 0;
+    let why = '';
+    const stop = registry(directory, 'me').watch({
+      all: () => told++,
+      changed() {},
+      gone() {},
+      stale: (_since, reason = '') => (why = reason),
+    });
+    onTestFinished(stop);
+    fs.renameSync(directory, `${directory}.away`);
+    fs.symlinkSync('leases', directory);
+    fs.writeFileSync(path.join(`${directory}.away`, '.news'), '');
+    await until(() => why.includes('ELOOP'));
+    expect(told).toBe(1);
+    fs.rmSync(directory);
+    fs.renameSync(`${directory}.away`, directory);
+    await until(() => told === 2 && why === '');
+  });
+
   test('a file system that falls silent is named, and nobody is forgotten', async () => {
     const directory = scratch();
     await acquire(registry(directory, 'a'), 1);
