@@ -34,6 +34,11 @@ export const shellCommand =
         detached: true,
         stdio: ['pipe', 'pipe', 'pipe'],
       });
+      child.on('error', (error) =>
+        resolve({ output: '', failure: `it cannot be started: ${error.message}` }),
+      );
+      // Without descriptors to spare it has not even pipes.
+      if (child.pid === undefined) return;
       let output = '';
       const take = (text: string) => {
         output = (output + text).slice(0, maxOutput);
@@ -50,7 +55,6 @@ export const shellCommand =
       }, limit);
       child.stdout.setEncoding('utf8').on('data', take);
       child.stderr.setEncoding('utf8').on('data', take);
-      child.on('error', (error) => end(`it cannot be started: ${error.message}`));
       child.on('exit', (code, signal) => {
         const failure = code === 0 ? undefined : `it ended with ${code ?? signal}`;
         const late = setTimeout(() => end(failure), lastWords);

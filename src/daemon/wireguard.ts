@@ -128,8 +128,10 @@ const userspaceWorld = (environment: NodeJS.ProcessEnv): UserspaceWorld => ({
         stdio: ['ignore', 'ignore', 'pipe'],
       });
       let stderr = '';
-      child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
       child.on('error', (error) => resolve({ code: -1, stderr: error.message }));
+      // Without descriptors to spare it has not even a pipe.
+      if (child.pid === undefined) return;
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
       child.on('close', (code) => resolve({ code: code ?? 1, stderr }));
     }),
 });

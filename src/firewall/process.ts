@@ -16,9 +16,11 @@ export const runProcess =
       const { spawn } = process.getBuiltinModule('node:child_process');
       const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
       const output = { stdout: '', stderr: '' };
+      child.on('error', (error) => resolve({ ...output, code: -1, stderr: error.message }));
+      // Without descriptors to spare it has not even pipes.
+      if (child.pid === undefined) return;
       child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
       child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
-      child.on('error', (error) => resolve({ ...output, code: -1, stderr: error.message }));
       child.on('close', (code) => resolve({ ...output, code: code ?? -1 }));
       // A program that ends without reading its input is judged by its exit code.
       child.stdin.on('error', () => {});
