@@ -2,7 +2,7 @@ import type { Clock } from '../world/clock.ts';
 import type { ConfigInUse } from './config-in-use.ts';
 
 /** Milliseconds. Kubelet takes about a minute to bring a changed ConfigMap. */
-const lookEvery = 10_000;
+const lookEvery = 5000;
 
 export interface NetConfFileOptions {
   readonly inUse: Pick<ConfigInUse, 'compare'>;
