@@ -29,7 +29,7 @@ const stages = {
   kernel: { limit: 200, reporter: 'default' },
   process: { limit: 300, reporter: 'default' },
   vm: { limit: 600, reporter: 'default' },
-  e2e: { limit: 480, reporter: 'verbose' },
+  e2e: { limit: 600, reporter: 'verbose' },
 };
 const reports = path.join(root, '.cache/reports');
 const runId = randomUUID();

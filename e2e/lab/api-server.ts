@@ -65,7 +65,8 @@ export class ApiServer {
   }
 
   static async start(): Promise<ApiServer> {
-    const directory = mkdtempSync(path.join(tmpdir(), 'fl-api-'));
+    // Named so that the next lab removes what this process, if it is killed, leaves.
+    const directory = mkdtempSync(path.join(tmpdir(), `fl-e2e-${process.pid}-api`));
     const [client, peer, api] = await Promise.all([freePort(), freePort(), freePort()]);
     const authority = new Authority('lab');
     const server = new ApiServer(directory, api, authority);
