@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { type KernelObject, type Link, ourProtocol, type Route } from '../kernel/object.ts';
+import { type KernelObject, type Link, ourProtocol } from '../kernel/object.ts';
 import type { Lease } from '../lease/lease.ts';
 import type { Address } from '../net/address.ts';
 import { isUnicastMac, type Mac, parseMac } from '../net/mac.ts';
@@ -145,15 +145,8 @@ function planHalf(self: Self, peer: Peer, half: Half, options: VxlanOptions): Ke
   if (subnet === undefined) throw new PeerRefusal(`it has no ${half.family} subnet`);
   const publicIP = half.publicIP(lease);
   if (publicIP === undefined) throw new PeerRefusal(`it has no public ${half.family} address`);
-  const route: Route = {
-    kind: 'route',
-    destination: subnet,
-    metric: half.metric,
-    gateway: publicIP,
-    onlink: false,
-    protocol: ourProtocol,
-  };
-  if (options.directRouting && half.onLink(peer)) return [route];
+  const route = { kind: 'route', destination: subnet, metric: half.metric, protocol: ourProtocol } as const;
+  if (options.directRouting && half.onLink(peer)) return [{ ...route, gateway: publicIP, onlink: false }];
   const gateway = prefixAddress(subnet);
   const mac = macOf(half, lease, self);
   const objects: KernelObject[] = [

@@ -6,7 +6,7 @@ import { LeaseBook, type PeerChange } from '../lease/judge.ts';
 import type { Lease, PodNetwork, Refusal } from '../lease/lease.ts';
 import type { Entry } from '../lease/registry.ts';
 import type { Address } from '../net/address.ts';
-import type { Prefix } from '../net/prefix.ts';
+import { type Prefix, prefixAddress } from '../net/prefix.ts';
 import type { Log } from '../world/log.ts';
 
 /** The part of the desired state that is this node's own. */
@@ -39,8 +39,11 @@ export class Peers {
   readonly #refusals = new Map<string, string>();
   /** The refusals that people know of. */
   #told: ReadonlyMap<string, string> = new Map();
-  /** Where routes to nodes lead or have led: what Go flannel left is known by this. */
-  readonly #gateways = new Map<Prefix, Set<Address>>();
+  /**
+   * The nodes' public addresses by their subnets, now and before: routes lead there, or to the subnet's own address. What Go flannel left
+   * is known by this.
+   */
+  readonly #publicAddresses = new Map<Prefix, readonly Address[]>();
   /** The registry has told everything. */
   #complete = false;
   #nexthops: boolean;
@@ -106,7 +109,9 @@ export class Peers {
 
   /** A route with protocol boot is Go flannel's if it leads where a lease, present or last known, says. */
   isFlannelRoute(destination: Prefix, gateway: Address | undefined): boolean {
-    return gateway !== undefined && this.#gateways.get(destination)?.has(gateway) === true;
+    const known = this.#publicAddresses.get(destination);
+    if (known === undefined || gateway === undefined) return false;
+    return gateway === prefixAddress(destination) || known.includes(gateway);
   }
 
   #update({ changed, gone }: PeerChange): void {
@@ -189,10 +194,10 @@ export class Peers {
 
   #know(subnet: Prefix | undefined, publicAddress: Address | undefined): void {
     if (subnet === undefined) return;
-    const gateways = this.#gateways.get(subnet) ?? new Set();
-    gateways.add(subnet.slice(0, subnet.indexOf('/')) as Address);
-    if (publicAddress !== undefined) gateways.add(publicAddress);
-    this.#gateways.set(subnet, gateways);
+    const known = this.#publicAddresses.get(subnet);
+    const fresh = publicAddress === undefined || known?.includes(publicAddress) ? [] : [publicAddress];
+    if (known === undefined) this.#publicAddresses.set(subnet, fresh);
+    else if (fresh.length > 0) this.#publicAddresses.set(subnet, [...known, ...fresh]);
   }
 
   #tellRefusals(): void {

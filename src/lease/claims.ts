@@ -9,6 +9,7 @@ export interface Claim {
 }
 
 export interface Span {
+  readonly holder: string;
   readonly subnet: Prefix;
   readonly family: Family;
   readonly first: bigint;
@@ -16,7 +17,11 @@ export interface Span {
 }
 
 export function claim(holder: string, subnets: readonly Prefix[], addresses: readonly Address[]): Claim {
-  return { holder, addresses, spans: subnets.map((subnet) => ({ subnet, ...prefixRange(subnet) })) };
+  const spans = subnets.map((subnet) => {
+    const { family, first, last } = prefixRange(subnet);
+    return { holder, subnet, family, first, last };
+  });
+  return { holder, addresses, spans };
 }
 
 /** Why a claim cannot stand beside another: whose, and in words. */
@@ -30,14 +35,14 @@ export interface Conflict {
 export class Claims {
   readonly #addresses = new Map<Address, string>();
   /** By family, in order of their addresses. */
-  readonly #spans: Readonly<Record<Family, Held[]>> = { 4: [], 6: [] };
+  readonly #spans: Readonly<Record<Family, Span[]>> = { 4: [], 6: [] };
 
   /** The caller has seen that there is no conflict. */
   add({ holder, spans, addresses }: Claim): void {
     for (const address of addresses) this.#addresses.set(address, holder);
     for (const span of spans) {
       const held = this.#spans[span.family];
-      held.splice(countUpTo(held, span.last), 0, { ...span, holder });
+      held.splice(countUpTo(held, span.last), 0, span);
     }
   }
 
@@ -67,17 +72,13 @@ export class Claims {
   }
 }
 
-interface Held extends Span {
-  readonly holder: string;
-}
-
 /** How many begin at `value` or below. */
-function countUpTo(held: readonly Held[], value: bigint): number {
+function countUpTo(held: readonly Span[], value: bigint): number {
   let low = 0;
   let high = held.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((held[middle] as Held).first <= value) low = middle + 1;
+    if ((held[middle] as Span).first <= value) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -1,4 +1,4 @@
-import { type Claim, Claims, type Conflict } from './claims.ts';
+import { Claims, type Conflict } from './claims.ts';
 import type { Lease, PodNetwork, Refusal } from './lease.ts';
 import { Membership } from './membership.ts';
 import type { Entry } from './registry.ts';
@@ -8,12 +8,6 @@ export interface PeerChange {
   /** New, or with other attributes. */
   readonly changed: readonly Lease[];
   readonly gone: readonly string[];
-}
-
-/** A lease that stands, with what it takes. */
-interface Peer {
-  readonly lease: Lease;
-  readonly claim: Claim;
 }
 
 /** Why an entry is no peer. `blocker` is who stands in its way: when that one goes or moves, the entry is judged again. */
@@ -32,7 +26,6 @@ export class LeaseBook {
   readonly #membership: Membership;
   readonly #entries = new Map<string, Entry>();
   readonly #peers = new Map<string, Lease>();
-  readonly #standing = new Map<string, Peer>();
   readonly #refusals = new Map<string, Objection>();
   /** Who waits for whom, oldest first. */
   readonly #waiting = new Map<string, Set<string>>();
@@ -65,7 +58,8 @@ export class LeaseBook {
       this.#own = own;
       this.#ownClaims = this.#claimsOf(own);
       this.#forget(own.id);
-      for (const [id, { claim: held }] of this.#standing) {
+      for (const [id, lease] of this.#peers) {
+        const held = this.#membership.claimOf(lease);
         if (this.#ownClaims.conflict(held) !== undefined) this.#judgeAgain(id);
       }
       this.#released(before);
@@ -76,8 +70,8 @@ export class LeaseBook {
   all(entries: ReadonlyMap<string, Entry>): PeerChange {
     return this.#after(() => {
       const gone = [...this.#entries.keys()].filter((id) => !entries.has(id));
-      const older = [...entries].filter(([id]) => this.#standing.has(id));
-      const newer = [...entries].filter(([id]) => !this.#standing.has(id));
+      const older = [...entries].filter(([id]) => this.#peers.has(id));
+      const newer = [...entries].filter(([id]) => !this.#peers.has(id));
       for (const [id, entry] of older) this.#take(id, entry);
       for (const id of gone) this.#forget(id);
       for (const [id, entry] of newer) this.#take(id, entry);
@@ -112,11 +106,11 @@ export class LeaseBook {
     const known = this.#entries.get(id);
     this.#entries.set(id, entry);
     if (known !== undefined && isSameEntry(known, entry)) return;
-    const standing = this.#standing.get(id);
+    const standing = this.#peers.get(id);
     if (standing === undefined) return this.#judge(id, entry);
     if ('unreadable' in entry) {
       this.#refuse(id, { reason: `${entry.unreadable}; the lease that it had stays in use` });
-    } else if (isSameLease(standing.lease, entry.lease)) this.#accept(id);
+    } else if (isSameLease(standing, entry.lease)) this.#accept(id);
     else this.#judgeAgain(id);
   }
 
@@ -142,7 +136,6 @@ export class LeaseBook {
     this.#touch(id);
     this.#claims.add(wanted);
     this.#peers.set(id, lease);
-    this.#standing.set(id, { lease, claim: wanted });
   }
 
   #accept(id: string): void {
@@ -168,11 +161,10 @@ export class LeaseBook {
   }
 
   #remove(id: string): void {
-    const standing = this.#standing.get(id);
+    const standing = this.#peers.get(id);
     if (standing === undefined) return;
     this.#touch(id);
-    this.#claims.delete(standing.claim);
-    this.#standing.delete(id);
+    this.#claims.delete(this.#membership.claimOf(standing));
     this.#peers.delete(id);
   }
 

@@ -26,14 +26,18 @@ export function isUnicastMac(mac: Mac): boolean {
 }
 
 export function macBytes(mac: Mac): Uint8Array {
-  return Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16));
+  const bytes = new Uint8Array(6);
+  for (let i = 0; i < 6; i++) bytes[i] = Number.parseInt(mac.slice(3 * i, 3 * i + 2), 16);
+  return bytes;
 }
 
 /** The canonical text of six bytes. Throws a RangeError for other lengths. */
 export function macFromBytes(bytes: Uint8Array): Mac {
   if (bytes.length !== 6) throw new RangeError(`a MAC address has 6 bytes, not ${bytes.length}`);
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':') as Mac;
+  return Array.from(bytes, (byte) => hex[byte]).join(':') as Mac;
 }
+
+const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /** A locally administered unicast address out of six random bytes, as the kernel and flannel make one. */
 export function randomMac(random: Uint8Array): Mac {

@@ -28,7 +28,8 @@ export function parsePrefix(text: string): Prefix | undefined {
   const length = Number(digits);
   // Go takes an IPv4-mapped prefix for IPv6 with its 128 bits; none of our ranges may be written so.
   if (written.includes(':') && familyOf(address) === 4) return undefined;
-  return length <= addressBits(familyOf(address)) ? prefixOf(address, length) : undefined;
+  if (length > addressBits(familyOf(address))) return undefined;
+  return address === written ? (text as Prefix) : prefixOf(address, length);
 }
 
 /** For literals in the program and in tests: a bad one is a programmer's error. */
