@@ -355,9 +355,13 @@ export class FlannelNode {
     if (this.#ready) void this.#refreshSubnetEnv();
   }
 
+  /** The firewall first, before the file says that pods need not hide themselves; anew when the lease is another one by then. */
   async #refreshSubnetEnv(): Promise<void> {
-    await this.#keepFirewall();
-    await this.#keepSubnetEnv();
+    for (let kept: Lease | undefined; kept !== this.#own && !this.#abort.signal.aborted; ) {
+      kept = this.#own;
+      await this.#world.keepFirewall(this.networks, this.subnets);
+      if (kept === this.#own) await this.#keepSubnetEnv();
+    }
   }
 
   async #keepSubnetEnv(): Promise<void> {
@@ -371,10 +375,6 @@ export class FlannelNode {
     );
   }
 
-  #keepFirewall(): Promise<void> {
-    return this.#world.keepFirewall(this.networks, this.subnets);
-  }
-
   async #becomeReady(): Promise<void> {
     const { reconciler, registry, log, ready, extension } = this.#world;
     if (this.#own !== undefined) await extension?.begin(this.#own);
@@ -383,10 +383,7 @@ export class FlannelNode {
     await reconciler.inPlace(nodePart);
     if (this.#abort.signal.aborted) return;
     await this.#world.prepareHost(this.#external);
-    // Before the subnet file says that pods need not hide themselves.
-    await this.#keepFirewall();
-    if (this.#abort.signal.aborted) return;
-    await this.#keepSubnetEnv();
+    await this.#refreshSubnetEnv();
     if (this.#abort.signal.aborted) return;
     this.#ready = true;
     this.#saved.save();

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Lease } from '../../src/lease/lease.ts';
 import type { FakeRequest } from '../netlink/fake-kernel.ts';
 import type { SharedLeases } from './shared-leases.ts';
 import { subnetOf } from './shared-leases.ts';
@@ -145,6 +146,21 @@ describe('readiness', () => {
     node.kernel.refuse = () => undefined;
     await simulation.clock.advance(31_000);
     expect(node.flanneld?.waitingFor).toEqual([]);
+  });
+
+  test('has the firewall and the subnet file say the same, also when the subnet changes while it gets ready', async () => {
+    await simulation.play({ does: 'start', node: 1 });
+    node.reboot();
+    simulation.leases.away();
+    const before = simulation.leases.lease('node-1') as Lease;
+    simulation.leases.entries.set('node-1', { lease: { ...before, subnet: subnetOf(7) } });
+    node.firewallTakes = 3000;
+    node.start();
+    await simulation.clock.advance(1000);
+    simulation.leases.back();
+    await simulation.clock.advance(20_000);
+    expect([node.ready, node.firewall]).toEqual([true, [subnetOf(7)]]);
+    expect(node.subnetEnv).toContain('FLANNEL_SUBNET=10.244.7.1/24');
   });
 
   test('waits until the subnet file can be written, and a later change of it is written in the end too', async () => {

@@ -12,7 +12,7 @@ import { Reconciler } from '../../src/kernel/reconciler.ts';
 import { lastKnownText, parseLastKnown } from '../../src/lease/last-known.ts';
 import { type Address, address, familyOf } from '../../src/net/address.ts';
 import { mac } from '../../src/net/mac.ts';
-import { prefix, prefixAddress, prefixLength } from '../../src/net/prefix.ts';
+import { type Prefix, prefix, prefixAddress, prefixLength } from '../../src/net/prefix.ts';
 import * as k from '../../src/netlink/constants.ts';
 import { delAddress, newAddress } from '../../src/netlink/route/address.ts';
 import { newLink } from '../../src/netlink/route/link.ts';
@@ -20,6 +20,7 @@ import { newNeighbour } from '../../src/netlink/route/neighbour.ts';
 import { newRoute } from '../../src/netlink/route/route.ts';
 import { AsyncSession, SyncSession } from '../../src/netlink/session.ts';
 import { subscribe } from '../../src/netlink/subscription.ts';
+import { sleep } from '../../src/world/clock.ts';
 import type { Log } from '../../src/world/log.ts';
 import type { Random } from '../../src/world/random.ts';
 import { idle, type VirtualClock } from '../kit/virtual-clock.ts';
@@ -43,6 +44,9 @@ export class SimulatedNode implements AsyncDisposable {
   state: string | undefined;
   subnetEnv: string | undefined;
   discIsFull = false;
+  /** The pod subnets that the firewall knows; writing them takes so many milliseconds. */
+  firewall: readonly Prefix[] = [];
+  firewallTakes = 0;
   ready = false;
   /** What {@link FlannelNode.start} rejected with. */
   failure: unknown;
@@ -172,7 +176,10 @@ export class SimulatedNode implements AsyncDisposable {
       lastKnown: () => (this.state === undefined ? undefined : parseLastKnown(this.state, 'state.json')),
       saveLastKnown: () => {},
       prepareHost: async () => {},
-      keepFirewall: () => Promise.resolve(),
+      keepFirewall: async (_networks, subnets) => {
+        if (this.firewallTakes > 0) await sleep(clock, this.firewallTakes);
+        this.firewall = subnets;
+      },
       firewallProblem: () => undefined,
       ipMasq: true,
       blackhole: false,
