@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs';
-import { hostname, uptime } from 'node:os';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { type Binding, loadBinding } from '../../native/binding.ts';
 import type { Backend } from '../backend/backend.ts';
@@ -21,6 +21,7 @@ import type { Prefix } from '../net/prefix.ts';
 import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
+import { bootTimeOf, bootTraces } from './boot-time.ts';
 import { dryRun } from './dry-run.ts';
 import { installCniConf, readCniConf } from './cni-conf.ts';
 import { openExtension } from './extension.ts';
@@ -130,7 +131,7 @@ async function runNode(input: RunInput): Promise<Program> {
     run: runProcess(environment),
     socketPath: options.socket,
     ipv6RouteMtu: () => node.ipv6RouteMtu,
-    bootTime: systemClock.now() - uptime() * 1000,
+    bootTime: bootTimeOf(bootTraces(systemClock.now())),
     handlers: new Map([[statusFrame, () => Promise.resolve(Buffer.from(JSON.stringify(status())))]]),
   });
   cni.listen();
