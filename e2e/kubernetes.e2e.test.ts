@@ -8,7 +8,7 @@ import { startKubelet } from './lab/kubelet.ts';
 import { Lab, sharedFile } from './lab/lab.ts';
 import type { LabNode } from './lab/node.ts';
 import { newest } from './lab/runtime.ts';
-import { gateway } from './lab/underlay.ts';
+import { type Family, gateway } from './lab/underlay.ts';
 
 interface KubeObject {
   readonly metadata: { readonly name: string; readonly uid: string; readonly generation?: number };
@@ -22,14 +22,17 @@ interface KubeCondition {
 }
 
 interface KubeNode extends KubeObject {
-  readonly spec: { readonly podCIDR?: string; readonly taints?: readonly { readonly key: string }[] };
+  readonly spec: {
+    readonly podCIDRs?: readonly string[];
+    readonly taints?: readonly { readonly key: string }[];
+  };
   readonly status: { readonly conditions: readonly KubeCondition[] };
 }
 
 interface KubePod extends KubeObject {
   readonly spec: { readonly nodeName: string };
   readonly status: {
-    readonly podIP?: string;
+    readonly podIPs?: readonly { readonly ip: string }[];
     readonly conditions?: readonly KubeCondition[];
     readonly containerStatuses?: readonly { readonly containerID?: string; readonly restartCount: number }[];
   };
@@ -43,7 +46,32 @@ interface KubeDaemonSet extends KubeObject {
   };
 }
 
-describe('a Kubernetes cluster of two nodes', () => {
+const ipv4 = '10.244.0.0/16';
+const ipv6 = 'fd00:244::/56';
+
+interface Variant {
+  readonly title: string;
+  readonly family: Family;
+  readonly networks: readonly string[];
+  /** Of the manifest. */
+  readonly edit: (text: string) => string;
+}
+
+const variants: readonly Variant[] = [
+  { title: 'with our manifest as it is', family: 'v4', networks: [ipv4], edit: (text) => text },
+  {
+    title: 'in dual-stack with nftables',
+    family: 'dual',
+    networks: [ipv4, ipv6],
+    edit: (text) =>
+      text.replace(
+        '"Backend"',
+        `"EnableIPv6": true, "IPv6Network": "${ipv6}", "EnableNFTables": true, "Backend"`,
+      ),
+  },
+];
+
+describe.each(variants)('a Kubernetes cluster of two nodes, $title', ({ family, networks, edit }) => {
   if (noKubernetes !== undefined) {
     test('all of them', ({ skip }) => skip(noKubernetes));
     return;
@@ -55,8 +83,8 @@ describe('a Kubernetes cluster of two nodes', () => {
   beforeAll(async () => {
     const image = daemonArchive();
     const made = await Promise.allSettled([
-      startControlPlane('10.244.0.0/16').then((plane) => (server = plane)),
-      Lab.start({ nodes: 2, family: 'v4', runtime: newest }).then((nodes) => (lab = nodes)),
+      startControlPlane(networks).then((plane) => (server = plane)),
+      Lab.start({ nodes: 2, family, runtime: newest }).then((nodes) => (lab = nodes)),
       image,
     ]);
     for (const { status, ...why } of made) if (status === 'rejected') throw (why as { reason: Error }).reason;
@@ -79,7 +107,7 @@ describe('a Kubernetes cluster of two nodes', () => {
   test('has nodes that are not ready, as they have no network', async () => {
     await until('two nodes with podCIDRs', 60, async () => {
       const nodes = await list<KubeNode>('/api/v1/nodes');
-      return nodes.length === 2 && nodes.every(({ spec }) => spec.podCIDR !== undefined);
+      return nodes.length === 2 && nodes.every(({ spec }) => spec.podCIDRs?.length === networks.length);
     });
     for (const node of await list<KubeNode>('/api/v1/nodes')) {
       expect(condition(node, 'Ready')?.message).toContain('cni plugin not initialized');
@@ -91,7 +119,7 @@ describe('a Kubernetes cluster of two nodes', () => {
     const unavailable = { type: 'NetworkUnavailable', status: 'True', reason: 'NoRouteCreated' };
     for (const { name } of lab.nodes)
       await server.ask('PATCH', `/api/v1/nodes/${name}/status`, { status: { conditions: [unavailable] } });
-    await server.apply('deploy/kube-flannel.yml');
+    await server.apply('deploy/kube-flannel.yml', edit);
     await until('two nodes that are ready, without a taint', 60, async () => {
       const nodes = await list<KubeNode>('/api/v1/nodes');
       return nodes.every((node) => isReady(node) && (node.spec.taints ?? []).length === 0);
@@ -109,18 +137,28 @@ describe('a Kubernetes cluster of two nodes', () => {
       async () => (await readyPods('default', 'sleeper')).length === 2,
     );
     const [from, to] = await sleeping();
-    expect(await run(from, `ping -c 1 -W 2 ${to.status.podIP}`)).toContain(' 0% packet loss');
-    expect(await run(to, `ping -c 1 -W 2 ${from.status.podIP}`)).toContain(' 0% packet loss');
+    for (const [one, other] of [
+      [from, to],
+      [to, from],
+    ] as const) {
+      expect(addressesOf(other)).toHaveLength(networks.length);
+      for (const address of addressesOf(other))
+        await until(`a way to ${address}`, 10, async () =>
+          (await run(one, `ping -c 1 -W 2 ${address} || true`)).includes(' 0% packet loss'),
+        );
+    }
   });
 
   test('loses no packet in a rolling restart of flanneld', async () => {
     const [from, to] = await sleeping();
     const before = await list<KubePod>(`${flannel}/pods`);
-    const flow = run(
-      from,
-      `ping -i 0.01 -W 1 ${to.status.podIP} > /tmp/ping & ping=$!
-       while [ ! -e /tmp/enough ]; do sleep 0.1; done; kill -INT $ping; wait $ping; tail -n 3 /tmp/ping`,
-      120,
+    const flows = addressesOf(to).map((address, i) =>
+      run(
+        from,
+        `ping -i 0.01 -W 1 ${address} > /tmp/ping-${i} & ping=$!
+         while [ ! -e /tmp/enough ]; do sleep 0.1; done; kill -INT $ping; wait $ping; tail -n 3 /tmp/ping-${i}`,
+        120,
+      ),
     );
     const restarted = { 'kubectl.kubernetes.io/restartedAt': new Date().toISOString() };
     await server.ask('PATCH', daemonSet, { spec: { template: { metadata: { annotations: restarted } } } });
@@ -129,10 +167,12 @@ describe('a Kubernetes cluster of two nodes', () => {
     } finally {
       await run(from, 'touch /tmp/enough');
     }
-    const [, sent = '', received = ''] =
-      /(\d+) packets transmitted, (\d+) packets received/.exec(await flow) ?? [];
-    expect(Number(sent)).toBeGreaterThan(100);
-    expect(received).toBe(sent);
+    for (const output of await Promise.all(flows)) {
+      const [, sent = '', received = ''] =
+        /(\d+) packets transmitted, (\d+) packets received/.exec(output) ?? [];
+      expect(Number(sent)).toBeGreaterThan(100);
+      expect(received).toBe(sent);
+    }
     const after = await list<KubePod>(`${flannel}/pods`);
     expect(after).toHaveLength(2);
     for (const { metadata, status } of after) {
@@ -142,7 +182,7 @@ describe('a Kubernetes cluster of two nodes', () => {
   });
 
   test('gives back the addresses of pods that are deleted', async () => {
-    expect(lab.nodes.flatMap((node) => node.reservations())).toHaveLength(2);
+    expect(lab.nodes.flatMap((node) => node.reservations())).toHaveLength(2 * networks.length);
     await server.remove('/apis/apps/v1/namespaces/default/daemonsets/sleeper');
     await until('no address in use', 60, async () =>
       lab.nodes.every((node) => node.reservations().length === 0),
@@ -203,6 +243,7 @@ const sleepers = {
 
 const condition = ({ status }: KubeNode | KubePod, name: string) =>
   status.conditions?.find(({ type }) => type === name);
+const addressesOf = ({ status }: KubePod) => (status.podIPs ?? []).map(({ ip }) => ip);
 const isReady = (object: KubeNode | KubePod) => condition(object, 'Ready')?.status === 'True';
 
 /** What kube-proxy would do for the one service that there is. */

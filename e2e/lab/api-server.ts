@@ -124,9 +124,9 @@ export class ApiServer {
     });
   }
 
-  /** Makes every object of a YAML file of this repository. */
-  async apply(file: string): Promise<void> {
-    for (const document of parseAllDocuments(readFileSync(path.join(repository, file), 'utf8'))) {
+  /** Makes every object of a YAML file of this repository, in other words where `edit` has some. */
+  async apply(file: string, edit = (text: string) => text): Promise<void> {
+    for (const document of parseAllDocuments(edit(readFileSync(path.join(repository, file), 'utf8')))) {
       const object = document.toJS() as { kind: string };
       await this.ask('POST', collections[object.kind] ?? '', object);
     }
@@ -193,7 +193,7 @@ export class ApiServer {
       `--token-auth-file=${directory}/tokens.csv`,
       '--authorization-mode=Node,RBAC',
       '--enable-admission-plugins=NodeRestriction',
-      '--service-cluster-ip-range=10.96.0.0/16',
+      '--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112',
       '--service-account-issuer=https://kubernetes.default.svc',
       `--service-account-key-file=${directory}/sa.pub`,
       `--service-account-signing-key-file=${directory}/sa.key`,
