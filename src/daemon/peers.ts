@@ -9,6 +9,9 @@ import type { Address } from '../net/address.ts';
 import { type Prefix, prefixAddress } from '../net/prefix.ts';
 import type { Log } from '../world/log.ts';
 
+/** Of a subnet so many are remembered, the newest: a peer may change its address as often as it likes. */
+const mostPublicAddresses = 8;
+
 /** The part of the desired state that is this node's own. */
 export const nodePart = 'node';
 const partOf = (id: string): string => `peer ${id}`;
@@ -197,7 +200,8 @@ export class Peers {
     const known = this.#publicAddresses.get(subnet);
     const fresh = publicAddress === undefined || known?.includes(publicAddress) ? [] : [publicAddress];
     if (known === undefined) this.#publicAddresses.set(subnet, fresh);
-    else if (fresh.length > 0) this.#publicAddresses.set(subnet, [...known, ...fresh]);
+    else if (fresh.length > 0)
+      this.#publicAddresses.set(subnet, [...known, ...fresh].slice(-mostPublicAddresses));
   }
 
   #tellRefusals(): void {

@@ -173,3 +173,17 @@ test('a boot route is Go flannel’s if it leads where a lease says, one of now 
   expect(isFlannels('10.244.0.0/16', '192.0.2.2')).toBe(false);
   expect(peers.isFlannelRoute(prefix('10.244.2.0/24'), undefined)).toBe(false);
 });
+
+test('a peer that changes its address all the time fills no memory: of its addresses the newest are known', () => {
+  const peers = scene.peers('vxlan', [lease(2)]);
+  peers.all(entries(lease(2), lease(3)));
+  const moving = (n: number) => address(`198.51.${n >> 8}.${n & 255}`);
+  for (let n = 1; n < 1000; n++) peers.changed('node-2', { lease: lease(2, { publicIP: moving(n) }) });
+  const known = Array.from({ length: 1000 }, (_, n) =>
+    peers.isFlannelRoute(prefix('10.244.2.0/24'), moving(n)),
+  );
+  expect(known.filter(Boolean).length).toBeLessThan(10);
+  expect(known[999]).toBe(true);
+  expect(peers.isFlannelRoute(prefix('10.244.2.0/24'), address('10.244.2.0'))).toBe(true);
+  expect(peers.isFlannelRoute(prefix('10.244.3.0/24'), address('192.0.2.3'))).toBe(true);
+});
