@@ -3,7 +3,7 @@ import { EtcdGateway, type EtcdGatewayOptions } from '../lease/etcd/gateway.ts';
 import { EtcdStore } from '../lease/etcd/store.ts';
 import { systemClock } from '../world/clock.ts';
 import { UsageError } from './go-flags.ts';
-import type { Options } from './options.ts';
+import { type Options, withoutPassword } from './options.ts';
 
 type EtcdOptions = Pick<
   Options,
@@ -62,13 +62,10 @@ function endpointsIn(list: string, hasTls: boolean, findings: string[]): string[
       url.search === '';
     if (isAddress && url.username === '' && url.password === '') return [url.origin];
     findings.push(
-      `--etcd-endpoints: ${JSON.stringify(hidden(text))} is no address such as http://10.0.0.1:2379`,
+      `--etcd-endpoints: ${JSON.stringify(withoutPassword(text))} is no address such as http://10.0.0.1:2379`,
     );
     return [];
   });
   if (endpoints.length === 0 && findings.length === 0) findings.push('--etcd-endpoints names no address');
   return [...new Set(endpoints)];
 }
-
-/** Somebody's password may stand in it. */
-const hidden = (text: string): string => text.replace(/\/\/.*@/, '//...@');

@@ -5,7 +5,7 @@ import { accessFromKubeconfig } from '../lease/kubernetes/kubeconfig.ts';
 import type { KubernetesRegistryOptions } from '../lease/kubernetes/kubernetes.ts';
 import type { Environment } from './configuration.ts';
 import { UsageError } from './go-flags.ts';
-import type { Options } from './options.ts';
+import { type Options, withoutPassword } from './options.ts';
 
 type ReadFile = (file: string) => string;
 
@@ -20,7 +20,16 @@ export async function kubernetesAccess(
 ): Promise<KubernetesAccess> {
   const { 'kubeconfig-file': file, 'kube-api-url': url } = options;
   if (url !== '' && !(/^https?:\/\/[^/]/.test(url) && URL.canParse(url))) {
-    throw new UsageError(`--kube-api-url: ${JSON.stringify(url)} is no URL such as https://10.0.0.1:6443`);
+    throw new UsageError(
+      `--kube-api-url: ${JSON.stringify(withoutPassword(url))} is no URL such as https://10.0.0.1:6443`,
+    );
+  }
+  // It stands in the log and in the status.
+  if (url !== withoutPassword(url)) {
+    throw new UsageError(
+      `--kube-api-url: ${withoutPassword(url)} has somebody's name or password in it, which Kubernetes has no use for: leave it out, ` +
+        'and give a token by --kubeconfig-file',
+    );
   }
   if (file !== '') return accessFromKubeconfig(await kubeconfig(file, readFile), file, url);
   return url === '' ? accessFromPod(environment) : { server: url, tls: {} };

@@ -282,9 +282,14 @@ export const shownOptions = (
   Object.fromEntries(
     [...sources].map(([name, source]) => {
       const { secret }: Option<unknown> = options[name];
-      return [source, secret === true ? '(secret)' : given[name]];
+      const value: unknown = given[name];
+      const shown = typeof value === 'string' ? withoutPassword(value) : value;
+      return [source, secret === true ? '(secret)' : shown];
     }),
   );
+
+/** A URL, or several, to be shown: somebody's password may stand in it. */
+export const withoutPassword = (text: string): string => text.replace(/\/\/.*@/, '//...@');
 
 /** Every way to write a flag, and the option that it means. */
 const spellings: ReadonlyMap<string, OptionName> = new Map(

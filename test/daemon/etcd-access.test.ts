@@ -55,6 +55,14 @@ describe('how etcd is reached', () => {
   });
 });
 
+test('the log does not show a password in a URL', () => {
+  const { options, sources } = given([
+    '--etcd-endpoints=http://a:1,http://u:xyz@b:1',
+    '--kube-api-url=https://u:xyz@c',
+  ]);
+  expect(JSON.stringify(shownOptions(options, sources))).not.toContain('xyz');
+});
+
 test('the log does not show the password', () => {
   const { options, sources } = given([], { FLANNELD_ETCD_PASSWORD: 'xyz', FLANNELD_ETCD_USERNAME: 'fl' });
   expect(options['etcd-password']).toBe('xyz');

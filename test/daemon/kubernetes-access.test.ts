@@ -47,6 +47,12 @@ describe('the way to the API server', () => {
 
   test.each([
     ['10.0.0.1:6443', '', '', '--kube-api-url: "10.0.0.1:6443" is no URL'],
+    [
+      'https://u:xyz@10.0.0.1',
+      '',
+      '',
+      "--kube-api-url: https://...@10.0.0.1 has somebody's name or password",
+    ],
     ['', file, 'a: [', `${file}:1 is not YAML`],
     ['', file, '', `${file}: current-context is missing`],
   ])('is refused: %s', async (url, name, text, why) => {

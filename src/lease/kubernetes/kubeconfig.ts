@@ -81,6 +81,13 @@ function tokenOf(user: JsonObject, reader: Reader): KubernetesAccess['token'] {
 }
 
 function serverOf(text: string, reader: Reader): string {
+  if (/\/\/.*@/.test(text)) {
+    // The server stands in the log and in the status.
+    reader.findings.push(
+      "the server's URL has somebody's name or password in it: use a token or a tokenFile",
+    );
+    return '';
+  }
   if (/^https?:\/\/[^/]/.test(text) && URL.canParse(text)) return text;
   reader.findings.push(`the server ${quote(text)} is no URL: it looks like https://10.0.0.1:6443`);
   return '';

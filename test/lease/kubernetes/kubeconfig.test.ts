@@ -63,12 +63,17 @@ describe('a kubeconfig', () => {
     ['an unknown cluster', { ...config({}, {}), clusters: [] }, 'there is no cluster "c" in clusters'],
     ['no URL', config({ server: '10.0.0.1' }, {}), 'the server "10.0.0.1" is no URL'],
     [
+      'a password in the URL',
+      config({ server: 'https://u:xyz@10.0.0.1' }, {}),
+      "the server's URL has somebody's name or password in it",
+    ],
+    [
       'a program',
       config({}, { exec: { command: 'aws' } }),
       'the user "u" has exec: flanneld runs no program',
     ],
     ['a provider', config({}, { 'auth-provider': {} }), 'the user "u" has auth-provider'],
-    ['a password', config({}, { username: 'a', password: 'b' }), 'the user "u" has username'],
+    ['a password in the URL', config({}, { username: 'a', password: 'b' }), 'the user "u" has username'],
     ['somebody else', config({}, { as: 'root' }), 'the user "u" has as: flanneld acts for nobody else'],
     ['a proxy', config({ 'proxy-url': 'http://p' }, {}), 'the cluster "c" has proxy-url'],
     [
