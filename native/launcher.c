@@ -137,7 +137,7 @@ static int run_alone(const struct request *request, const char *why) {
     return cni_error(FLANNEL_RUNTIME_MISSING, "flannel can reach no daemon and has no runtime of its own", details);
   }
   int failed = prepare_input(request);
-  char *arguments[] = {NULL, NULL, NULL, NULL};
+  char *arguments[] = {NULL, NULL, NULL, NULL, NULL};
   if (failed == 0) failed = runtime_exec(&runtime, arguments);
   snprintf(details, sizeof details, "%s; and running %s without the daemon failed: %s", why, runtime.node, strerror(-failed));
   return cni_error(FLANNEL_RUNTIME_MISSING, "flannel can reach no daemon and cannot run its own runtime", details);

@@ -55,7 +55,9 @@ static void use_compiled_code(const struct runtime *runtime) {
 int runtime_exec(struct runtime *runtime, char **arguments) {
   arguments[0] = runtime->node;
   arguments[1] = "--max-semi-space-size=2"; /* MB: the usual 16 would stay with a daemon that has once read thousands of peers */
-  arguments[2] = runtime->program;
+  arguments[2] = "--expose-gc"; /* flanneld gives back what its start took */
+  arguments[3] = runtime->program;
+  setenv("MALLOC_ARENA_MAX", "1", 0); /* the runtime's threads would each keep some MB of their own */
   add_library_path(runtime);
   use_compiled_code(runtime);
   execv(runtime->node, arguments);

@@ -19,7 +19,7 @@ struct runtime {
 bool runtime_find(struct runtime *runtime, const char *program);
 
 /*
- * Becomes the program. `arguments` end with NULL and begin with three places that this fills in. Comes
+ * Becomes the program. `arguments` end with NULL and begin with four places that this fills in. Comes
  * back only when exec fails: -errno.
  */
 int runtime_exec(struct runtime *runtime, char **arguments);

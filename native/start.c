@@ -16,9 +16,9 @@ int main(int argc, char **argv) {
             runtime.own, runtime.looked);
     return 127;
   }
-  char **arguments = calloc((size_t)argc + 4, sizeof *arguments);
+  char **arguments = calloc((size_t)argc + 5, sizeof *arguments);
   if (arguments == NULL) return 126;
-  for (int i = 1; i < argc; i++) arguments[i + 2] = argv[i];
+  for (int i = 1; i < argc; i++) arguments[i + 3] = argv[i];
   int failed = runtime_exec(&runtime, arguments);
   fprintf(stderr, "%s: cannot run %s: %s\n", runtime.own, runtime.node, strerror(-failed));
   return 126;

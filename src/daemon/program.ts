@@ -44,6 +44,7 @@ import type { Options } from './options.ts';
 import { registryKind } from './registry-kind.ts';
 import { refuseAdvertisements } from './router-advertisements.ts';
 import { notifier } from './sd-notify.ts';
+import { returnSpareMemory } from './spare-memory.ts';
 import { standAside } from './stand-aside.ts';
 import { type Status, statusFrame } from './status.ts';
 import { previousSubnets, writeSubnetEnv } from './subnet-env.ts';
@@ -152,6 +153,7 @@ async function runNode(input: RunInput): Promise<Program> {
     if (conflist !== undefined) installCniConf(conflist, options['cni-conf-dir'], log);
     log.info({ ms: Math.round(systemClock.monotonic() - started) }, 'ready: pods can be served');
     notify('READY=1', `STATUS=${node.subnets.join(' ')}`);
+    returnSpareMemory(systemClock);
   };
   const stop = async () => {
     notify('STOPPING=1');
