@@ -31,10 +31,10 @@ export class HostPreparer {
     const { manageAcceptRa, log } = this.#options;
     await this.#loadBridgeNetfilter();
     const { writes, warnings } = planHost(this.#observe(external), manageAcceptRa);
-    for (const write of writes) this.#write(write);
+    const written = writes.filter((write) => this.#write(write));
     for (const warning of warnings) this.#tell(warning);
-    if (writes.length > 0)
-      log.info({ sysctls: writes.map(({ name, value }) => `${name}=${value}`) }, 'sysctls');
+    if (written.length > 0)
+      log.info({ sysctls: written.map(({ name, value }) => `${name}=${value}`) }, 'sysctls');
   }
 
   /** What {@link ensure} would write, as sysctl(8) takes it. */
@@ -71,14 +71,17 @@ export class HostPreparer {
     await this.#loading;
   }
 
-  #write({ name, value }: Sysctl): void {
+  /** Whether it could. */
+  #write({ name, value }: Sysctl): boolean {
     try {
       writeFileSync(fileOf(name), value);
+      return true;
     } catch (error) {
       const why = (error as NodeJS.ErrnoException).code ?? String(error);
       this.#tell(
         `${name} must be ${value} and cannot be set from here (${why}): set it on the host with sysctl(8)`,
       );
+      return false;
     }
   }
 
