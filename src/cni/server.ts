@@ -24,6 +24,9 @@ const maxConnections = 1024;
 /** A connection that has not sent a whole frame by then is closed, in milliseconds. */
 const firstFrameLimit = 10_000;
 
+/** After a connection could not be taken, which waits and would be reported at once again; in milliseconds. */
+const acceptAgainAfter = 100;
+
 const { EAGAIN, ECONNREFUSED, ENOENT } = { EAGAIN: 11, ECONNREFUSED: 111, ENOENT: 2 };
 
 /** Does what a request asks for. Rejects with NotMine or Aborted, and with nothing else. */
@@ -50,6 +53,7 @@ export class CniServer {
   readonly #turns = new Map<string, Promise<void>>();
   #fd = -1;
   #unwatch: (() => void) | undefined;
+  #cancelPause: (() => void) | undefined;
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -67,12 +71,22 @@ export class CniServer {
     else if (probe !== -ENOENT) throw new Error(`cannot use the socket ${path}: ${errorText(probe)}`);
     this.#fd = binding.listenUnix(path, 0o600);
     if (this.#fd < 0) throw new Error(`cannot listen on ${path}: ${errorText(this.#fd)}`);
-    this.#unwatch = binding.watch(this.#fd, () => this.#accept());
+    this.#watch();
+  }
+
+  #watch(): void {
+    this.#unwatch = this.#options.binding.watch(this.#fd, () => this.#accept());
+  }
+
+  #pause(): void {
+    this.#unwatch?.();
+    this.#cancelPause = this.#options.clock.after(acceptAgainAfter, () => this.#watch());
   }
 
   /** Takes no more requests; those that are being served come to nothing. */
   close(): void {
     if (this.#fd < 0) return;
+    this.#cancelPause?.();
     this.#unwatch?.();
     this.#options.binding.close(this.#fd);
     this.#fd = -1;
@@ -83,9 +97,10 @@ export class CniServer {
   #accept(): void {
     const { binding, clock, log } = this.#options;
     const fd = binding.acceptUnix(this.#fd);
+    if (fd === -EAGAIN) return;
     if (fd < 0) {
-      if (fd !== -EAGAIN) log.warn({ errno: -fd }, `cannot accept a connection: ${errorText(fd)}`);
-      return;
+      log.warn({ errno: -fd }, `cannot accept a connection: ${errorText(fd)}`);
+      return this.#pause();
     }
     const peer = binding.peerCredentials(fd);
     if (typeof peer === 'number' || peer[1] !== 0 || this.#connections.size >= maxConnections) {

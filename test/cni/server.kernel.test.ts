@@ -74,6 +74,24 @@ describe('the server', () => {
     serving(() => Promise.resolve(reply('')), { path: dead });
   });
 
+  test('waits between tries while this process has no room for a connection, and then takes it', async () => {
+    const EMFILE = 24;
+    let full = true;
+    let tries = 0;
+    const acceptUnix = (fd: number) => {
+      tries++;
+      return full ? -EMFILE : binding.acceptUnix(fd);
+    };
+    const { connect } = serving(() => Promise.resolve(reply('')), { binding: { ...binding, acceptUnix } });
+    const client = connect();
+    client.request(environment(), '');
+    const answer = client.receive();
+    await expect.poll(() => tries).toBeGreaterThan(2);
+    expect(tries).toBeLessThan(10);
+    full = false;
+    expect((await answer)?.type).toBe(REPLY);
+  });
+
   test('answers a request at once when nothing needs doing', async () => {
     const { connect } = serving(({ environment: given, stdin }) =>
       Promise.resolve(reply(`${given['CNI_COMMAND']} ${stdin.toString()}`)),
