@@ -42,6 +42,7 @@ export class DirectoryWatch {
   #known: ReadonlyMap<string, LeaseFile>;
   #watcher: FSWatcher | undefined;
   #inode = -1;
+  #device = -1;
   #cancel: () => void = () => {};
   #retry = firstRetry;
   #staleSince: number | undefined;
@@ -70,10 +71,16 @@ export class DirectoryWatch {
     if (this.#closed) return;
     this.#cancel();
     try {
-      this.#follow(this.#files.statSync(this.#documents.directory).ino);
+      const { ino, dev } = this.#files.statSync(this.#documents.directory);
+      this.#follow(ino);
+      const names = this.#documents.list();
+      // The place where it was mounted is no cluster without nodes.
+      if (this.#told.size > 0 && names.length === 0 && dev !== this.#device)
+        throw new Error('it is empty, and on another file system than before: is it mounted?');
+      this.#device = dev;
       const entries = new Map<string, Entry>();
       this.#told.clear();
-      for (const name of this.#documents.list()) {
+      for (const name of names) {
         const file = this.#documents.read(name, this.#known.get(name));
         if (file === undefined) continue;
         entries.set(idOf(name), file.entry);

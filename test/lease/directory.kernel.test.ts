@@ -275,6 +275,36 @@ describe('the directory', () => {
     await until(() => told === 2 && why === '');
   });
 
+  test('a file system that is not mounted any more is away, and nobody is forgotten', async () => {
+    const directory = scratch();
+    fs.mkdirSync(directory);
+    const mount = () => execFileSync('mount', ['-t', 'tmpfs', 'none', directory]);
+    const umount = () => execFileSync('umount', ['--lazy', directory]);
+    mount();
+    await acquire(registry(directory, 'a'), 1);
+    const told: number[] = [];
+    let why = '';
+    const hurried = {
+      ...systemClock,
+      after: (ms: number, call: () => void) => systemClock.after(ms / 100, call),
+    };
+    const stop = registry(directory, 'me', ranges, { clock: hurried }).watch({
+      all: (entries) => told.push(entries.size),
+      changed() {},
+      gone: () => told.push(0),
+      stale: (_since, reason = '') => (why = reason),
+    });
+    onTestFinished(stop);
+    umount();
+    await until(() => why.includes('is it mounted?'));
+    expect(told).toEqual([1]);
+    mount();
+    onTestFinished(() => void umount());
+    await acquire(registry(directory, 'b'), 2);
+    await until(() => told.length === 2 && why === '');
+    expect(told).toEqual([1, 1]);
+  });
+
   test('a file system that falls silent is named, and nobody is forgotten', async () => {
     const directory = scratch();
     await acquire(registry(directory, 'a'), 1);
