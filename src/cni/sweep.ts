@@ -27,23 +27,32 @@ interface Place {
  */
 export async function sweep(world: World, dataDir: string): Promise<Swept> {
   const swept = { addresses: 0, attachments: 0 };
-  try {
+  await guarded(world, 'leftovers of pods', async () => {
     const records = new Records(world.files, dataDir);
     const state = new FlannelState(world.files, dataDir);
     // Before the links: whose link is not there then has lost it, or has an address so young that it stays.
     const places = placesOf(records, state);
     const links = new Set(world.host.dump(getLink()).flatMap(({ IFLA_IFNAME = [] }) => IFLA_IFNAME));
     for (const place of places) {
-      const released = await sweepPlace(world, place, links);
-      swept.addresses += released.length;
-      for (const entry of released) forgetStranger(records, state, place, entry);
-      swept.attachments += await forgetGone(world, records, state, place, links);
+      await guarded(world, `leftovers of pods in network ${place.network}`, async () => {
+        const released = await sweepPlace(world, place, links);
+        swept.addresses += released.length;
+        for (const entry of released) forgetStranger(records, state, place, entry);
+        swept.attachments += await forgetGone(world, records, state, place, links);
+      });
     }
-  } catch (error) {
-    world.log.warn({ err: error }, 'leftovers of pods could not be swept up; the next sweep tries again');
-  }
+  });
   if (swept.addresses + swept.attachments > 0) world.log.info(swept, 'swept up what pods left behind');
   return swept;
+}
+
+/** One network that cannot be swept keeps none of the others. */
+async function guarded({ log }: World, what: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    log.warn({ err: error }, `${what} could not be swept up; the next sweep tries again`);
+  }
 }
 
 /** Every network that has a record of ours or a state file of flannel's. */

@@ -166,6 +166,28 @@ describe('the sweep', () => {
     expect(node.reserved()).toHaveLength(2);
   });
 
+  test.each(['toolate', 'another'])(
+    'goes on with the other networks when %s cannot be swept',
+    async (stuck) => {
+      const node = new TestNode();
+      for (const name of ['toolate', 'another'])
+        await node.ok('ADD', node.pod(), { ...node.delegate({}), name }, { CNI_CONTAINERID: `in-${name}` });
+      for (const veth of await node.veths()) await node.host.exec('ip', 'link', 'del', veth);
+      const warnings: string[] = [];
+      const world = {
+        ...node.world,
+        ...later(grace + 1000),
+        store: (directory: string) => {
+          if (path.basename(directory) === stuck) throw new Error('somebody holds the lock');
+          return node.world.store(directory);
+        },
+        log: { ...node.world.log, warn: (_: object, message: string) => void warnings.push(message) },
+      };
+      expect(await sweep(world, node.states)).toEqual({ addresses: 2, attachments: 1 });
+      expect(warnings).toEqual([expect.stringContaining(stuck)]);
+    },
+  );
+
   test('logs what goes wrong, and does not reject', async () => {
     const warnings: string[] = [];
     const node = await withPods(['c1'], {}, {});
