@@ -169,18 +169,23 @@ export class KeyWatch {
     const { gateway } = store;
     const { endpoint } = gateway;
     const interrupt = this.#interrupt;
+    let isOver = false;
     const probe = (): void => {
       const again = (): void => {
+        if (isOver) return;
         if (gateway.endpoint !== endpoint) interrupt.abort();
         if (!interrupt.signal.aborted) cancel = clock.after(probeInterval, probe);
       };
       store.answers(range.key).then(again, (error: Error) => {
-        if (interrupt.signal.aborted) return;
+        if (isOver || interrupt.signal.aborted) return;
         this.#isAway(error);
         interrupt.abort();
       });
     };
     let cancel = clock.after(probeInterval, probe);
-    return () => cancel();
+    return () => {
+      isOver = true;
+      cancel();
+    };
   }
 }
