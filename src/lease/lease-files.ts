@@ -131,7 +131,7 @@ export class LeaseFiles {
   }
 
   #pathOf(name: string): string {
-    return path.join(this.directory, name);
+    return `${this.directory}/${name}`;
   }
 }
 
