@@ -26,10 +26,10 @@ import {
 /** Stage -> its limit in seconds and vitest's reporter; kept in the order in which they run. */
 const stages = {
   check: {},
-  kernel: { limit: 200, reporter: 'default' },
-  process: { limit: 300, reporter: 'default' },
-  vm: { limit: 600, reporter: 'default' },
-  e2e: { limit: 600, reporter: 'verbose' },
+  kernel: { limit: 300, reporter: 'default' },
+  process: { limit: 600, reporter: 'default' },
+  vm: { limit: 900, reporter: 'default' },
+  e2e: { limit: 900, reporter: 'verbose' },
 };
 const reports = path.join(root, '.cache/reports');
 const runId = randomUUID();
