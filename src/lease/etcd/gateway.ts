@@ -22,6 +22,8 @@ const silenceLimit = 10_000;
 const watchSilenceLimit = 15 * 60_000;
 /** Bytes of one answer, or of one message of a watch. etcd sends as much as 512 MB. */
 const longestAnswer = 16 * 1024 * 1024;
+/** Characters of a refusal of a watch: what it is about stands at the beginning. */
+const longestRefusal = 64 * 1024;
 
 interface Endpoint {
   readonly url: string;
@@ -193,7 +195,10 @@ export class EtcdGateway {
       .finally(cancel);
     if (answer.status === 200) return answer.body;
     let text = '';
-    for await (const line of lines(answer.body, longestAnswer)) text += line;
+    for await (const line of lines(answer.body, longestAnswer)) {
+      text += line;
+      if (text.length > longestRefusal) break;
+    }
     throw failureOf(answer.status, text, this.#asker(endpoint));
   }
 
