@@ -48,6 +48,7 @@ describe('the matrix', () => {
       expect(heir.subnetFile).toBe(third.subnetFile);
       await reach([pod, far], await heir.pod('heir'), versions(combination));
       await forget([first, second], addresses(third, combination));
+      await know([first, second], [...addresses(heir, combination), ...networks(heir)]);
 
       await cluster.remove(heir);
       await forget([first, second], [...addresses(heir, combination), ...networks(heir)]);
@@ -105,12 +106,16 @@ const networks = ({ subnets: { subnet, ipv6Subnet } }: MatrixNode): string[] =>
     .filter((text) => text !== undefined)
     .map((text) => prefixAddress(networkOf(prefix(text))));
 
-/** Nothing in these nodes' kernels has to do with any of the addresses any more. */
-async function forget(nodes: readonly MatrixNode[], gone: readonly string[]): Promise<void> {
+/** In these nodes' kernels something has to do with each of the addresses; or nothing with any of them, any more. */
+async function know(nodes: readonly MatrixNode[], about: readonly string[], whether = true): Promise<void> {
   for (const node of nodes) {
-    for (const address of gone) {
-      const named = new RegExp(`(?<![0-9a-f.:])${address.replaceAll('.', '\\.')}(?![0-9a-f.:])`);
-      await until(`${node.name} has forgotten ${address}`, 15, async () => !named.test(await node.traces()));
+    for (const address of about) {
+      const more = address.includes(':') ? '[0-9a-f:]' : '[0-9.]'; // after an IPv4 address there may be a port
+      const named = new RegExp(`(?<!${more})${address.replaceAll('.', '\\.')}(?!${more})`);
+      const what = `${node.name} ${whether ? 'knows' : 'has forgotten'} ${address}`;
+      await until(what, 15, async () => named.test(await node.traces()) === whether);
     }
   }
 }
+
+const forget = (nodes: readonly MatrixNode[], about: readonly string[]) => know(nodes, about, false);
