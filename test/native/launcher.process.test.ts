@@ -36,8 +36,9 @@ const directory = mkdtempSync(path.join(tmpdir(), 'fl-launcher-'));
 const launcher = path.join(directory, 'bin', 'flannel');
 const socket = path.join(directory, 'flanneld.sock');
 
-/** A runtime that tells how it was started, in place of node. */
+/** A runtime that tells how it was started, in place of node, whose options it passes over. */
 const runtime = `#!/bin/sh
+while [ "\${1#--}" != "$1" ]; do shift; done
 echo "stand-alone $(basename "$1") $# $(wc -c | tr -d ' ') $CNI_COMMAND $FLANNELD_SOCKET"
 exit 7
 `;
