@@ -38,12 +38,11 @@ const keys = [
 const maxNameBytes = 15;
 
 /**
- * Understands the configuration of a bridge delegate with host-local as the reference plugins do, and CNI_ARGS
- * with it. Throws a CniError, or an IpamError in host-local's words.
+ * Understands the configuration of a bridge delegate with host-local as the reference plugins do, and what CNI_ARGS
+ * ask for. Throws a CniError, or an IpamError in host-local's words.
  */
-export function readBridge(delegate: JsonObject, cniArgs: string, cniVersion: string): Delegated {
+export function readBridge(delegate: JsonObject, args: CniArgs, cniVersion: string): Delegated {
   const fields = new Fields(delegate, 'delegate', keys);
-  const args = readArgs(cniArgs);
   const options = readOptions(fields);
   return {
     text: delegateText(delegate),
@@ -115,7 +114,8 @@ function readMac(fields: Fields, args: CniArgs): Mac | undefined {
   );
 }
 
-function readArgs(text: string): CniArgs {
+/** What of CNI_ARGS is looked at. Throws a CniError. */
+export function readArgs(text: string): CniArgs {
   try {
     return parseCniArgs(text);
   } catch (error) {

@@ -1,11 +1,12 @@
 import path from 'node:path';
 import type { JsonObject } from '../json/go-json.ts';
-import { readBridge } from './bridge-configuration.ts';
+import { readArgs, readBridge } from './bridge-configuration.ts';
 import { type NetConf, placesOf, readNetConf } from './configuration.ts';
 import { delegateOf, delegateText } from './delegate.ts';
 import type { AttachmentRequest, Delegated } from './delegated.ts';
 import type { Verb } from './environment.ts';
 import { CniError, cniCodes } from './error.ts';
+import { keyOf, Lately } from './lately.ts';
 import { FlannelState } from './flannel-state.ts';
 import { readPreviousResult } from './previous-result.ts';
 import { defaultIpamDataDir, isInside, type RecordedDelegate, readDelegate } from './recorded-delegate.ts';
@@ -38,10 +39,9 @@ const verbs: Readonly<Record<Verb, ServeVerb>> = {
 };
 
 async function serveAdd(world: World, caller: Caller, request: CniRequest): Promise<string> {
-  const delegate = presentDelegate(world, caller, request);
-  const recorded = recordedOf(delegate);
-  if (!isInside(recorded)) return addDelegate(world, caller, attachmentOf(request), recorded);
-  const delegated = understand(delegate, request);
+  const known = presentDelegate(world, caller, request);
+  if (!isInside(known.recorded)) return addDelegate(world, caller, attachmentOf(request), known.recorded);
+  const delegated = understand(known, request);
   const { dataDir, resolvConf } = delegated.ipam;
   caller.expect([path.dirname(dataDir), ...(resolvConf === undefined ? [] : [resolvConf])]);
   const result = await add(world, caller, attachmentOf(request), delegated);
@@ -60,17 +60,18 @@ async function serveCheck(world: World, caller: Caller, request: CniRequest): Pr
   const written = readDelegate(
     new FlannelState(world.files, attachment.dataDir).read(attachment.key.containerID),
   );
-  const delegate =
+  const known =
     written?.network === request.name
-      ? (JSON.parse(written.text) as JsonObject)
+      ? { delegate: JSON.parse(written.text) as JsonObject, recorded: written }
       : presentDelegate(world, caller, request);
-  const { type, ...rest } = recordedOf(delegate);
-  if (!isInside({ type, ...rest })) {
+  const { delegate, recorded } = known;
+  const { type } = recorded;
+  if (!isInside(recorded)) {
     const { prevResult } = request.document;
     return runDelegate(caller, type, JSON.stringify({ ...delegate, prevResult }));
   }
   const previous = readPreviousResult(request.document, request.cniVersion);
-  await check(world, caller, attachment, understand(delegate, request), previous);
+  await check(world, caller, attachment, understand(known, request), previous);
   return '';
 }
 
@@ -94,10 +95,10 @@ async function serveGc(world: World, caller: Caller, request: CniRequest): Promi
 
 async function serveStatus(world: World, caller: Caller, request: CniRequest): Promise<string> {
   try {
-    const delegate = presentDelegate(world, caller, request);
-    const { type, text, ...rest } = recordedOf(delegate);
-    if (!isInside({ type, ...rest })) return await runDelegate(caller, type, text);
-    status(world, understand(delegate, request));
+    const known = presentDelegate(world, caller, request);
+    const { type, text } = known.recorded;
+    if (!isInside(known.recorded)) return await runDelegate(caller, type, text);
+    status(world, understand(known, request));
     return '';
   } catch (error) {
     // Whatever will mend itself: for a STATUS that has a code of its own.
@@ -107,10 +108,7 @@ async function serveStatus(world: World, caller: Caller, request: CniRequest): P
 }
 
 /** What the configuration says now, as far as it can be understood: a DEL goes on without. */
-function presentOf(
-  world: World,
-  { document, name, cniVersion }: CniRequest,
-): Present & { delegate?: JsonObject } {
+function presentOf(world: World, request: CniRequest): Present & { delegate?: JsonObject } {
   const unknown = { ipamDataDir: defaultIpamDataDir, ipMasq: false };
   const attempt = <T>(read: () => T): T | undefined => {
     try {
@@ -120,34 +118,62 @@ function presentOf(
       return undefined;
     }
   };
-  const conf = attempt(() => readNetConf(document, name, cniVersion));
+  const conf = attempt(() => netConfOf(request));
   if (conf === undefined) return unknown;
-  const delegate = attempt(() => delegateOf(conf, readSubnetEnv(world, conf)));
-  if (delegate !== undefined) return { ...recordedOf(delegate), delegate };
-  return readDelegate(JSON.stringify({ ...conf.delegate, name, ipam: conf.ipam })) ?? unknown;
+  const known = attempt(() => delegateBy(world, request, conf));
+  if (known !== undefined) return { ...known.recorded, delegate: known.delegate };
+  return readDelegate(JSON.stringify({ ...conf.delegate, name: request.name, ipam: conf.ipam })) ?? unknown;
 }
 
 /** The delegate's configuration, made of what is written now. */
-function presentDelegate(
-  world: World,
-  caller: Caller,
-  { document, name, cniVersion }: CniRequest,
-): JsonObject {
-  const conf = readNetConf(document, name, cniVersion);
+function presentDelegate(world: World, caller: Caller, request: CniRequest): KnownDelegate {
+  const conf = netConfOf(request);
   // Where a daemon does not see the host's files, the stand-alone program must do it.
   caller.expect([conf.subnetFile, path.dirname(conf.dataDir)]);
-  return delegateOf(conf, readSubnetEnv(world, conf));
+  return delegateBy(world, request, conf);
 }
 
-const readSubnetEnv = ({ files }: World, { subnetFile }: NetConf) =>
-  parseSubnetEnv(files.read(subnetFile), subnetFile);
+interface KnownDelegate {
+  readonly delegate: JsonObject;
+  readonly recorded: RecordedDelegate;
+}
+
+const confs = new Lately<NetConf>();
+const delegates = new Lately<KnownDelegate>();
+const bridges = new Lately<Delegated>();
+
+/** By what the network's administrator wrote: what the runtime adds for each pod is read elsewhere. */
+const keyOfDocument = (document: JsonObject): string =>
+  keyOf({
+    ...document,
+    prevResult: undefined,
+    'cni.dev/valid-attachments': undefined,
+    'cni.dev/attachments': undefined,
+  });
+
+const netConfOf = ({ document, name, cniVersion }: CniRequest): NetConf =>
+  confs.of(keyOfDocument(document), () => readNetConf(document, name, cniVersion));
+
+function delegateBy({ files }: World, { document }: CniRequest, conf: NetConf): KnownDelegate {
+  const text = files.read(conf.subnetFile);
+  return delegates.of(`${keyOfDocument(document)}\n${text}`, () => {
+    const delegate = delegateOf(conf, parseSubnetEnv(text, conf.subnetFile));
+    return { delegate, recorded: recordedOf(delegate) };
+  });
+}
 
 /** It always has a name, so it can be read. */
 const recordedOf = (delegate: JsonObject): RecordedDelegate =>
   readDelegate(delegateText(delegate)) as RecordedDelegate;
 
-const understand = (delegate: JsonObject, { environment, cniVersion }: CniRequest): Delegated =>
-  readBridge(delegate, environment.args, cniVersion);
+function understand(
+  { delegate, recorded }: KnownDelegate,
+  { environment, cniVersion }: CniRequest,
+): Delegated {
+  const args = readArgs(environment.args);
+  const key = keyOf([recorded.text, args, cniVersion]);
+  return bridges.of(key, () => readBridge(delegate, args, cniVersion));
+}
 
 function attachmentOf({ environment, document, name, cniVersion }: CniRequest): AttachmentRequest {
   const { containerID, ifname, netns } = environment;

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { readBridge } from '../../src/cni/bridge-configuration.ts';
+import { readArgs, readBridge } from '../../src/cni/bridge-configuration.ts';
 import type { JsonObject } from '../../src/json/go-json.ts';
 import { refusal } from './refusal.ts';
 
 const ipam = { type: 'host-local', ranges: [[{ subnet: '10.244.1.0/24' }]] };
 const read = (delegate: JsonObject, args = '', cniVersion = '1.0.0') =>
-  readBridge({ name: 'cbr0', type: 'bridge', ipam, ...delegate }, args, cniVersion);
+  readBridge({ name: 'cbr0', type: 'bridge', ipam, ...delegate }, readArgs(args), cniVersion);
 
 describe('a bridge delegate', () => {
   test("has the reference's defaults", () => {
