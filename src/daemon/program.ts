@@ -37,6 +37,7 @@ import { announcedAddresses } from './announced-addresses.ts';
 import { type Asked, type LeaseSource, openLeaseSource } from './lease-source.ts';
 import type { NetworkConfig } from './network-config.ts';
 import { nodeNameOf } from './node-name.ts';
+import { fits } from './own-lease.ts';
 import { preflight } from './preflight.ts';
 import { FlannelNode } from './node.ts';
 import type { NodeWorld } from './node-world.ts';
@@ -243,6 +244,10 @@ function lookAtNode(asked: NodeLook): Pick<NodeWorld, 'chooseExternal' | 'previo
     network,
     nodeRanges: observeNodeRanges(session),
     previous: Object.values(previous()),
+    wasIn: (pods) => {
+      const known = readLastKnown(stateFileOf(options), log);
+      return known !== undefined && fits(pods, known.own);
+    },
     needs: [makeIt, () => nodeName(options), chooseExternal, () => cniConf(options)],
   });
   return { backend: makeIt(), chooseExternal, previous };
@@ -299,7 +304,7 @@ interface WorldInput extends Pick<NodeWorld, 'chooseExternal' | 'previous' | 're
 
 function nodeWorld(input: WorldInput): NodeWorld {
   const { options, network, binding, log, registry, session, announcements, firewall, wireguard } = input;
-  const stateFile = path.join(options['state-dir'], 'state.json');
+  const stateFile = stateFileOf(options);
   const preparer = hostPreparer(input);
   return {
     clock: systemClock,
@@ -371,6 +376,8 @@ const rulesOf = (
   networks,
   subnets,
 });
+
+const stateFileOf = (options: Options): string => path.join(options['state-dir'], 'state.json');
 
 function readLastKnown(file: string, log: Log): LastKnown | undefined {
   const text = textOf(file, log);

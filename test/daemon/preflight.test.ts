@@ -18,7 +18,7 @@ function outcome(args: string[], needs: (() => unknown)[] = []) {
   };
   const network = effectiveNetwork({ ...asked, file: undefined });
   try {
-    preflight({ ...asked, network, nodeRanges: [], previous: [], needs, log });
+    preflight({ ...asked, network, nodeRanges: [], previous: [], wasIn: () => false, needs, log });
     return { logged, error: undefined };
   } catch (error) {
     return { logged, error };

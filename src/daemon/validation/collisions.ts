@@ -27,7 +27,7 @@ export function collisions(input: ValidationInput): Finding[] {
   ].flatMap(([name, range]) => {
     const overlapping = others.filter((other) => overlaps(range, other.range));
     return [
-      ...overlapping.flatMap((other) => networkCollision(name, range, other)),
+      ...overlapping.flatMap((other) => networkCollision(input, name, range, other)),
       ...routeCollision(name, range, overlapping),
     ];
   });
@@ -37,15 +37,20 @@ export function collisions(input: ValidationInput): Finding[] {
 /** Devices of flannel, its bridge, and those that hold services' addresses. */
 const isFlannels = (link: string): boolean => /^(flannel|cni0$|kube-ipvs0$|nodelocaldns$)/.test(link);
 
-/** A larger network around a range loses only a part of itself; one inside of it, or the node's own address, is lost. */
+/**
+ * A larger network around a range loses only a part of itself; one inside of it, or the node's own address, is lost. A node
+ * that has worked so keeps working: what overlaps may be a bridge of its pods, and a restart must not take them away.
+ */
 function networkCollision(
+  { network, wasIn }: ValidationInput,
   name: string,
   range: Prefix,
   { range: other, link, address }: NodeRange,
 ): Finding[] {
   if (address === undefined) return [];
   const text = `${name} ${range} and the network ${other} of ${link} overlap`;
-  return containsAddress(range, address) || containsPrefix(range, other)
+  const isLost = containsAddress(range, address) || containsPrefix(range, other);
+  return isLost && !wasIn(network.config.network)
     ? [error(`${text}: choose another range, or take ${link} away if nothing needs it`)]
     : [warning(`${text}: what is in both is out of this node's reach`)];
 }

@@ -1,4 +1,5 @@
 import type { Address } from '../../net/address.ts';
+import type { PodNetwork } from '../../lease/lease.ts';
 import type { Prefix } from '../../net/prefix.ts';
 import type { Sources } from '../configuration.ts';
 import type { EffectiveNetwork } from '../effective-network.ts';
@@ -19,6 +20,8 @@ export interface ValidationInput {
   readonly nodeRanges: readonly NodeRange[];
   /** This node's subnets of before: what lies in them is the pods'. */
   readonly previous: readonly Prefix[];
+  /** Whether the node was in this very network before. Asked only where something overlaps. */
+  wasIn(network: PodNetwork): boolean;
 }
 
 /** An error is in the way of a start, a warning is not, a hint may be what is wanted. */

@@ -6,10 +6,10 @@ import { address } from '../../../src/net/address.ts';
 import { type Prefix, prefix } from '../../../src/net/prefix.ts';
 import { given } from '../options-given.ts';
 
-const found = (args: string[], nodeRanges: NodeRange[] = [], previous: Prefix[] = []) => {
+const found = (args: string[], nodeRanges: NodeRange[] = [], previous: Prefix[] = [], was = false) => {
   const asked = given(...args);
   const network = effectiveNetwork({ ...asked, file: undefined });
-  return validate({ ...asked, network, nodeRanges, previous }).map(
+  return validate({ ...asked, network, nodeRanges, previous, wasIn: () => was }).map(
     ({ severity, text }) => `${severity}: ${text}`,
   );
 };
@@ -195,6 +195,12 @@ describe('the node’s own networks', () => {
     ],
   ])('%j', (range, finding) => {
     expect(found(args, [range])[0]).toBe(finding);
+  });
+
+  test('are no reason to refuse a node that has worked with them: they may be a bridge of its pods', () => {
+    expect(found(args, [net('pods0', '10.42.7.1', '10.42.7.0/24')], [], true)).toEqual([
+      "warning: --cluster-cidr 10.42.0.0/16 and the network 10.42.7.0/24 of pods0 overlap: what is in both is out of this node's reach",
+    ]);
   });
 
   test('are told once each, and of many routes only some', () => {
