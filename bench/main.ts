@@ -19,6 +19,7 @@ const sections: Readonly<Record<string, (quick: boolean) => Promise<void>>> = {
   endurance: benchEndurance,
 };
 
+process.setMaxListeners(0); // every directory, namespace and daemon tidies up when the process ends
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => process.exit(130)); // daemons and namespaces go with the process
 }

@@ -8,9 +8,12 @@ process.on('exit', () => removeNamespaces([...made]));
 /** The path that CNI_NETNS wants. */
 export const pathOf = (name: string): string => `/run/netns/${name}`;
 
-/** Makes namespaces whose names begin with `fl-bench-<pid>-`; many of them in one process. Answers their names. */
+let calls = 0;
+
+/** Makes namespaces whose names begin with `fl-bench-<pid>-<n>-`; many of them in one process. Answers their names. */
 export async function createNamespaces(names: readonly string[]): Promise<string[]> {
-  const full = names.map((name) => `fl-bench-${process.pid}-${name}`);
+  const prefix = `fl-bench-${process.pid}-${++calls}-`;
+  const full = names.map((name) => `${prefix}${name}`);
   for (const name of full) made.add(name);
   await ip(full.map((name) => `netns add ${name}`));
   return full;
