@@ -16,9 +16,19 @@ export function scratchDirectory(): string {
   return directory;
 }
 
-/** flock(2) among the descriptors of this process, exclusive locks only: one holder an inode. */
+/**
+ * flock(2) among the descriptors of this process, exclusive locks only: one holder an inode. As in the kernel a lock ends
+ * with its descriptor; the numbers of both may come again, for another file and in another test's thread.
+ */
 export function memoryFlock(): Flock {
   const holders = new Map<number, number>();
+  const isOpen = (fd: number, ino: number): boolean => {
+    try {
+      return fs.fstatSync(fd).ino === ino;
+    } catch {
+      return false;
+    }
+  };
   return (fd, operation) => {
     const { ino } = fs.fstatSync(fd);
     if ((operation & 8) !== 0) {
@@ -26,7 +36,7 @@ export function memoryFlock(): Flock {
       return 0;
     }
     const holder = holders.get(ino);
-    if (holder !== undefined && holder !== fd) return -constants.errno.EAGAIN;
+    if (holder !== undefined && holder !== fd && isOpen(holder, ino)) return -constants.errno.EAGAIN;
     holders.set(ino, fd);
     return 0;
   };
