@@ -37,6 +37,8 @@ export class NodeWatch {
   /** From where a watch goes on; undefined: all must be listed. */
   #place: string | undefined;
   #staleSince: number | undefined;
+  /** Monotonic milliseconds: when the server began to answer the watch that runs, or ran last. */
+  #watching: number | undefined;
 
   constructor(options: NodeWatchOptions) {
     this.#options = options;
@@ -55,29 +57,32 @@ export class NodeWatch {
     const { clock } = this.#options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      const since = clock.monotonic();
-      try {
-        await this.#follow();
-        if (clock.monotonic() - since >= goodWatch) this.#backOff.reset();
-        else await sleep(clock, this.#backOff.next(), signal);
-      } catch (error) {
-        if (signal.aborted) return;
-        const wait = this.#backOff.next();
-        this.#failed(error);
-        await sleep(clock, wait, signal);
-      }
+      const error = await this.#follow().then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      if (signal.aborted) return;
+      const wasGood = this.#watching !== undefined && clock.monotonic() - this.#watching >= goodWatch;
+      if (wasGood) this.#backOff.reset();
+      if (error !== undefined) this.#failed(error);
+      else if (wasGood) continue;
+      await sleep(clock, this.#backOff.next(), signal);
     }
   }
 
   /** One list, if it is needed, and one watch. */
   async #follow(): Promise<void> {
-    const { api, random } = this.#options;
+    const { api, random, clock } = this.#options;
     const { signal } = this.#stop;
+    this.#watching = undefined;
     this.#place ??= await this.#list();
     if (signal.aborted) return;
     const [byte = 0] = random(1);
     const seconds = shortestWatch + byte;
-    const onBegin = (): void => this.#answers();
+    const onBegin = (): void => {
+      this.#watching = clock.monotonic();
+      this.#answers();
+    };
     await api.watch({ resourceVersion: this.#place, seconds }, (event) => this.#event(event), {
       signal,
       onBegin,
