@@ -28,6 +28,8 @@ const renewRetry = 60_000;
 const recent = 10_000;
 /** How soon a lease that somebody has overwritten is written again, in milliseconds: two who both do it should get slower. */
 const restoreLimits = { first: 1_000, longest: 600_000 };
+/** After so many milliseconds in which nobody has overwritten it, the next one who does is another matter. */
+const peace = 3_600_000;
 
 /**
  * Leases in etcd as Go flannel keeps them: a key a subnet, `<prefix>/subnets/10.5.1.0-24`, which hangs on an etcd lease of a day.
@@ -45,6 +47,8 @@ export class EtcdRegistry implements Registry {
   #cancelRenewal = (): void => {};
   readonly #restoring: BackOff;
   #cancelRestoring: (() => void) | undefined;
+  /** Monotonic milliseconds: when somebody has overwritten our lease last. */
+  #overwritten = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(options: EtcdRegistryOptions) {
@@ -145,6 +149,9 @@ export class EtcdRegistry implements Registry {
   #restoreLater({ id, entry }: StoredLease): void {
     if (this.#closed || this.#cancelRestoring !== undefined) return;
     const { log, clock } = this.#options;
+    const now = clock.monotonic();
+    if (now - this.#overwritten >= peace) this.#restoring.reset();
+    this.#overwritten = now;
     const wait = this.#restoring.next();
     const by = 'lease' in entry ? entry.lease.attributes : entry;
     log.warn(
@@ -152,17 +159,25 @@ export class EtcdRegistry implements Registry {
       `somebody has overwritten the lease ${id} of this node, and it will be written again; ` +
         'has another node the same public address (--public-ip)?',
     );
-    this.#cancelRestoring = clock.after(wait, () => {
+    this.#againAfter(wait);
+  }
+
+  #againAfter(wait: number): void {
+    if (this.#closed || this.#cancelRestoring !== undefined) return;
+    this.#cancelRestoring = this.#options.clock.after(wait, () => {
       this.#cancelRestoring = undefined;
       if (this.#taken !== undefined) this.#again(this.#taken.wish);
     });
   }
 
-  /** The daemon waits for nothing here; what fails is tried again with the next renewal. */
+  /** The daemon waits for nothing here; what fails is tried again, also for a reservation, which has no renewal. */
   #again(wish: LeaseWish): void {
     this.acquire(wish).catch((error: unknown) => {
-      this.#options.log.warn({}, `the lease of this node could not be written again: ${String(error)}`);
-      this.#renewAfter(renewRetry);
+      this.#options.log.warn(
+        {},
+        `the lease of this node could not be written again; next try in a minute: ${(error as Error).message}`,
+      );
+      this.#againAfter(renewRetry);
     });
   }
 

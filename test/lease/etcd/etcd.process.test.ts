@@ -153,6 +153,29 @@ describe('a lease in etcd', () => {
     expect(seen.entries.has(first.id)).toBe(true);
   });
 
+  test('which somebody overwrites is written again also where it is a reservation and the first try fails', async () => {
+    const hurried: Clock = { ...systemClock, after: (ms, call) => systemClock.after(ms / 1000, call) };
+    const key = keys.keyOf('10.244.9.0-24&fd00:244:0:9::-64');
+    await etcd.put(key, ofHost(1));
+    const store = etcd.store();
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) };
+    const node = registry(etcd, { clock: hurried, store, log });
+    const { id } = await acquire(node, 1);
+    const seen = new Seen();
+    onTestFinished(node.watch(seen));
+    await seen.until(() => seen.entries.has(id));
+    vi.spyOn(store, 'list').mockRejectedValueOnce(new Error('nobody answers'));
+    await etcd.put(key, ofHost(66));
+    await vi.waitFor(async () => expect(Buffer.from((await one()).value).toString()).toBe(ofHost(1)), {
+      timeout: 5000,
+    });
+    expect(warnings).toEqual([
+      expect.stringContaining('somebody has overwritten the lease'),
+      'the lease of this node could not be written again; next try in a minute: nobody answers',
+    ]);
+  });
+
   test('whose subnet another node got meanwhile is gone, and the other node is a peer', async () => {
     const node = registry(etcd);
     const first = await acquire(node, 1);
