@@ -101,6 +101,11 @@ export class Extension {
     this.#kick();
   }
 
+  /** This node's lease is another one now, which ShutdownCommand will hear of. */
+  renew(own: Lease): void {
+    if (this.#own !== undefined) this.#own = own;
+  }
+
   /** These are the peers; `complete` when there are no others. */
   keep(peers: readonly Lease[], complete: boolean): void {
     this.#wanted = new Map(peers.map((lease) => [lease.id, givenPeer(lease)]));

@@ -334,6 +334,8 @@ export class FlannelNode {
     log.info({ before: this.#external, now: external }, 'the way to other nodes has changed');
     this.#external = external;
     this.#replan();
+    // Once before readiness is enough: until then nobody knows which interface it will be.
+    if (this.#ready) await this.#world.prepareHost(external);
     await this.#askAgain();
   }
 
@@ -345,6 +347,7 @@ export class FlannelNode {
       this.#world.log.warn({}, `${what}: pods with addresses of the old one are cut off, so make them anew`);
     }
     this.#own = lease;
+    this.#world.extension?.renew(lease);
     this.#replan();
   }
 

@@ -165,4 +165,12 @@ describe('commands of the extension backend', () => {
     second.keep([node(2)], true);
     expect(await shell.after(() => second.begin(own))).toEqual(['add 10.244.2.0/24 data-2']);
   });
+
+  test('ShutdownCommand gets the lease that the node has then', async () => {
+    const shell = new Shell();
+    const extension = shell.start({ ShutdownCommand: 'down' });
+    await extension.begin(own);
+    extension.renew(node(7));
+    expect(await shell.after(() => extension.stop())).toEqual(['down 10.244.7.0/24']);
+  });
 });

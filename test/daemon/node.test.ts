@@ -216,6 +216,15 @@ describe('what an operator should know is in the log', () => {
     expect(simulation.node(1).subnetEnv).toContain('FLANNEL_SUBNET=10.244.9.1/24');
   });
 
+  test('which interface is the way to other nodes now, and makes that one ready too', async () => {
+    const node = simulation.node(1);
+    expect(node.prepared).toEqual(['eth0']);
+    node.readdress(['192.0.2.78']);
+    await simulation.clock.advance(1000);
+    expect(logged('the way to other nodes has changed')).toHaveLength(1);
+    expect(node.prepared).toEqual(['eth0', 'eth0']);
+  });
+
   test('that no interface serves any more, once, and when one does again', async () => {
     const node = simulation.node(1);
     const before = node.addresses;

@@ -55,6 +55,9 @@ export class SimulatedNode implements AsyncDisposable {
   readonly #cluster: Cluster;
   #sessions: { close(): void }[] = [];
 
+  /** Interfaces that the host was made ready for. */
+  readonly prepared: string[] = [];
+
   constructor(id: string, addresses: readonly string[], cluster: Cluster) {
     this.id = id;
     this.#cluster = cluster;
@@ -175,7 +178,9 @@ export class SimulatedNode implements AsyncDisposable {
       previous: () => previousSubnets(this.subnetEnv ?? ''),
       lastKnown: () => (this.state === undefined ? undefined : parseLastKnown(this.state, 'state.json')),
       saveLastKnown: () => {},
-      prepareHost: async () => {},
+      prepareHost: async ({ name }) => {
+        this.prepared.push(name);
+      },
       keepFirewall: async (_networks, subnets) => {
         if (this.firewallTakes > 0) await sleep(clock, this.firewallTakes);
         this.firewall = subnets;
