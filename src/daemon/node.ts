@@ -89,10 +89,9 @@ export class FlannelNode {
     await this.#becomeReady();
   }
 
-  /** The registry has another public address for this node: as when an interface changes. Before there is a lease it may throw. */
+  /** The registry has another public address for this node: as when an interface changes. Before there is a lease each attempt looks. */
   lookAgain(): void {
-    if (this.#peers === undefined) this.#external = this.#world.chooseExternal();
-    else this.#guarded(this.#lookAround());
+    if (this.#peers !== undefined) this.#guarded(this.#lookAround());
   }
 
   /**
@@ -214,22 +213,15 @@ export class FlannelNode {
     return { ...known.own, attributes: this.#attributes() };
   }
 
+  /** Throws an InterfaceError when nothing leads to other nodes: the next attempt looks again. */
   #wish(): LeaseWish {
-    if (this.#peers === undefined) this.#lookWhileWaiting();
+    // Nobody follows the surroundings yet, and a registry may be away for hours.
+    if (this.#peers === undefined) this.#external = this.#world.chooseExternal();
     return {
       attributes: this.#attributes(),
       network: this.#config.network,
       previous: this.#world.previous(),
     };
-  }
-
-  /** Nobody follows the surroundings yet, and a registry may be away for hours. */
-  #lookWhileWaiting(): void {
-    try {
-      this.#external = this.#world.chooseExternal();
-    } catch {
-      // There is no way out for the moment, and so to no registry: the next attempt looks again.
-    }
   }
 
   #askedInVain(error: unknown, wait: number): void {

@@ -111,4 +111,17 @@ test('an administrator chooses the address of a node, before it starts and while
   await until(() => cluster.reaches(0, 1, 4));
 });
 
+test('an address that an administrator chose and no interface has is named, and waited for', async () => {
+  await start('v4', 1);
+  await api.tell('addNode', 'node-0', podCIDRs(0), { [`${prefix}/node-public-ip`]: '192.0.2.101' });
+  cluster.launch(0);
+  const log = () => cluster.logs.get(0) ?? '';
+  await until(() => /no lease yet: no interface .*192\.0\.2\.101/.test(log()));
+  const annotations = async () => (await api.tell('look')).nodes['node-0']?.metadata.annotations;
+  expect(await annotations()).toEqual({ [`${prefix}/node-public-ip`]: '192.0.2.101' });
+  await cluster.nodes[0]?.exec('ip', 'addr', 'add', '192.0.2.101/24', 'dev', 'eth0');
+  await until(() => fs.existsSync(cluster.file('0.env')));
+  expect(await annotations()).toMatchObject({ [`${prefix}/public-ip`]: '192.0.2.101' });
+});
+
 const routes = async (i: number): Promise<string> => (await cluster.nodes[i]?.exec('ip', 'route')) ?? '';
