@@ -4,6 +4,7 @@ import type { Backend } from './backend.ts';
 import { BackendError } from './error.ts';
 import type { PodNetwork } from '../lease/lease.ts';
 import { extension } from './extension.ts';
+import { extensionKeys, extensionOptions } from './extension-options.ts';
 import type { Families } from './families.ts';
 import { hostGw } from './host-gw.ts';
 import { ipip } from './ipip.ts';
@@ -30,7 +31,11 @@ const makers: Readonly<Record<string, (parts: Parts) => Backend>> = {
   ipip: ({ options, families }) => ipip(ipipOptions(foldKeys(options, ipipKeys)), families),
   alloc: () => alloc,
   wireguard: ({ options, network }) => wireguard(wireguardOptions(foldKeys(options, wireguardKeys)), network),
-  extension: ({ families }) => extension(families),
+  extension({ options, families }) {
+    // The commands are the daemon's; what is wrong with them is found here, before anything is touched.
+    extensionOptions(foldKeys(options, extensionKeys));
+    return extension(families);
+  },
 };
 
 /** Go flannel's other backends, and what to do without them. */

@@ -34,6 +34,7 @@ describe('the backend of a configuration', () => {
       'Backend.Type is "vlan": there is no such backend; use one of: vxlan, host-gw',
     ],
     ['ipip', { DirectRouting: 'yes' }, 'Backend.DirectRouting must be true or false, and is "yes"'],
+    ['extension', { SubnetAddCommand: ['ip'] }, 'Backend.SubnetAddCommand must be'],
     ['tencent-vpc', { Type: 'tencent-vpc' }, 'it is for that cloud alone'],
     ['constructor', { Type: 'constructor' }, 'there is no such backend'],
   ])('%s %j is refused', (type, options, message) => {
