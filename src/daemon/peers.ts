@@ -50,8 +50,6 @@ export class Peers {
   /** The registry has told everything. */
   #complete = false;
   #nexthops: boolean;
-  /** The plan depends on which peers are on a link. */
-  #asksTheWay = false;
   #self: Self;
 
   /** `known` are the peers of last time, until the registry says who they are now. */
@@ -77,7 +75,7 @@ export class Peers {
 
   /** What the kernel says about the ways to others may have changed. */
   waysChanged(): void {
-    if (this.#asksTheWay) this.#planAll();
+    if (this.#options.backend.plansByRoutes === true) this.#planAll();
   }
 
   /** This node, or its way out, may have changed. */
@@ -170,7 +168,8 @@ export class Peers {
 
   /** The kernel is asked only by a backend that wants to know. */
   #peer(lease: Lease): Peer {
-    const isOnLink = (address: Address | undefined): boolean => this.#isOnLink(address);
+    const isOnLink = (address: Address | undefined): boolean =>
+      address !== undefined && this.#options.isOnLink(address);
     const { publicIP, publicIPv6 } = lease.attributes;
     return {
       lease,
@@ -183,11 +182,6 @@ export class Peers {
         },
       },
     };
-  }
-
-  #isOnLink(address: Address | undefined): boolean {
-    this.#asksTheWay = true;
-    return address !== undefined && this.#options.isOnLink(address);
   }
 
   #remember({ subnet, ipv6Subnet, attributes }: Lease): void {
