@@ -70,7 +70,7 @@ export class HttpClient {
         }
         this.#at = (this.#at + 1) % servers.length;
         // The server may have done what was asked: whether to ask again is not for us to say.
-        if (exchange.reached) throw error;
+        if (error.reached) throw error;
         failures.push(error);
       }
     }
@@ -91,7 +91,12 @@ export class HttpClient {
       length += chunk.length;
       if (length > longest) {
         const what = `${request.method} ${request.path.split('?')[0]}`;
-        throw new HttpError(`${what}: the answer is longer than ${longest} bytes`, 'EMSGSIZE');
+        throw new HttpError(
+          `${what}: the answer is longer than ${longest} bytes`,
+          'EMSGSIZE',
+          undefined,
+          true,
+        );
       }
       chunks.push(chunk);
     }

@@ -5,19 +5,27 @@
 export class HttpError extends Error {
   override readonly name = 'HttpError';
   readonly code: string;
+  /** Whether the server can have seen the request: there was a connection, with TLS where that was asked for. */
+  readonly reached: boolean;
 
-  constructor(message: string, code: string, cause?: unknown) {
+  constructor(message: string, code: string, cause?: unknown, reached = false) {
     super(message, { cause });
     this.code = code;
+    this.reached = reached;
   }
 }
 
 /** The failure of one request as a sentence. `what` is `GET https://10.96.0.1/version`, without its query. */
-export function explainFailure(what: string, error: NodeJS.ErrnoException): HttpError {
+export function explainFailure(what: string, error: NodeJS.ErrnoException, reached: boolean): HttpError {
   if (error instanceof HttpError) return error;
   const code = error.code ?? 'EPROTO';
   const hint = hintFor(code, error.message);
-  return new HttpError(`${what}: ${causeOf(error)}${hint === undefined ? '' : `; ${hint}`}`, code, error);
+  return new HttpError(
+    `${what}: ${causeOf(error)}${hint === undefined ? '' : `; ${hint}`}`,
+    code,
+    error,
+    reached,
+  );
 }
 
 /** A server that is reached by none of its addresses: node:net names them in the parts alone. Of OpenSSL's lines the reason is enough. */

@@ -52,11 +52,6 @@ export class Exchange {
     });
   }
 
-  /** Whether the server can have seen the request. */
-  get reached(): boolean {
-    return this.#reached;
-  }
-
   /** The connection was one that had been kept, and the server had ended it. */
   metClosedConnection(error: HttpError): boolean {
     return this.#options.outgoing.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
@@ -126,12 +121,12 @@ export class Exchange {
   readonly #abort = (): void => this.#giveUp('it was given up', 'ABORT_ERR');
 
   #giveUp(why: string, code: string): void {
-    this.#reason ??= new HttpError(`${this.#options.what}: ${why}`, code);
+    this.#reason ??= new HttpError(`${this.#options.what}: ${why}`, code, undefined, this.#reached);
     this.#options.outgoing.destroy(this.#reason);
   }
 
   #explain(error: Error): HttpError {
-    return this.#reason ?? explainFailure(this.#options.what, error);
+    return this.#reason ?? explainFailure(this.#options.what, error, this.#reached);
   }
 
   #end(): void {

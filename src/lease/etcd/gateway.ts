@@ -232,9 +232,9 @@ function asEtcdError(error: unknown, { url }: Endpoint): unknown {
   return error;
 }
 
-/** etcd just ends a connection on which the other of TLS and plain text is spoken. */
-function otherScheme({ code, message }: HttpError, url: string): string | undefined {
+/** etcd just ends a connection on which the other of TLS and plain text is spoken, in good order or not. */
+function otherScheme({ code, reached }: HttpError, url: string): string | undefined {
   if (code !== 'ECONNRESET') return undefined;
   if (url.startsWith('http:')) return 'https://';
-  return message.includes('before secure TLS connection') ? 'http://' : undefined;
+  return reached ? undefined : 'http://';
 }

@@ -24,7 +24,12 @@ export async function* lines(
     parts.push(chunk.subarray(from));
     length += chunk.length - from;
     if (length > longest)
-      throw new HttpError(`a line of the answer is longer than ${longest} bytes`, 'EMSGSIZE');
+      throw new HttpError(
+        `a line of the answer is longer than ${longest} bytes`,
+        'EMSGSIZE',
+        undefined,
+        true,
+      );
   }
   const last = take();
   if (last !== '') yield last;

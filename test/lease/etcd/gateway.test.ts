@@ -1,5 +1,5 @@
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { EtcdGateway } from '../../../src/lease/etcd/gateway.ts';
 import { systemClock } from '../../../src/world/clock.ts';
@@ -28,4 +28,22 @@ test('a refusal without an end fills no memory', async () => {
   const parts = gateway.stream('/v3/watch', {}, new AbortController().signal);
   await expect(parts.next()).rejects.toThrow('answers with HTTP status 500, and not as etcd does');
   expect(sent).toBeLessThan(5_000_000);
+});
+
+test.each([
+  ['in good order', (socket: net.Socket) => socket.end()],
+  ['with what was sent unread', (socket: net.Socket) => socket.resetAndDestroy()],
+])('a server that ends a TLS handshake %s may want plain HTTP', async (_how, end) => {
+  const server = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => end(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const gateway = new EtcdGateway({ endpoints: [url], readFile: () => '', clock: systemClock });
+  onTestFinished(() => {
+    gateway.close();
+    server.close();
+  });
+  await expect(gateway.call('/v3/kv/range', {})).rejects.toThrow(/; or does it want http:\/\/ there\?/);
 });
