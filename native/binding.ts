@@ -10,7 +10,8 @@ import path from 'node:path';
 export interface Binding {
   /**
    * A non-blocking, close-on-exec AF_NETLINK socket of `protocol`, bound, in the network namespace that
-   * `netnsFd` refers to (-1: this process's own). Needs CAP_SYS_ADMIN for another namespace.
+   * `netnsFd` refers to (-1: this process's own), with NETLINK_EXT_ACK, NETLINK_CAP_ACK and NETLINK_GET_STRICT_CHK
+   * where the kernel has them. Needs CAP_SYS_ADMIN for another namespace.
    */
   openNetlink(protocol: number, netnsFd: number): number;
   /** send(2): the bytes sent. */

@@ -38,6 +38,7 @@ static bool fail(struct connection *connection, const char *what, const char *de
 void connection_limit(struct connection *connection, int timeout) {
   connection->timeout = timeout;
   connection->deadline = now() + timeout;
+  connection->late = false;
 }
 
 void connection_close(struct connection *connection) {
@@ -60,6 +61,9 @@ static bool trusted(struct connection *connection) {
 bool connection_open(struct connection *connection, const char *path, int timeout) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   connection->fd = -1;
+  connection->data = connection->first;
+  connection->size = sizeof connection->first;
+  connection->length = connection->read = 0;
   connection_limit(connection, timeout);
   if (strlen(path) >= sizeof address.sun_path) return fail(connection, strerror(ENAMETOOLONG), "");
   strcpy(address.sun_path, path);
@@ -83,6 +87,7 @@ static bool wait_for(struct connection *connection, short events) {
     if (ready < 0) return fail(connection, strerror(errno), "");
     char milliseconds[32];
     snprintf(milliseconds, sizeof milliseconds, "%d ms", connection->timeout);
+    connection->late = true;
     return fail(connection, "it did not answer within ", milliseconds);
   }
 }
@@ -117,38 +122,52 @@ bool connection_send(struct connection *connection, const void *data, size_t len
 }
 
 bool connection_send_frame(struct connection *connection, enum frame_type type, const void *payload, uint32_t length) {
-  uint8_t header[FRAME_HEADER];
-  put_u32(header, type);
-  put_u32(header + 4, length);
-  return connection_send(connection, header, sizeof header, NULL, 0) &&
-         connection_send(connection, payload, length, NULL, 0);
+  uint8_t *frame = malloc(FRAME_HEADER + length);
+  if (frame == NULL) return fail(connection, strerror(ENOMEM), "");
+  put_u32(frame, type);
+  put_u32(frame + 4, length);
+  memcpy(frame + FRAME_HEADER, payload, length);
+  bool sent = connection_send(connection, frame, FRAME_HEADER + length, NULL, 0);
+  free(frame);
+  return sent;
 }
 
-static bool receive(struct connection *connection, uint8_t *into, size_t length) {
-  while (length > 0) {
+static bool make_room(struct connection *connection, size_t size) {
+  if (size <= connection->size) return true;
+  uint8_t *data = malloc(size);
+  if (data == NULL) return fail(connection, strerror(ENOMEM), "");
+  memcpy(data, connection->data, connection->length);
+  if (connection->data != connection->first) free(connection->data);
+  connection->data = data;
+  connection->size = size;
+  return true;
+}
+
+/* Receives until so many bytes are there. */
+static bool receive(struct connection *connection, size_t length) {
+  while (connection->length < length) {
     if (!wait_for(connection, POLLIN)) return false;
-    ssize_t received = recv(connection->fd, into, length, MSG_DONTWAIT);
+    size_t room = connection->size - connection->length;
+    ssize_t received = recv(connection->fd, connection->data + connection->length, room, MSG_DONTWAIT);
     if (received == 0) return fail(connection, "it closed the connection", "");
     if (received < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (received < 0) return fail(connection, "receiving failed: ", strerror(errno));
-    into += received;
-    length -= (size_t)received;
+    connection->length += (size_t)received;
   }
   return true;
 }
 
 bool connection_receive(struct connection *connection, struct frame *frame) {
-  uint8_t header[FRAME_HEADER];
-  if (!receive(connection, header, sizeof header)) return false;
-  frame->type = get_u32(header);
-  frame->length = get_u32(header + 4);
+  connection->length -= connection->read;
+  memmove(connection->data, connection->data + connection->read, connection->length);
+  connection->read = 0;
+  if (!receive(connection, FRAME_HEADER)) return false;
+  frame->type = get_u32(connection->data);
+  frame->length = get_u32(connection->data + 4);
   if (frame->length > MAX_PAYLOAD) return fail(connection, "it sent a frame of more than 16 MiB", "");
-  frame->payload = malloc(frame->length + 1);
-  if (frame->payload == NULL) return fail(connection, strerror(ENOMEM), "");
-  if (!receive(connection, frame->payload, frame->length)) {
-    free(frame->payload);
-    return false;
-  }
-  frame->payload[frame->length] = 0;
+  size_t whole = FRAME_HEADER + frame->length;
+  if (!make_room(connection, whole) || !receive(connection, whole)) return false;
+  frame->payload = connection->data + FRAME_HEADER;
+  connection->read = whole;
   return true;
 }

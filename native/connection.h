@@ -8,19 +8,23 @@
 
 enum { MAX_PAYLOAD = 16 * 1024 * 1024, FRAME_HEADER = 8 };
 
-enum frame_type { REQUEST = 1, REPLY, NOT_MINE, ACCEPTED, GO, SYSCTLS, SYSCTLS_DONE };
+enum frame_type { REQUEST = 1, REPLY, NOT_MINE, WORK, DONE };
 
 struct frame {
   uint32_t type;
   uint32_t length;
-  uint8_t *payload;
+  const uint8_t *payload;
 };
 
 struct connection {
   int fd;
   int64_t deadline; /* milliseconds of CLOCK_MONOTONIC */
   int timeout;      /* the milliseconds that led to it, for a message */
+  bool late;        /* that was why a call has answered false */
   char why[256];    /* what went wrong, once a call has answered false */
+  uint8_t *data;    /* what was received: `first`, or more of it */
+  size_t size, length, read;
+  uint8_t first[16 * 1024];
 };
 
 /* Connects to the daemon at `path`. The rest must be done within `timeout` milliseconds, until a new limit is set. */
@@ -31,7 +35,7 @@ void connection_limit(struct connection *connection, int timeout);
 bool connection_send(struct connection *connection, const void *data, size_t length, const int *descriptors, size_t count);
 bool connection_send_frame(struct connection *connection, enum frame_type type, const void *payload, uint32_t length);
 
-/* The next frame; its payload is allocated, one byte longer and ended by NUL. */
+/* The next frame; its payload is there until the next call. */
 bool connection_receive(struct connection *connection, struct frame *frame);
 void connection_close(struct connection *connection);
 

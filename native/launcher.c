@@ -13,7 +13,7 @@
 #include "connection.h"
 #include "request.h"
 #include "runtime.h"
-#include "sysctls.h"
+#include "work.h"
 
 enum { ACCEPT_MS = 5000, WORK_MS = 60000 };
 
@@ -52,19 +52,28 @@ static bool write_all(int fd, const uint8_t *data, size_t length) {
   return true;
 }
 
-/* How a conversation with the daemon ended. */
+/* How far a conversation with the daemon got. */
 enum outcome {
-  NOT_STARTED, /* nothing has happened: the stand-alone program may do it all */
-  UNKNOWN,     /* GO was sent and no reply came */
+  UNDECIDED,
+  NOT_STARTED, /* nothing has happened and nothing will: the stand-alone program may do it all */
+  UNKNOWN,     /* the daemon has begun and no reply came */
   REPLIED,
 };
 
+/* Where the daemon has not begun by now it never will: who reads the claim first has it. */
+static void decide(struct connection *connection, const struct request *request, int work_timeout, enum outcome *outcome) {
+  uint64_t claim;
+  if (*outcome != UNDECIDED) return;
+  *outcome = read(request->claim, &claim, sizeof claim) == sizeof claim ? NOT_STARTED : UNKNOWN;
+  if (*outcome == UNKNOWN) connection_limit(connection, work_timeout);
+}
+
 /* Prints a reply and sets the exit status; false: it is no reply. */
-static bool print_reply(const struct frame *frame, int *status) {
-  if (frame->length < 8) return false;
-  uint32_t exit_status = get_u32(frame->payload), output = get_u32(frame->payload + 4);
-  const uint8_t *text = frame->payload + 8;
-  uint32_t rest = frame->length - 8;
+static bool print_reply(const uint8_t *reply, size_t length, int *status) {
+  if (length < 8) return false;
+  uint32_t exit_status = get_u32(reply), output = get_u32(reply + 4);
+  const uint8_t *text = reply + 8;
+  size_t rest = length - 8;
   if (output > rest) return false;
   *status = exit_status > 255 ? 1 : (int)exit_status;
   write_all(STDERR_FILENO, text + output, rest - output);
@@ -72,47 +81,62 @@ static bool print_reply(const struct frame *frame, int *status) {
   return true;
 }
 
-static bool write_sysctls(struct connection *connection, const struct frame *frame, int netns) {
-  uint8_t *outcomes = malloc(frame->length + 1);
-  int count = outcomes == NULL ? -1 : sysctls_write(frame, netns, outcomes);
-  bool sent = count >= 0 && connection_send_frame(connection, SYSCTLS_DONE, outcomes, 4 * (uint32_t)count);
-  free(outcomes);
-  if (count < 0) snprintf(connection->why, sizeof connection->why, "it sent a list of sysctls that makes no sense");
-  return sent;
-}
-
 static bool send_request(struct connection *connection, const struct request *request) {
-  int doors[] = {request->netns, request->netlink};
-  return connection_send(connection, request->frame, request->length, doors, request->netlink >= 0 ? 2 : 0);
+  int doors[] = {request->claim, request->netns, request->netlink};
+  return connection_send(connection, request->frame, request->length, doors, request->netlink >= 0 ? 3 : 1);
 }
 
-static void note(struct connection *connection, const char *what, const uint8_t *text) {
-  snprintf(connection->why, sizeof connection->why, "%s%s", what, (const char *)text);
+static void note(struct connection *connection, const char *what) {
+  snprintf(connection->why, sizeof connection->why, "%s", what);
+}
+
+static void note_not_mine(struct connection *connection, const struct frame *frame) {
+  int most = frame->length > sizeof connection->why ? (int)sizeof connection->why : (int)frame->length;
+  snprintf(connection->why, sizeof connection->why, "it answered: not mine: %.*s", most, (const char *)frame->payload);
+}
+
+/*
+ * Does what is left and prints the reply that came with it, if any; only then is the daemon told, which undoes what nobody
+ * was told of. False: there is nothing more to hear, and the outcome says how it ended.
+ */
+static bool finish(struct connection *connection, const struct request *request, const struct frame *frame, int *status,
+                   enum outcome *outcome) {
+  struct work work;
+  struct done done;
+  int failed = work_read(frame->payload, frame->length, &work) ? 0 : -EBADMSG;
+  if (failed == 0) failed = work_do(&work, request->netns, request->netlink, &done);
+  if (failed != 0) {
+    note(connection, failed == -EBADMSG ? "it sent work that makes no sense" : strerror(-failed));
+    return false;
+  }
+  bool printed = done.whole && work.reply.length > 0 && print_reply(work.reply.bytes, work.reply.length, status);
+  if (printed) *outcome = REPLIED;
+  bool told = (printed && *status != 0) || connection_send_frame(connection, DONE, done.payload, (uint32_t)done.length);
+  free(done.payload);
+  return told && !printed;
 }
 
 static enum outcome converse(struct connection *connection, const struct request *request, int work_timeout, int *status) {
-  enum outcome outcome = NOT_STARTED;
+  enum outcome outcome = UNDECIDED;
   bool talking = send_request(connection, request);
   while (talking) {
     struct frame frame;
-    if (!connection_receive(connection, &frame)) break;
-    bool gone = outcome == UNKNOWN;
+    bool received = connection_receive(connection, &frame);
+    bool first_wait = !received && connection->late && outcome == UNDECIDED;
+    if (received && frame.type == REPLY && print_reply(frame.payload, frame.length, status)) return REPLIED;
+    decide(connection, request, work_timeout, &outcome);
     talking = false;
-    if (frame.type == REPLY && print_reply(&frame, status)) {
-      outcome = REPLIED;
-    } else if (frame.type == NOT_MINE && !gone) {
-      note(connection, "it answered: not mine: ", frame.payload);
-    } else if (frame.type == ACCEPTED && !gone) {
-      connection_limit(connection, work_timeout);
-      talking = connection_send_frame(connection, GO, NULL, 0);
-      if (talking) outcome = UNKNOWN;
-    } else if (frame.type == SYSCTLS && gone) {
-      talking = write_sysctls(connection, &frame, request->netns);
+    if (!received) {
+      talking = first_wait && outcome == UNKNOWN;
+    } else if (frame.type == NOT_MINE && outcome == NOT_STARTED) {
+      note_not_mine(connection, &frame);
+    } else if (frame.type == WORK && outcome == UNKNOWN) {
+      talking = finish(connection, request, &frame, status, &outcome);
     } else {
-      note(connection, "it sent a frame that makes no sense here", (const uint8_t *)"");
+      note(connection, "it sent a frame that makes no sense here");
     }
-    free(frame.payload);
   }
+  decide(connection, request, work_timeout, &outcome);
   return outcome;
 }
 

@@ -10,8 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Moves this thread into `netns`; answers the descriptor to come home with (-1 when there was no move). */
-static int enter(int netns, int *home) {
+int netns_enter(int netns, int *home) {
   *home = -1;
   if (netns < 0) return 0;
   *home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -22,8 +21,7 @@ static int enter(int netns, int *home) {
   return failed;
 }
 
-/* A thread that is stuck in a pod's namespace would configure the wrong host: nothing may run after that. */
-static void leave(int home) {
+void netns_leave(int home) {
   if (home < 0) return;
   if (setns(home, CLONE_NEWNET) != 0) {
     perror("flannelette: setns back to the own network namespace");
@@ -35,6 +33,11 @@ static void leave(int home) {
 static int open_netlink(int protocol) {
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
   if (fd < 0) return -errno;
+  /* Kernels without one of them answer less precisely; nothing here depends on them. */
+  static const int options[] = {NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK};
+  const int on = 1;
+  for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+    (void)setsockopt(fd, SOL_NETLINK, options[i], &on, sizeof on);
   struct sockaddr_nl address = {.nl_family = AF_NETLINK};
   if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
   int failed = -errno;
@@ -44,25 +47,25 @@ static int open_netlink(int protocol) {
 
 int netns_open_netlink(int netns, int protocol) {
   int home;
-  int result = enter(netns, &home);
+  int result = netns_enter(netns, &home);
   if (result < 0) return result;
   result = open_netlink(protocol);
-  leave(home);
+  netns_leave(home);
   return result;
 }
 
 int netns_open_datagram(int netns, int family) {
   int home;
-  int result = enter(netns, &home);
+  int result = netns_enter(netns, &home);
   if (result < 0) return result;
   int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   result = fd < 0 ? -errno : fd;
-  leave(home);
+  netns_leave(home);
   return result;
 }
 
 /* A sysctl takes its value in one write(2) from offset 0, so a short write is an error. */
-static int write_file(const char *path, const void *data, size_t length) {
+int netns_write_here(const char *path, const void *data, size_t length) {
   int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return -errno;
   ssize_t written = write(fd, data, length);
@@ -73,9 +76,9 @@ static int write_file(const char *path, const void *data, size_t length) {
 
 int netns_write(int netns, const char *path, const void *data, size_t length) {
   int home;
-  int result = enter(netns, &home);
+  int result = netns_enter(netns, &home);
   if (result < 0) return result;
-  result = write_file(path, data, length);
-  leave(home);
+  result = netns_write_here(path, data, length);
+  netns_leave(home);
   return result;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -109,6 +110,8 @@ int request_collect(struct request *request) {
   size_t size = 64 * 1024;
   *request = (struct request){.frame = malloc(size), .length = FRAME_HEADER, .netns = -1, .netlink = -1};
   if (request->frame == NULL) return -ENOMEM;
+  request->claim = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (request->claim < 0) return -errno;
   int failed = append_variables(request, &size);
   if (failed != 0) return failed;
   request->input = request->length;

@@ -12,6 +12,7 @@ struct request {
   size_t input;   /* where standard input begins */
   int netns;      /* the pod's network namespace, -1 when it could not be opened */
   int netlink;    /* a NETLINK_ROUTE socket that was created inside it, -1 the same */
+  int claim;      /* an eventfd that holds 1: whoever reads it first decides what becomes of the request */
 };
 
 /* Reads environment, standard input and the pod's namespace. Answers 0, or -errno (-EFBIG: more than 16 MiB). */

@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "connection.h"
 #include "netns.h"
 
 /* The daemon may be less privileged than the launcher: it gets network settings written, and nothing else. */
@@ -19,31 +19,43 @@ static bool allowed(const char *path) {
   return true;
 }
 
-static int write_sysctl(int netns, const char *path, const char *value) {
+static int write_here(const char *path, const char *value) {
   char whole[PATH_MAX];
-  if (!allowed(path)) return -EACCES;
   if (snprintf(whole, sizeof whole, "/proc/sys/%s", path) >= PATH_MAX) return -ENAMETOOLONG;
-  return netns_write(netns, whole, value, strlen(value));
+  return netns_write_here(whole, value, strlen(value));
 }
 
-/* Where the string at `from` ends (behind its NUL), or NULL when it does not end inside the payload. */
+/* Where the string at `from` ends (behind its NUL), or NULL when it does not end inside the list. */
 static const uint8_t *string_end(const uint8_t *from, const uint8_t *end) {
   const uint8_t *nul = from < end ? memchr(from, 0, (size_t)(end - from)) : NULL;
   return nul == NULL ? NULL : nul + 1;
 }
 
-int sysctls_write(const struct frame *frame, int netns, uint8_t *outcomes) {
-  const uint8_t *at = frame->payload, *end = frame->payload + frame->length;
-  int count = 0;
-  while (at < end) {
-    uint8_t where = *at;
-    const uint8_t *path = at + 2; /* The byte between says whether the daemon insists: its own business. */
+/* Where this thread is: `home` leads back from the pod, and is -1 at home. */
+static int go(bool into_pod, int netns, int *home) {
+  if (into_pod && netns < 0) return -EBADF;
+  if (into_pod == (*home >= 0)) return 0;
+  if (into_pod) return netns_enter(netns, home);
+  netns_leave(*home);
+  *home = -1;
+  return 0;
+}
+
+int sysctls_write(const uint8_t *list, size_t length, int netns, uint8_t *outcomes, bool *refused) {
+  const uint8_t *at = list, *end = list + length;
+  int count = 0, home = -1;
+  *refused = false;
+  while (at != NULL && at < end) {
+    uint8_t where = at[0], required = end - at > 1 ? at[1] : 0;
+    const uint8_t *path = at + 2;
     const uint8_t *value = string_end(path, end);
     at = value == NULL ? NULL : string_end(value, end);
-    if (at == NULL || (where != 'p' && where != 'h')) return -1;
-    int result = where == 'p' && netns < 0 ? -EBADF
-                                           : write_sysctl(where == 'p' ? netns : -1, (const char *)path, (const char *)value);
+    if (at == NULL || (where != 'p' && where != 'h')) break;
+    int result = allowed((const char *)path) ? go(where == 'p', netns, &home) : -EACCES;
+    if (result == 0) result = write_here((const char *)path, (const char *)value);
+    if (result != 0 && required) *refused = true;
     put_u32(outcomes + 4 * count++, (uint32_t)-result);
   }
-  return count;
+  go(false, netns, &home);
+  return at == end ? count : -1;
 }

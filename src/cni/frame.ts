@@ -5,10 +5,8 @@ export const frameTypes = {
   REQUEST: 1,
   REPLY: 2,
   NOT_MINE: 3,
-  ACCEPTED: 4,
-  GO: 5,
-  SYSCTLS: 6,
-  SYSCTLS_DONE: 7,
+  WORK: 4,
+  DONE: 5,
 } as const;
 export const firstToolFrame = 32;
 
@@ -97,6 +95,8 @@ export interface Reply {
   stderr: string;
 }
 
+export const success = (stdout: string): Reply => ({ status: 0, stdout, stderr: '' });
+
 export function encodeReply({ status, stdout, stderr }: Reply): Buffer {
   const output = Buffer.from(stdout);
   const head = Buffer.allocUnsafe(8);
@@ -105,17 +105,52 @@ export function encodeReply({ status, stdout, stderr }: Reply): Buffer {
   return Buffer.concat([head, output, Buffer.from(stderr)]);
 }
 
-export function encodeSysctls(sysctls: readonly Sysctl[]): Buffer {
-  return Buffer.concat(
-    sysctls.flatMap(({ where, path, value, required }) => [
-      Buffer.from([(where === 'pod' ? 'p' : 'h').charCodeAt(0), Number(required)]),
-      Buffer.from(`${path}\0${value}\0`),
-    ]),
-  );
+/** The last part of a request, which the launcher does. */
+export interface Work {
+  sysctls: readonly Sysctl[];
+  /** Netlink messages for the pod's socket. */
+  messages: Uint8Array;
+  /** What is printed when all went well; undefined: the daemon goes on. */
+  reply: Reply | undefined;
 }
 
-/** One errno, or 0, for each of `count` entries; undefined for anything else. */
-export function decodeOutcomes(payload: Buffer, count: number): number[] | undefined {
-  if (payload.length !== 4 * count) return undefined;
-  return Array.from({ length: count }, (_, i) => payload.readInt32LE(4 * i));
+export function encodeWork({ sysctls, messages, reply }: Work): Buffer {
+  const list = encodeSysctls(sysctls);
+  const tail = reply === undefined ? Buffer.alloc(0) : encodeReply(reply);
+  return Buffer.concat([u32(list.length), list, u32(messages.length), messages, tail]);
+}
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+function encodeSysctls(sysctls: readonly Sysctl[]): Buffer {
+  const entries = sysctls.map(
+    ({ where, path, value, required }) =>
+      `${where === 'pod' ? 'p' : 'h'}${required ? '\x01' : '\0'}${path}\0${value}\0`,
+  );
+  return Buffer.from(entries.join(''), 'latin1');
+}
+
+/** How it went. */
+export interface Done {
+  /** How many messages the kernel took before it refused one. */
+  messages: number;
+  /** For each sysctl 0 or an errno. */
+  outcomes: number[];
+  /** What the kernel answered to the message that it refused. */
+  answer: Buffer;
+}
+
+/** Undefined for anything else than what answers work with so many sysctls. */
+export function decodeDone(payload: Buffer, sysctls: number): Done | undefined {
+  const answer = 4 + 4 * sysctls;
+  if (payload.length < answer) return undefined;
+  return {
+    messages: payload.readUInt32LE(0),
+    outcomes: Array.from({ length: sysctls }, (_, i) => payload.readInt32LE(4 + 4 * i)),
+    answer: payload.subarray(answer),
+  };
 }

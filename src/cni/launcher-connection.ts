@@ -14,14 +14,17 @@ export interface ConnectionEvents {
   closed(): void;
 }
 
-/** One connection of the daemon's unix socket: whole frames in both directions, and descriptors coming in. */
+/**
+ * One connection of the daemon's unix socket: whole frames in both directions, and descriptors coming in. Nothing is read
+ * before `look` or `listen`: most requests are there at once, and watching a descriptor takes longer than reading it.
+ */
 export class LauncherConnection {
   readonly #binding: Binding;
   readonly #clock: Clock;
   readonly #fd: number;
   readonly #events: ConnectionEvents;
   readonly #reader = new FrameReader();
-  readonly #unwatch: () => void;
+  #unwatch: (() => void) | undefined;
   /** Descriptors that nobody has taken yet. */
   #descriptors: number[] = [];
   #outgoing: Buffer[] = [];
@@ -35,7 +38,16 @@ export class LauncherConnection {
     this.#clock = clock;
     this.#fd = fd;
     this.#events = events;
-    this.#unwatch = binding.watch(fd, () => this.#read());
+  }
+
+  /** Reads what has come, up to the size of the buffer. */
+  look(): void {
+    if (!this.#closed) this.#read();
+  }
+
+  /** Reads whatever comes from now on. */
+  listen(): void {
+    if (!this.#closed) this.#unwatch ??= this.#binding.watch(this.#fd, () => this.#read());
   }
 
   get closed(): boolean {
@@ -64,7 +76,7 @@ export class LauncherConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancelRetry?.();
-    this.#unwatch();
+    this.#unwatch?.();
     this.#binding.close(this.#fd);
     for (const fd of this.#descriptors.splice(0)) this.#binding.close(fd);
     this.#events.closed();

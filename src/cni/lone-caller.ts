@@ -7,7 +7,9 @@ import { adoptSocket } from '../netlink/socket.ts';
 import type { Sysctl } from './attachment-sysctls.ts';
 import { CniError, cniCodes } from './error.ts';
 import type { Reply } from './frame.ts';
+import { apply } from './link.ts';
 import { identityOf, ownNetwork } from './own-network.ts';
+import { checkSysctls, type PodSetup } from './pod-setup.ts';
 import type { Caller, PodNamespace } from './world.ts';
 
 const { ENOENT, ENOTDIR, EINVAL } = { ENOENT: 2, ENOTDIR: 20, EINVAL: 22 };
@@ -29,7 +31,7 @@ export class LoneCaller implements Caller {
     this.podIsOwn = this.pod.state === 'open' && identityOf(this.pod.fd) === ownNetwork();
   }
 
-  async begin(): Promise<void> {}
+  begin(): void {}
 
   aborted(): boolean {
     return false;
@@ -37,7 +39,13 @@ export class LoneCaller implements Caller {
 
   expect(): void {}
 
-  async writeSysctls(sysctls: readonly Sysctl[]): Promise<readonly number[]> {
+  async setUpPod({ sysctls, steps }: PodSetup): Promise<void> {
+    checkSysctls(sysctls, this.writeSysctls(sysctls));
+    if (this.pod.state === 'open') apply(this.pod.session, steps);
+  }
+
+  /** Outcomes in order: 0 or a positive errno. */
+  protected writeSysctls(sysctls: readonly Sysctl[]): number[] {
     const podFd = this.pod.state === 'open' ? this.pod.fd : -1;
     return sysctls.map(({ where, path: name, value }) => {
       const fd = where === 'pod' ? podFd : -1;

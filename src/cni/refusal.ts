@@ -1,11 +1,16 @@
 import { getSystemErrorMap } from 'node:util';
 import * as k from '../netlink/constants.ts';
 import type { Step } from './attachment-step.ts';
-import type { Sysctl } from './attachment-sysctls.ts';
-import type { StepError } from './link.ts';
+import { StepError } from './link.ts';
+import { SysctlError } from './pod-setup.ts';
 
-/** An error of the kernel as a sentence about what was to be done. */
-export function explainStep({ step, error }: StepError): Error {
+/** An error of the kernel as a sentence about what was to be done; what is none stays as it is. */
+export function explain(error: unknown): unknown {
+  if (error instanceof StepError) return explainStep(error);
+  return error instanceof SysctlError ? explainSysctl(error) : error;
+}
+
+function explainStep({ step, error }: StepError): Error {
   const advice = adviceFor(step, error.code);
   const text = `failed to ${purposeOf(step)}: ${error.message}${advice === undefined ? '' : `; ${advice}`}`;
   return new Error(text, { cause: error });
@@ -60,8 +65,7 @@ const ipv6IsOff =
   'IPv6 is off on this host: turn it on (kernel option ipv6.disable, sysctl net.ipv6.conf.all.disable_ipv6), ' +
   'or use a network without IPv6';
 
-/** A sysctl without which the attachment would not work could not be written. */
-export function explainSysctl({ where, path, value }: Sysctl, errno: number): Error {
+function explainSysctl({ sysctl: { where, path, value }, errno }: SysctlError): Error {
   const reason = getSystemErrorMap().get(-errno)?.[1] ?? `errno ${errno}`;
   const place = where === 'pod' ? 'in the pod' : 'on the host';
   const missing = errno === 2 && path.startsWith('net/ipv6/') ? `; ${ipv6IsOff}` : '';

@@ -11,7 +11,6 @@ import { FlannelState } from './flannel-state.ts';
 import { readPreviousResult } from './previous-result.ts';
 import { defaultIpamDataDir, isInside, type RecordedDelegate, readDelegate } from './recorded-delegate.ts';
 import type { CniRequest } from './request.ts';
-import { resultDocument } from './result.ts';
 import { parseSubnetEnv } from './subnet-env.ts';
 import { readValidAttachments } from './valid-attachments.ts';
 import { add } from './verbs/add.ts';
@@ -44,8 +43,7 @@ async function serveAdd(world: World, caller: Caller, request: CniRequest): Prom
   const delegated = understand(known, request);
   const { dataDir, resolvConf } = delegated.ipam;
   caller.expect([path.dirname(dataDir), ...(resolvConf === undefined ? [] : [resolvConf])]);
-  const result = await add(world, caller, attachmentOf(request), delegated);
-  return resultDocument(result, request.cniVersion);
+  return add(world, caller, attachmentOf(request), delegated);
 }
 
 async function serveDel(world: World, caller: Caller, request: CniRequest): Promise<string> {

@@ -1,6 +1,6 @@
 import { IpamError, type IpamErrorCode } from '../ipam/error.ts';
 import { asCniError, CniError, cniCodes, errorDocument } from './error.ts';
-import type { LauncherRequest, Reply } from './frame.ts';
+import { type LauncherRequest, type Reply, success } from './frame.ts';
 import { readRequest } from './request.ts';
 import { serveVerb } from './serve-verb.ts';
 import { currentVersion, isSupported, supportedVersions, versionDocument } from './version.ts';
@@ -26,8 +26,6 @@ export async function serve(world: World, request: LauncherRequest, caller: Call
 const about = `Flannelette's flannel CNI plugin. Container runtimes start it; by hand, use cni-tool.
 CNI protocol versions supported: ${supportedVersions.join(', ')}
 `;
-
-const success = (stdout: string): Reply => ({ status: 0, stdout, stderr: '' });
 
 const ipamCodes: Readonly<Record<IpamErrorCode, number>> = {
   CONFIGURATION: cniCodes.badConfiguration,

@@ -1,8 +1,8 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readSync, rmSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import type { Binding } from '../../native/binding.ts';
 import { SyncSession } from '../netlink/session.ts';
-import { adoptSocket, type NetlinkSocket } from '../netlink/socket.ts';
+import { adoptSocket } from '../netlink/socket.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import {
@@ -16,7 +16,7 @@ import {
 } from './frame.ts';
 import { LauncherConnection } from './launcher-connection.ts';
 import { identityOf } from './own-network.ts';
-import { closeDescriptors, podNamespace, WarmCaller } from './warm-caller.ts';
+import { podNamespace, WarmCaller } from './warm-caller.ts';
 import { Aborted, type Caller, NotMine } from './world.ts';
 
 /** More at a time than any node starts pods at once. */
@@ -123,7 +123,10 @@ export class CniServer {
       },
     });
     this.#connections.add(connection);
+    connection.look();
+    if (caller !== undefined || connection.closed) return;
     cancelLimit = clock.after(firstFrameLimit, () => connection.close());
+    connection.listen();
   }
 
   /** A connection's first frame says what it is for. */
@@ -144,19 +147,21 @@ export class CniServer {
     const { binding, ownNetns } = this.#options;
     const { environment } = request;
     const descriptors = connection.takeDescriptors();
-    let socket: NetlinkSocket | undefined;
+    const release = () => {
+      for (const fd of descriptors) binding.close(fd);
+    };
+    const [claim] = descriptors;
     const pod = podNamespace(environment['FLANNEL_NETNS'], descriptors, (fd, socketFd) => {
-      socket = adoptSocket(binding, socketFd);
-      return { state: 'open', fd, session: new SyncSession(socket) };
+      return { state: 'open', fd, session: new SyncSession(adoptSocket(binding, socketFd)) };
     });
-    const release = () => closeDescriptors(binding, descriptors, socket);
-    if (pod === undefined) {
+    if (claim === undefined || pod === undefined) {
       release();
       connection.close();
       return undefined;
     }
     const podIsOwn = pod.state === 'open' && identityOf(pod.fd) === ownNetns;
-    const caller = new WarmCaller(connection, pod, podIsOwn, existsSync);
+    const options = { exists: existsSync, claim: () => take(claim) };
+    const caller = new WarmCaller(connection, pod, podIsOwn, options);
     void this.#serve(connection, request, caller).finally(release);
     return caller;
   }
@@ -168,10 +173,8 @@ export class CniServer {
       if (environment['FLANNEL_OWN_NETNS'] !== ownNetns) {
         throw new NotMine('the launcher runs in another network namespace than flanneld');
       }
-      const reply = await this.#inTurn(environment['CNI_CONTAINERID'] ?? '', () =>
-        caller.aborted() ? Promise.reject(new Aborted()) : serve(request, caller),
-      );
-      connection.send(frameTypes.REPLY, encodeReply(reply));
+      const reply = await this.#inTurn(environment['CNI_CONTAINERID'] ?? '', () => serve(request, caller));
+      if (!caller.answered) connection.send(frameTypes.REPLY, encodeReply(reply));
       connection.finish();
     } catch (error) {
       if (error instanceof NotMine) {
@@ -206,6 +209,15 @@ export class CniServer {
       this.#options.log.error({ err: error, type }, 'a request of cni-tool failed');
     }
     connection.finish();
+  }
+}
+
+/** Reads the eventfd that came with a request: false when the launcher has done that before us. */
+function take(claim: number): boolean {
+  try {
+    return readSync(claim, new Uint8Array(8)) === 8;
+  } catch {
+    return false;
   }
 }
 

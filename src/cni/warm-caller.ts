@@ -1,8 +1,9 @@
-import type { Binding } from '../../native/binding.ts';
-import type { NetlinkSocket } from '../netlink/socket.ts';
-import type { Sysctl } from './attachment-sysctls.ts';
-import { decodeOutcomes, encodeSysctls, type Frame, frameTypes, type Reply } from './frame.ts';
+import { refusalIn, relayed } from '../netlink/relay.ts';
+import { requestOf } from './attachment-step.ts';
+import { decodeDone, encodeWork, type Frame, frameTypes, type Reply, success } from './frame.ts';
 import type { LauncherConnection } from './launcher-connection.ts';
+import { StepError } from './link.ts';
+import { checkSysctls, type PodSetup } from './pod-setup.ts';
 import { Aborted, type Caller, NotMine, type PodNamespace } from './world.ts';
 
 /** The launcher as the verbs see it: what it lets the daemon do, over its connection. */
@@ -11,6 +12,8 @@ export class WarmCaller implements Caller {
   readonly podIsOwn: boolean;
   readonly #connection: LauncherConnection;
   readonly #exists: (file: string) => boolean;
+  readonly #claim: () => boolean;
+  #answered = false;
   /** What the daemon waits for from the launcher now. */
   #waiting: { type: number; resolve(payload: Buffer): void; reject(error: Error): void } | undefined;
 
@@ -18,19 +21,31 @@ export class WarmCaller implements Caller {
     connection: LauncherConnection,
     pod: PodNamespace,
     podIsOwn: boolean,
-    exists: (file: string) => boolean,
+    options: {
+      exists: (file: string) => boolean;
+      /** Takes the request, unless its launcher has given it up. */
+      claim: () => boolean;
+    },
   ) {
     this.#connection = connection;
     this.pod = pod;
     this.podIsOwn = podIsOwn;
-    this.#exists = exists;
+    this.#exists = options.exists;
+    this.#claim = options.claim;
   }
 
-  async begin(): Promise<void> {
-    await this.#ask(frameTypes.ACCEPTED, undefined, frameTypes.GO);
+  /** The launcher has printed the answer and is gone. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  begin(): void {
+    if (this.aborted() || !this.#claim()) throw new Aborted();
   }
 
   aborted(): boolean {
+    if (this.#answered) return false;
+    this.#connection.look();
     return this.#connection.closed;
   }
 
@@ -39,12 +54,18 @@ export class WarmCaller implements Caller {
     if (unseen !== undefined) throw new NotMine(`${unseen} does not exist where flanneld runs`);
   }
 
-  async writeSysctls(sysctls: readonly Sysctl[]): Promise<readonly number[]> {
-    const { SYSCTLS, SYSCTLS_DONE } = frameTypes;
-    const payload = await this.#ask(SYSCTLS, encodeSysctls(sysctls), SYSCTLS_DONE);
-    const outcomes = decodeOutcomes(payload, sysctls.length);
-    if (outcomes === undefined) throw this.#misbehaved();
-    return outcomes;
+  async setUpPod({ sysctls, steps }: PodSetup, stdout?: string): Promise<void> {
+    const requests = steps.map(requestOf);
+    const reply = stdout === undefined ? undefined : success(stdout);
+    const work = encodeWork({ sysctls, messages: relayed(requests), reply });
+    const done = decodeDone(await this.#ask(frameTypes.WORK, work, frameTypes.DONE), sysctls.length);
+    if (done === undefined || done.messages > steps.length) throw this.#misbehaved();
+    checkSysctls(sysctls, done.outcomes);
+    const [step, request] = [steps[done.messages], requests[done.messages]];
+    if (step !== undefined && request !== undefined) {
+      throw new StepError(step, refusalIn(done.answer, request));
+    }
+    this.#answered = stdout !== undefined;
   }
 
   expectDelegate(type: string): void {
@@ -68,11 +89,12 @@ export class WarmCaller implements Caller {
     this.#waiting = undefined;
   }
 
-  #ask(type: number, payload: Uint8Array | undefined, answer: number): Promise<Buffer> {
+  #ask(type: number, payload: Uint8Array, answer: number): Promise<Buffer> {
     if (this.#connection.closed) return Promise.reject(new Aborted());
     return new Promise((resolve, reject) => {
       this.#waiting = { type: answer, resolve, reject };
       this.#connection.send(type, payload);
+      this.#connection.listen();
     });
   }
 
@@ -88,21 +110,9 @@ export function podNamespace(
   descriptors: readonly number[],
   open: (fd: number, socketFd: number) => PodNamespace,
 ): PodNamespace | undefined {
-  const [fd, socketFd] = descriptors;
+  const [, fd, socketFd] = descriptors;
   if (state === 'ok') return fd !== undefined && socketFd !== undefined ? open(fd, socketFd) : undefined;
   if (state === 'absent' || state === 'missing' || state === 'foreign') return { state };
   const errno = /^error:(\d+)$/.exec(state ?? '')?.[1];
   return errno === undefined ? undefined : { state: 'error', errno: Number(errno) };
-}
-
-/** Closes what came with a request. */
-export function closeDescriptors(
-  binding: Binding,
-  descriptors: readonly number[],
-  socket: NetlinkSocket | undefined,
-): void {
-  const [fd, socketFd, ...rest] = descriptors;
-  if (socket !== undefined) socket.close();
-  else if (socketFd !== undefined) binding.close(socketFd);
-  for (const other of [fd, ...rest]) if (other !== undefined) binding.close(other);
 }

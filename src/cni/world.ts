@@ -5,9 +5,9 @@ import type { SyncSession } from '../netlink/session.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
-import type { Sysctl } from './attachment-sysctls.ts';
 import type { Files } from './files.ts';
 import type { Reply } from './frame.ts';
+import type { PodSetup } from './pod-setup.ts';
 
 /** What the verbs need of the node, passed in: by the daemon, by the stand-alone program, by tests. */
 export interface World {
@@ -48,17 +48,17 @@ export interface Caller {
   readonly pod: PodNamespace;
   /** CNI_NETNS is the namespace that the plugin runs in: the node's own. */
   readonly podIsOwn: boolean;
-  /**
-   * To be awaited before the first side effect: the caller agrees to it. Rejects with {@link Aborted} when
-   * nobody waits for the answer any more.
-   */
-  begin(): Promise<void>;
+  /** To be called before the first side effect. Throws {@link Aborted} when nobody waits for the answer any more. */
+  begin(): void;
   /** Nobody waits any more: what was done must be undone. */
   aborted(): boolean;
   /** Throws {@link NotMine} when one of these, which the request names, is not there for a daemon to see. */
   expect(files: readonly string[]): void;
-  /** Outcomes in order: 0 or a positive errno. */
-  writeSysctls(sysctls: readonly Sysctl[]): Promise<readonly number[]>;
+  /**
+   * Does the last part of an ADD. `stdout`: all that is left to do when it went well is to print that, and then the caller
+   * is gone. Rejects with a SysctlError or a StepError for what was refused, and with {@link Aborted}.
+   */
+  setUpPod(setup: PodSetup, stdout?: string): Promise<void>;
   /** Throws {@link NotMine} where no other plugin can be run, and a CniError when this one is not installed. */
   expectDelegate(type: string): void;
   /** Runs another CNI plugin out of CNI_PATH, with this request's verb or another. Rejects as {@link expectDelegate} throws. */

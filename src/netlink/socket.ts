@@ -60,6 +60,10 @@ export function openSocket(binding: Binding, options: SocketOptions = {}): Netli
   const { protocol = k.NETLINK_ROUTE, netnsFd = -1, groups = [], newerGroups = [] } = options;
   const fd = check('socket(AF_NETLINK)', binding.openNetlink(protocol, netnsFd));
   const socket = adoptSocket(binding, fd);
+  // Above net.core.rmem_max only with CAP_NET_ADMIN in the first user namespace.
+  if (binding.setOption(fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, receiveBuffer) < 0) {
+    binding.setOption(fd, k.SOL_SOCKET, k.SO_RCVBUF, receiveBuffer);
+  }
   try {
     for (const group of groups) {
       const result = binding.setOption(fd, k.SOL_NETLINK, k.NETLINK_ADD_MEMBERSHIP, group);
@@ -76,17 +80,7 @@ export function openSocket(binding: Binding, options: SocketOptions = {}): Netli
 }
 
 /** Takes over a bound, non-blocking socket, such as one that came over a unix socket; `close` closes it. */
-export function adoptSocket(binding: Binding, fd: number): NetlinkSocket {
-  // Kernels without one of the first three answer less precisely; nothing here depends on them.
-  binding.setOption(fd, k.SOL_NETLINK, k.NETLINK_EXT_ACK, 1);
-  binding.setOption(fd, k.SOL_NETLINK, k.NETLINK_CAP_ACK, 1);
-  binding.setOption(fd, k.SOL_NETLINK, k.NETLINK_GET_STRICT_CHK, 1);
-  // Above net.core.rmem_max only with CAP_NET_ADMIN in the first user namespace.
-  if (binding.setOption(fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, receiveBuffer) < 0) {
-    binding.setOption(fd, k.SOL_SOCKET, k.SO_RCVBUF, receiveBuffer);
-  }
-  return new KernelSocket(binding, fd);
-}
+export const adoptSocket = (binding: Binding, fd: number): NetlinkSocket => new KernelSocket(binding, fd);
 
 let buffer: Uint8Array | undefined;
 const sharedBuffer = (): Uint8Array => (buffer ??= new Uint8Array(bufferSize));

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  decodeOutcomes,
+  decodeDone,
   decodeRequest,
   encodeFrame,
   encodeReply,
-  encodeSysctls,
+  encodeWork,
   FrameReader,
   maxPayload,
 } from '../../src/cni/frame.ts';
@@ -62,18 +62,27 @@ test('a reply is status, length of output, output, the rest', () => {
   );
 });
 
-test('sysctls are place, required, path, value', () => {
+test('work is sysctls (place, required, path, value), messages, and a reply', () => {
   const path = 'net/ipv4/ip_forward';
-  expect(
-    encodeSysctls([
-      { where: 'host', path, value: '1', required: true },
-      { where: 'pod', path: 'net/x', value: '0', required: false },
-    ]),
-  ).toEqual(Buffer.from(`h\u0001${path}\u00001\0p\0net/x\u00000\0`));
+  const sysctls = [
+    { where: 'host', path, value: '1', required: true },
+    { where: 'pod', path: 'net/x', value: '0', required: false },
+  ] as const;
+  const messages = Buffer.from('netlink');
+  const list = Buffer.from(`h\u0001${path}\u00001\0p\0net/x\u00000\0`);
+  const head = Buffer.concat([
+    Buffer.from([list.length, 0, 0, 0]),
+    list,
+    Buffer.from([7, 0, 0, 0]),
+    messages,
+  ]);
+  expect(encodeWork({ sysctls, messages, reply: undefined })).toEqual(head);
+  const reply = { status: 0, stdout: 'x', stderr: '' };
+  expect(encodeWork({ sysctls, messages, reply })).toEqual(Buffer.concat([head, encodeReply(reply)]));
 });
 
-test('outcomes are one errno for each sysctl', () => {
-  const payload = Buffer.from([0, 0, 0, 0, 13, 0, 0, 0]);
-  expect(decodeOutcomes(payload, 2)).toEqual([0, 13]);
-  expect(decodeOutcomes(payload, 1)).toBeUndefined();
+test('done is how many messages went well, one errno for each sysctl, and an answer of the kernel', () => {
+  const payload = Buffer.from([2, 0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0x61]);
+  expect(decodeDone(payload, 2)).toEqual({ messages: 2, outcomes: [0, 13], answer: Buffer.from('a') });
+  expect(decodeDone(payload, 3)).toBeUndefined();
 });

@@ -1,3 +1,5 @@
+import { openSync, readSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Binding } from '../../native/binding.ts';
 import { encodeFrame, type Frame, FrameReader, frameTypes } from '../../src/cni/frame.ts';
@@ -6,24 +8,34 @@ import { encodeFrame, type Frame, FrameReader, frameTypes } from '../../src/cni/
 export class LauncherClient {
   readonly #binding: Binding;
   readonly #fd: number;
+  readonly #claim: number;
   readonly #reader = new FrameReader();
   readonly #frames: Frame[] = [];
   readonly #buffer = new Uint8Array(64 * 1024);
   #ended = false;
 
-  constructor(binding: Binding, path: string) {
+  constructor(binding: Binding, socket: string) {
     this.#binding = binding;
-    this.#fd = binding.connectUnix(path);
+    this.#fd = binding.connectUnix(socket);
     if (this.#fd < 0) throw new Error(`connect: ${this.#fd}`);
+    const file = path.join(path.dirname(socket), 'claim');
+    writeFileSync(file, Buffer.alloc(8));
+    this.#claim = openSync(file, 'r');
   }
 
   send(type: number, payload: string | Uint8Array = '', descriptors: readonly number[] = []): void {
     this.#binding.sendDescriptors(this.#fd, encodeFrame(type, Buffer.from(payload)), descriptors);
   }
 
+  /** The claim is a file of eight bytes here, whose position daemon and launcher share: what one has read the other cannot. */
   request(environment: Record<string, string>, stdin = '', descriptors: readonly number[] = []): void {
     const variables = Object.entries(environment).map(([key, value]) => `${key}=${value}\0`);
-    this.send(frameTypes.REQUEST, `${variables.join('')}\0${stdin}`, descriptors);
+    this.send(frameTypes.REQUEST, `${variables.join('')}\0${stdin}`, [this.#claim, ...descriptors]);
+  }
+
+  /** Gives the request up: false when the daemon has begun. */
+  takeBack(): boolean {
+    return readSync(this.#claim, Buffer.alloc(8)) === 8;
   }
 
   /** The next frame; undefined when the connection was closed. Gives up after two seconds. */
@@ -40,6 +52,7 @@ export class LauncherClient {
 
   close(): void {
     this.#binding.close(this.#fd);
+    this.#binding.close(this.#claim);
   }
 
   #read(): void {

@@ -1,9 +1,9 @@
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
 import { firstToolFrame, frameTypes, type Reply } from '../../src/cni/frame.ts';
+import type { StepError } from '../../src/cni/link.ts';
 import { ownNetwork } from '../../src/cni/own-network.ts';
 import { CniServer, type Serve, type ServerOptions } from '../../src/cni/server.ts';
 import { Aborted, NotMine } from '../../src/cni/world.ts';
@@ -15,7 +15,9 @@ import { scratchDirectory } from './scratch.ts';
 
 const binding = loadBinding();
 const reply = (stdout: string): Reply => ({ status: 0, stdout, stderr: '' });
-const { REPLY, NOT_MINE, ACCEPTED, GO, SYSCTLS, SYSCTLS_DONE } = frameTypes;
+const { REPLY, NOT_MINE, WORK, DONE } = frameTypes;
+const sysctl = { where: 'pod', path: 'net/x', value: '1', required: true } as const;
+const u32 = (...numbers: number[]) => Buffer.from(new Uint32Array(numbers).buffer);
 
 function serving(serve: Serve, options: Partial<ServerOptions> = {}) {
   const socket = path.join(scratchDirectory(), 'sock');
@@ -104,25 +106,57 @@ describe('the server', () => {
     expect(await client.receive()).toBeUndefined();
   });
 
-  test('does nothing before GO, and has the launcher write sysctls', async () => {
-    const events: string[] = [];
+  test('has the launcher do what is left, and print the reply', async () => {
     const { connect } = serving(async (_, caller) => {
-      await caller.begin();
-      events.push('begun');
-      const sysctl = { where: 'pod', path: 'net/x', value: '1', required: true } as const;
-      return reply(JSON.stringify(await caller.writeSysctls([sysctl, sysctl])));
+      caller.begin();
+      await caller.setUpPod({ sysctls: [sysctl], steps: [] }, 'result');
+      return reply('not sent');
     });
     const client = connect();
     client.request(environment());
-    expect((await client.receive())?.type).toBe(ACCEPTED);
-    await sleep(20);
-    expect(events).toEqual([]);
-    client.send(GO);
-    const frame = await client.receive();
-    expect(frame?.type).toBe(SYSCTLS);
-    expect(frame?.payload.toString()).toBe('p\u0001net/x\u00001\0p\u0001net/x\u00001\0');
-    client.send(SYSCTLS_DONE, Buffer.from([0, 0, 0, 0, 2, 0, 0, 0]));
-    expect((await client.receive())?.payload.subarray(8).toString()).toBe('[0,2]');
+    const work = await client.receive();
+    expect(work?.type).toBe(WORK);
+    const list = Buffer.from('p\u0001net/x\u00001\0');
+    const parts = [u32(list.length), list, u32(0), u32(0, 6), Buffer.from('result')];
+    expect(work?.payload).toEqual(Buffer.concat(parts));
+    client.send(DONE, u32(0, 0));
+    expect(await client.receive()).toBeUndefined();
+  });
+
+  test('hears what the launcher could not do, and answers itself', async () => {
+    const { connect } = serving(async (_, caller) => {
+      caller.begin();
+      const setup = { sysctls: [sysctl, { ...sysctl, path: 'net/y' }], steps: [] };
+      const error = await caller.setUpPod(setup, 'result').catch((refused: unknown) => refused);
+      return reply(JSON.stringify(error));
+    });
+    const client = connect();
+    client.request(environment());
+    await client.receive();
+    client.send(DONE, u32(0, 0, 2));
+    const answer = JSON.parse((await client.receive())?.payload.subarray(8).toString() ?? '') as object;
+    expect(answer).toMatchObject({ name: 'SysctlError', sysctl: { path: 'net/y' }, errno: 2 });
+  });
+
+  test('hears what the kernel refused, with the step that it was', async () => {
+    const step = { message: 'setLink', value: { ifi_index: 7 } } as const;
+    const { connect } = serving(async (_, caller) => {
+      caller.begin();
+      const refused = caller.setUpPod({ sysctls: [], steps: [step, step] }, 'result');
+      const error = (await refused.catch((refusal: unknown) => refusal)) as StepError;
+      return reply(`${error.name}: ${error.message}`);
+    });
+    const answers = [
+      [u32(20, 2, 0, 0, -19 >>> 0), 'StepError: RTM_SETLINK: ENODEV (no such device)'],
+      [u32(), 'StepError: RTM_SETLINK: the answer was lost: ENOBUFS (no buffer space available)'],
+    ] as const;
+    for (const [answer, text] of answers) {
+      const client = connect();
+      client.request(environment());
+      await client.receive();
+      client.send(DONE, Buffer.concat([u32(1), answer]));
+      expect((await client.receive())?.payload.subarray(8).toString()).toBe(text);
+    }
   });
 
   test('says NOT_MINE with the reason', async () => {
@@ -139,32 +173,51 @@ describe('the server', () => {
     expect((await client.receive())?.type).toBe(NOT_MINE);
   });
 
-  test('drops a request whose launcher goes before GO', async () => {
+  test.each([
+    ['is gone', (client: LauncherClient) => client.close()],
+    ['has given it up', (client: LauncherClient) => void client.takeBack()],
+  ])('does not begin what its launcher %s from', async (_, leave) => {
+    const gone = Promise.withResolvers<void>();
     const outcome = Promise.withResolvers<unknown>();
-    const { connect } = serving(async (_, caller) => {
-      await caller.begin().catch((error: unknown) => {
+    const { connect } = serving(async (_request, caller) => {
+      await gone.promise;
+      try {
+        caller.begin();
+        outcome.resolve('begun');
+      } catch (error) {
         outcome.resolve(error);
         throw error;
-      });
+      }
       return reply('');
     });
     const client = connect();
     client.request(environment());
-    expect((await client.receive())?.type).toBe(ACCEPTED);
-    client.close();
+    leave(client);
+    gone.resolve();
     expect(await outcome.promise).toBeInstanceOf(Aborted);
+  });
+
+  test('leaves the launcher nothing to give up once it has begun', async () => {
+    const { connect } = serving((_, caller) => {
+      caller.begin();
+      return Promise.resolve(reply(''));
+    });
+    const client = connect();
+    client.request(environment());
+    expect((await client.receive())?.type).toBe(REPLY);
+    expect(client.takeBack()).toBe(false);
   });
 
   test('ends a connection that sends what was not asked for', async () => {
     const { connect } = serving(async (_, caller) => {
-      await caller.begin();
+      await caller.setUpPod({ sysctls: [], steps: [] });
       return reply('');
     });
     for (const [type, payload] of [
-      [GO, 'x'],
+      [WORK, 'x'],
       [99, ''],
       [frameTypes.REQUEST, 'nonsense'],
-      [SYSCTLS_DONE, ''],
+      [DONE, ''],
     ] as const) {
       const client = connect();
       client.send(type, payload);
@@ -173,7 +226,7 @@ describe('the server', () => {
     const client = connect();
     client.request(environment());
     await client.receive();
-    client.send(SYSCTLS_DONE);
+    client.send(DONE);
     expect(await client.receive()).toBeUndefined();
   });
 

@@ -32,7 +32,7 @@ class TestCaller extends LoneCaller {
     super(binding, environment);
     this.#host = host;
   }
-  override async writeSysctls(sysctls: readonly Sysctl[]): Promise<readonly number[]> {
+  protected override writeSysctls(sysctls: readonly Sysctl[]): number[] {
     const pod = this.pod.state === 'open' ? this.pod.fd : -1;
     return sysctls.map(({ where, path: name, value }) => {
       const fd = where === 'pod' ? pod : this.#host.fd;

@@ -1,13 +1,12 @@
+import { readSync } from 'node:fs';
 import { loadBinding } from '../../native/binding.ts';
 
 /** The frames of docs/launcher-protocol.md. */
 export const REQUEST = 1;
 export const REPLY = 2;
 export const NOT_MINE = 3;
-export const ACCEPTED = 4;
-export const GO = 5;
-export const SYSCTLS = 6;
-export const SYSCTLS_DONE = 7;
+export const WORK = 4;
+export const DONE = 5;
 
 export interface Frame {
   readonly type: number;
@@ -29,7 +28,16 @@ export function reply(status: number, stdout: string, stderr = ''): Buffer {
   return Buffer.concat([u32(status, output.length), output, Buffer.from(stderr)]);
 }
 
-/** The payload of SYSCTLS: rows of place ('p' pod, 'h' host), path and value. */
+/** The payload of WORK. */
+export function work(
+  list: Uint8Array,
+  messages: Uint8Array = Buffer.alloc(0),
+  tail: Uint8Array = Buffer.alloc(0),
+): Buffer {
+  return Buffer.concat([u32(list.length), list, u32(messages.length), messages, tail]);
+}
+
+/** Sysctls that are required, for WORK: rows of place ('p' pod, 'h' host), path and value. */
 export function sysctls(...entries: [place: string, path: string, value: string][]): Buffer {
   return Buffer.from(
     entries.map(([place, path, value]) => `${place}\x01${path}\0${value}\0`).join(''),
@@ -47,6 +55,16 @@ export class Conversation {
 
   constructor(fd: number) {
     this.fd = fd;
+  }
+
+  /** Begins: false when the launcher has given the request up. */
+  claim(): boolean {
+    try {
+      return readSync(this.descriptors[0] ?? -1, Buffer.alloc(8)) === 8;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return false;
+      throw error;
+    }
   }
 
   /** The next frame, or undefined when the launcher has closed the connection. */

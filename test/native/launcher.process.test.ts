@@ -13,22 +13,22 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
 import { withNetns } from '../kit/netns.ts';
 import {
-  ACCEPTED,
   type Conversation,
+  DONE,
   FakeDaemon,
   type Frame,
-  GO,
   NOT_MINE,
   REPLY,
   REQUEST,
   reply,
-  SYSCTLS,
-  SYSCTLS_DONE,
   sysctls,
+  WORK,
+  work,
 } from './fake-daemon.ts';
 
 const binding = loadBinding();
@@ -94,13 +94,12 @@ async function withDaemon<T>(
   }
 }
 
-/** A daemon that takes the request, gives the word and hears GO before it does `work`. */
-function accepting(work: (conversation: Conversation) => Promise<void>): (c: Conversation) => Promise<void> {
+/** A daemon that takes the request and begins before it does `rest`. */
+function beginning(rest: (conversation: Conversation) => Promise<void>): (c: Conversation) => Promise<void> {
   return async (conversation) => {
     await conversation.next();
-    await conversation.send(ACCEPTED);
-    expect(await conversation.next()).toEqual({ type: GO, payload: Buffer.alloc(0) });
-    await work(conversation);
+    expect(conversation.claim()).toBe(true);
+    await rest(conversation);
   };
 }
 
@@ -192,7 +191,7 @@ describe('the request', () => {
       const seen: unknown[] = [];
       const talk = async (conversation: Conversation) => {
         const { variables } = variablesOf(await conversation.next());
-        const [pod = -1, door = -1] = conversation.descriptors;
+        const [, pod = -1, door = -1] = conversation.descriptors;
         seen.push(variables['FLANNEL_NETNS'], conversation.descriptors.length);
         seen.push(readlinkSync(`/proc/self/fd/${pod}`) === readlinkSync(`/proc/self/fd/${netns.fd}`));
         // RTM_GETLINK for fl-inside: struct nlmsghdr, struct ifinfomsg, IFLA_IFNAME
@@ -210,7 +209,7 @@ describe('the request', () => {
         await conversation.send(REPLY, reply(0, ''));
       };
       await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD', CNI_NETNS: netns.path }));
-      expect(seen).toEqual(['ok', 2, true, 48, 1, 16, -11]); // RTM_NEWLINK, then EAGAIN: the socket does not block
+      expect(seen).toEqual(['ok', 3, true, 48, 1, 16, -11]); // RTM_NEWLINK, then EAGAIN: the socket does not block
     });
   });
 
@@ -242,16 +241,16 @@ describe('the reply', () => {
     expect(outcome).toEqual({ status: 3, stdout: '{"ips":[]}', stderr: 'a warning\n' });
   });
 
-  test('comes after ACCEPTED and GO as well, and may be long', async () => {
+  test('comes after the daemon has begun as well, and may be long', async () => {
     const long = 'x'.repeat(5 << 20);
-    const talk = accepting((conversation) => conversation.send(REPLY, reply(0, long, 'end')));
+    const talk = beginning((conversation) => conversation.send(REPLY, reply(0, long, 'end')));
     const outcome = await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD' }));
     expect(outcome.stdout === long).toBe(true);
     expect(outcome).toMatchObject({ status: 0, stderr: 'end' });
   });
 
   test('with a status that is none is a failure', async () => {
-    const talk = accepting((conversation) => conversation.send(REPLY, reply(256, '')));
+    const talk = beginning((conversation) => conversation.send(REPLY, reply(256, '')));
     expect(await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD' }))).toMatchObject({ status: 1 });
   });
 });
@@ -271,7 +270,7 @@ describe('the stand-alone program takes over', () => {
     ['the daemon answers "not mine"', (c) => c.send(NOT_MINE, Buffer.from('I cannot see /srv/cni'))],
     ['the daemon goes away', async (c) => c.close()],
     ['the daemon sends a frame of no known type', (c) => c.send(99)],
-    ['the daemon wants sysctls written before GO', (c) => c.send(SYSCTLS, sysctls(['h', 'net/x', '1']))],
+    ['the daemon hands out work and has not begun', (c) => c.send(WORK, work(sysctls(['h', 'net/x', '1'])))],
     ['the daemon sends a frame that is too long', (c) => c.send(REPLY, Buffer.alloc(8), (16 << 20) + 1)],
     ['the reply is too short', (c) => c.send(REPLY, Buffer.alloc(7))],
     ['the reply tells of more than it has', (c) => c.send(REPLY, Buffer.from([0, 0, 0, 0, 1, 0, 0, 0]))],
@@ -284,15 +283,18 @@ describe('the stand-alone program takes over', () => {
     expect(await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD' }))).toEqual(alone('ADD'));
   });
 
-  test('when the daemon does not accept in time, and the connection is closed by then', async () => {
+  test('when the daemon does not begin in time; it cannot any more, and the connection is closed', async () => {
     let after: Promise<Frame | undefined> | undefined;
+    let begun: boolean | undefined;
     const talk = async (conversation: Conversation) => {
       await conversation.next();
       after = conversation.next();
       await after;
+      begun = conversation.claim();
     };
     const outcome = await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD', FLANNELD_TIMEOUT_MS: '200' }));
     expect(outcome).toMatchObject({ status: 7, stdout: expect.stringContaining('stand-alone') });
+    await expect.poll(() => begun).toBe(false);
     expect(after).toBeDefined();
     expect(await after).toBeUndefined();
   });
@@ -329,29 +331,35 @@ console.log('ready');`,
   });
 });
 
-describe('after GO', () => {
+describe('once the daemon has begun', () => {
   const ends: [string, string, (conversation: Conversation) => Promise<void>][] = [
     ['dies', 'it closed the connection', async (c) => c.close()],
     ['falls silent', 'it did not answer within 300 ms', async (c) => void (await c.next())],
-    ['talks nonsense', 'it sent a frame that makes no sense here', (c) => c.send(ACCEPTED)],
+    ['talks nonsense', 'it sent a frame that makes no sense here', (c) => c.send(99)],
     ['says "not mine" too late', 'it sent a frame that makes no sense here', (c) => c.send(NOT_MINE)],
-    [
-      'lists sysctls nobody can read',
-      'it sent a list of sysctls that makes no sense',
-      (c) => c.send(SYSCTLS, Buffer.from('x')),
-    ],
+    ...[
+      Buffer.from('x'),
+      work(Buffer.from('x')),
+      work(Buffer.alloc(0), Buffer.alloc(15)),
+      work(Buffer.alloc(0), Buffer.from('\xff'.repeat(16), 'latin1')),
+      Buffer.from('\xff\xff\xff\xff', 'latin1'),
+    ].map((payload): [string, string, (conversation: Conversation) => Promise<void>] => [
+      `hands out work that nobody can read (${payload.toString('hex')})`,
+      'it sent work that makes no sense',
+      (c) => c.send(WORK, payload),
+    ]),
   ];
   for (const [title, details, act] of ends) {
     const env = { FLANNELD_TIMEOUT_MS: '300' };
     test.each(['ADD', 'CHECK', 'GC', 'STATUS'])(
       `%s is told to try again when the daemon ${title}`,
       async (verb) => {
-        const outcome = await withDaemon(accepting(act), () => launch({ ...env, CNI_COMMAND: verb }));
+        const outcome = await withDaemon(beginning(act), () => launch({ ...env, CNI_COMMAND: verb }));
         expect(outcome).toEqual(tryAgain(details));
       },
     );
     test(`DEL runs stand-alone when the daemon ${title}`, async () => {
-      const outcome = await withDaemon(accepting(act), () => launch({ ...env, CNI_COMMAND: 'DEL' }));
+      const outcome = await withDaemon(beginning(act), () => launch({ ...env, CNI_COMMAND: 'DEL' }));
       expect(outcome).toMatchObject({
         status: 7,
         stdout: expect.stringContaining('stand-alone flannel.cjs 1 2 DEL'),
@@ -360,15 +368,109 @@ describe('after GO', () => {
   }
 });
 
+describe('once the daemon has begun, and says so late', () => {
+  test('the launcher waits for it', async () => {
+    const talk = beginning(async (conversation) => {
+      await sleep(400);
+      await conversation.send(REPLY, reply(0, 'late'));
+    });
+    const env = { CNI_COMMAND: 'ADD', FLANNELD_TIMEOUT_MS: '300' };
+    expect(await withDaemon(talk, () => launch(env))).toMatchObject({ status: 0, stdout: 'late' });
+  });
+});
+
+describe('netlink messages', () => {
+  /** RTM_NEWADDR of 192.0.2.<last> on lo. */
+  function address(last: number): Buffer {
+    const message = Buffer.alloc(40);
+    message.writeUInt32LE(40, 0);
+    message.writeUInt16LE(20, 4);
+    message.writeUInt16LE(0x605, 6); // REQUEST, ACK, CREATE, EXCL
+    message.writeUInt32LE(last, 8);
+    message.set([2, 32, 0, 0], 16);
+    message.writeUInt32LE(1, 20); // lo is always the first
+    for (const [at, attribute] of [1, 2].entries()) {
+      message.writeUInt16LE(8, 24 + 8 * at);
+      message.writeUInt16LE(attribute, 26 + 8 * at);
+      message.set([192, 0, 2, last], 28 + 8 * at);
+    }
+    return message;
+  }
+  const none = Buffer.alloc(0);
+
+  /** What the daemon hears after it has handed out the work, and how the launcher ended. */
+  async function worked(
+    pod: string,
+    payload: Buffer,
+  ): Promise<{ done: Buffer | undefined; outcome: Outcome }> {
+    let done: Buffer | undefined;
+    const talk = beginning(async (conversation) => {
+      await conversation.send(WORK, payload);
+      const frame = await conversation.next();
+      if (frame?.type === DONE) done = frame.payload;
+      await conversation.send(REPLY, reply(1, 'undone')).catch(() => {}); // the launcher may be gone
+    });
+    const outcome = await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD', CNI_NETNS: pod }));
+    return { done, outcome };
+  }
+
+  test('are sent in the pod, and then the reply is printed', async () => {
+    await withNetns(async (pod) => {
+      const messages = Buffer.concat([address(1), address(2)]);
+      const { done, outcome } = await worked(pod.path, work(none, messages, reply(0, 'result', 'note')));
+      expect(outcome).toEqual({ status: 0, stdout: 'result', stderr: 'note' });
+      expect(done?.toString('hex')).toBe('02000000');
+      const shown = await pod.exec('ip', '-brief', 'address', 'show', 'dev', 'lo');
+      expect(shown).toMatch(/192\.0\.2\.1\/32 192\.0\.2\.2\/32/);
+    });
+  });
+
+  test('end with the one that the kernel refuses; its answer goes back, and nothing is printed', async () => {
+    await withNetns(async (pod) => {
+      const messages = Buffer.concat([address(1), address(1), address(2)]);
+      const { done, outcome } = await worked(pod.path, work(none, messages, reply(0, 'result')));
+      expect(outcome).toMatchObject({ status: 1, stdout: 'undone' });
+      expect(done?.readUInt32LE(0)).toBe(1);
+      expect(done?.readInt32LE(4 + 16)).toBe(-17); // EEXIST
+      expect(await pod.exec('ip', '-brief', 'address', 'show', 'dev', 'lo')).not.toContain('192.0.2.2');
+    });
+  });
+
+  test('are not sent when a sysctl that is required could not be written', async () => {
+    await withNetns(async (pod) => {
+      const list = sysctls(['p', 'net/ipv4/conf/absent/arp_filter', '1']);
+      const { done, outcome } = await worked(pod.path, work(list, address(1), reply(0, 'result')));
+      expect(outcome).toMatchObject({ status: 1, stdout: 'undone' });
+      expect(done?.toString('hex')).toBe('0000000002000000');
+      expect(await pod.exec('ip', '-brief', 'address', 'show', 'dev', 'lo')).not.toContain('192.0.2.1');
+    });
+  });
+
+  test('are sent all the same when one that is a courtesy could not', async () => {
+    await withNetns(async (pod) => {
+      const list = sysctls(['p', 'net/ipv4/conf/absent/arp_filter', '1']);
+      list[1] = 0;
+      const { done, outcome } = await worked(pod.path, work(list, address(1), reply(0, 'result')));
+      expect(outcome).toMatchObject({ status: 0, stdout: 'result' });
+      expect(done?.toString('hex')).toBe('0100000002000000');
+    });
+  });
+
+  test('in a pod whose namespace did not open are answered by nothing', async () => {
+    const { done } = await worked('', work(none, address(1), reply(0, 'result')));
+    expect(done?.toString('hex')).toBe('00000000');
+  });
+});
+
 describe('sysctls', () => {
   /** Has the launcher write `entries` and answers the errno of each. */
   async function written(entries: Buffer, env: Record<string, string>): Promise<number[]> {
     let outcomes: number[] = [];
-    const talk = accepting(async (conversation) => {
-      await conversation.send(SYSCTLS, entries);
+    const talk = beginning(async (conversation) => {
+      await conversation.send(WORK, work(entries));
       const done = await conversation.next();
-      if (done?.type !== SYSCTLS_DONE) throw new Error('no SYSCTLS_DONE');
-      const { payload } = done;
+      if (done?.type !== DONE) throw new Error('no DONE');
+      const payload = done.payload.subarray(4);
       outcomes = Array.from({ length: payload.length / 4 }, (_, index) => payload.readInt32LE(4 * index));
       await conversation.send(REPLY, reply(0, 'done'));
     });
@@ -390,10 +492,10 @@ describe('sysctls', () => {
         );
         const inside = path.join(directory, 'bin', 'inside');
         writeFileSync(inside, `#!/bin/sh\nexec ip netns exec ${host.name} ${launcher}\n`, { mode: 0o755 });
-        const talk = accepting(async (conversation) => {
-          await conversation.send(SYSCTLS, entries);
+        const talk = beginning(async (conversation) => {
+          await conversation.send(WORK, work(entries));
           const done = await conversation.next();
-          await conversation.send(REPLY, reply(0, done?.payload.toString('hex') ?? ''));
+          await conversation.send(REPLY, reply(0, done?.payload.toString('hex', 4) ?? ''));
         });
         const env = {
           PATH: process.env['PATH'] ?? '',

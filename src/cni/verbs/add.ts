@@ -5,22 +5,38 @@ import { type Dns, parseResolvConf } from '../../ipam/resolv-conf.ts';
 import { randomMac } from '../../net/mac.ts';
 import type { PlannedAddress } from '../attachment.ts';
 import type { AttachmentRequest, Delegated } from '../delegated.ts';
+import { settleAddresses } from '../duplicate-address.ts';
 import { CniError, cniCodes } from '../error.ts';
 import { FlannelState } from '../flannel-state.ts';
+import type { Session } from '../link.ts';
 import { openPod } from '../pod.ts';
 import { type AttachmentRecord, Records } from '../record.ts';
+import { explain } from '../refusal.ts';
 import { forgetAttachment, otherAddresses, removeAttachment } from '../removal.ts';
-import type { Result } from '../result.ts';
+import { type Result, resultDocument } from '../result.ts';
 import { type Caller, checkCaller, type World } from '../world.ts';
 import { type Attached, attach, ensureBridge } from './attach.ts';
 
-/** ADD with the delegate done inside. Whatever fails leaves nothing behind but the bridge. */
+/** ADD with the delegate done inside; answers the result. Whatever fails leaves nothing behind but the bridge. */
 export async function add(
   world: World,
   caller: Caller,
   request: AttachmentRequest,
   delegated: Delegated,
-): Promise<Result> {
+): Promise<string> {
+  try {
+    return await addAttachment(world, caller, request, delegated);
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
+async function addAttachment(
+  world: World,
+  caller: Caller,
+  request: AttachmentRequest,
+  delegated: Delegated,
+): Promise<string> {
   const { key, netns } = request;
   const pod = openPod(caller, netns);
   if (pod.session.indexOf(key.ifname) !== undefined) {
@@ -32,7 +48,7 @@ export async function add(
   }
   const dns = delegated.dns ?? readDns(world, delegated);
   const backend = delegated.ipMasq ? await masqueradeBackend(world, delegated) : undefined;
-  await caller.begin();
+  caller.begin();
 
   // Before the addresses: what is wrong with the bridge is wrong for every pod.
   const bridge = ensureBridge(world, delegated.options);
@@ -50,17 +66,35 @@ export async function add(
   const state = new FlannelState(world.files, request.dataDir);
   try {
     state.write(key.containerID, delegated.text);
-    const attached = await attach({ world, caller, delegated, records, pod, record, bridge, ips });
+    const attached = attach({ world, delegated, records, pod, record, bridge, ips });
     if (backend !== undefined) {
       const masquerade = { ...key, addresses: record.addresses };
       await setUpMasquerade(world.run, backend, masquerade, otherAddresses(records, key));
       checkCaller(caller);
     }
-    return resultOf(attached, request, dns);
+    const result = resultDocument(resultOf(attached, request, dns), request.cniVersion);
+    await finish(world, caller, delegated, attached, pod.session, result);
+    world.adoptedBridges.add(bridge.ifindex);
+    return result;
   } catch (error) {
     await rollBack(world, records, state, record);
     throw error;
   }
+}
+
+/** Duplicate address detection is what remains after the pod is set up; where it is off, the caller prints the result. */
+async function finish(
+  { clock }: World,
+  caller: Caller,
+  { options: { enabledad } }: Delegated,
+  { setup, ifindex }: Attached,
+  session: Session,
+  result: string,
+): Promise<void> {
+  if (!enabledad) return caller.setUpPod(setup, result);
+  await caller.setUpPod(setup);
+  await settleAddresses(session, ifindex, clock);
+  checkCaller(caller);
 }
 
 function allocate(

@@ -41,7 +41,7 @@ export async function del(
   const recorded = record?.masquerade === undefined ? [] : [record.masquerade];
   const masquerade = record === undefined ? possibleBackends(ipMasq, ipMasqBackend) : recorded;
   for (const backend of masquerade) await world.expectMasquerade(backend);
-  await caller.begin();
+  caller.begin();
   await removeAttachment(world, records, {
     key,
     record,

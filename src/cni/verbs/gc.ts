@@ -28,7 +28,7 @@ export async function gc(world: World, caller: Caller, collection: Collection): 
   caller.expect([path.dirname(dataDir)]);
   const backends = possibleBackends(present.ipMasq, present.ipMasqBackend);
   for (const backend of backends) await world.expectMasquerade(backend);
-  await caller.begin();
+  caller.begin();
   const records = new Records(world.files, dataDir);
   const state = new FlannelState(world.files, dataDir);
   const problems: string[] = [];
