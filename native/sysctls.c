@@ -1,12 +1,17 @@
 #include "sysctls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "connection.h"
 #include "netns.h"
+
+/* Of an entry, before its strings: place, required, only where it differs. */
+enum { HEAD = 3 };
 
 /* The daemon may be less privileged than the launcher: it gets network settings written, and nothing else. */
 static bool allowed(const char *path) {
@@ -19,10 +24,19 @@ static bool allowed(const char *path) {
   return true;
 }
 
-static int write_here(const char *path, const char *value) {
+static bool holds(const char *path, const char *value) {
+  char is[64];
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  ssize_t length = fd < 0 ? -1 : read(fd, is, sizeof is - 1);
+  if (fd >= 0) close(fd);
+  while (length > 0 && is[length - 1] == '\n') length--;
+  return length == (ssize_t)strlen(value) && memcmp(is, value, (size_t)length) == 0;
+}
+
+static int write_here(const char *path, const char *value, bool if_different) {
   char whole[PATH_MAX];
   if (snprintf(whole, sizeof whole, "/proc/sys/%s", path) >= PATH_MAX) return -ENAMETOOLONG;
-  return netns_write_here(whole, value, strlen(value));
+  return if_different && holds(whole, value) ? 0 : netns_write_here(whole, value, strlen(value));
 }
 
 /* Where the string at `from` ends (behind its NUL), or NULL when it does not end inside the list. */
@@ -46,13 +60,15 @@ int sysctls_write(const uint8_t *list, size_t length, int netns, uint8_t *outcom
   int count = 0, home = -1;
   *refused = false;
   while (at != NULL && at < end) {
-    uint8_t where = at[0], required = end - at > 1 ? at[1] : 0;
-    const uint8_t *path = at + 2;
+    if (end - at < HEAD) break;
+    bool in_pod = at[0] == 'p', required = at[1] != 0, if_different = at[2] != 0;
+    if (!in_pod && at[0] != 'h') break;
+    const uint8_t *path = at + HEAD;
     const uint8_t *value = string_end(path, end);
     at = value == NULL ? NULL : string_end(value, end);
-    if (at == NULL || (where != 'p' && where != 'h')) break;
-    int result = allowed((const char *)path) ? go(where == 'p', netns, &home) : -EACCES;
-    if (result == 0) result = write_here((const char *)path, (const char *)value);
+    if (at == NULL) break;
+    int result = allowed((const char *)path) ? go(in_pod, netns, &home) : -EACCES;
+    if (result == 0) result = write_here((const char *)path, (const char *)value, if_different);
     if (result != 0 && required) *refused = true;
     put_u32(outcomes + 4 * count++, (uint32_t)-result);
   }

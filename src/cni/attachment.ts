@@ -75,8 +75,6 @@ export interface AttachmentInput {
   pod: { ifname: string; mac: Mac; netnsFd: number };
   /** The node's end. */
   host: { name: string; mac: Mac };
-  /** Whether the node forwards already, by family. */
-  forwarding: { 4: boolean; 6: boolean };
   /** The MTU of what carries IPv6 traffic to other nodes, where it is smaller than the pod's. */
   ipv6RouteMtu?: number | undefined;
 }

@@ -126,10 +126,12 @@ function u32(value: number): Buffer {
   return bytes;
 }
 
+const flag = (set: boolean): string => (set ? '\x01' : '\0');
+
 function encodeSysctls(sysctls: readonly Sysctl[]): Buffer {
   const entries = sysctls.map(
-    ({ where, path, value, required }) =>
-      `${where === 'pod' ? 'p' : 'h'}${required ? '\x01' : '\0'}${path}\0${value}\0`,
+    ({ where, path, value, required, ifDifferent }) =>
+      `${where === 'pod' ? 'p' : 'h'}${flag(required)}${flag(ifDifferent)}${path}\0${value}\0`,
   );
   return Buffer.from(entries.join(''), 'latin1');
 }

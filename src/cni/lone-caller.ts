@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Binding } from '../../native/binding.ts';
 import * as k from '../netlink/constants.ts';
@@ -47,9 +47,10 @@ export class LoneCaller implements Caller {
   /** Outcomes in order: 0 or a positive errno. */
   protected writeSysctls(sysctls: readonly Sysctl[]): number[] {
     const podFd = this.pod.state === 'open' ? this.pod.fd : -1;
-    return sysctls.map(({ where, path: name, value }) => {
-      const fd = where === 'pod' ? podFd : -1;
-      return -this.#binding.writeInNetns(fd, `/proc/sys/${name}`, value);
+    return sysctls.map(({ where, path: name, value, ifDifferent }) => {
+      const file = `/proc/sys/${name}`;
+      if (ifDifferent && holds(file, value)) return 0;
+      return -this.#binding.writeInNetns(where === 'pod' ? podFd : -1, file, value);
     });
   }
 
@@ -79,6 +80,15 @@ export class LoneCaller implements Caller {
     if (this.pod.state !== 'open') return;
     this.pod.session.close();
     closeSync(this.pod.fd);
+  }
+}
+
+/** One of the node's own. What cannot be read is found out by writing. */
+function holds(file: string, value: string): boolean {
+  try {
+    return readFileSync(file, 'latin1').trim() === value;
+  } catch {
+    return false;
   }
 }
 

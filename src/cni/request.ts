@@ -2,6 +2,7 @@ import { asObject, foldKeys, type JsonObject, parseJson } from '../json/go-json.
 import { type CniEnvironment, namePattern, readEnvironment } from './environment.ts';
 import { CniError, cniCodes } from './error.ts';
 import type { LauncherRequest } from './frame.ts';
+import { Lately } from './lately.ts';
 import { requireVersion } from './version.ts';
 
 /** A request that is understood so far as every verb has it in common. */
@@ -22,8 +23,7 @@ export function readRequest(
   sawVersion: (version: string) => void,
 ): CniRequest {
   const environment = readEnvironment(env);
-  const document = readDocument(stdin);
-  const { cniVersion: given = '', name = '' } = foldKeys(document, ['cniVersion', 'name']);
+  const { document, given, name } = read.of(stdin.toString('latin1'), () => readDocument(stdin));
   if (typeof given !== 'string') throw undecodable('cniVersion must be a string');
   const cniVersion = given === '' ? '0.1.0' : given;
   sawVersion(cniVersion);
@@ -36,10 +36,21 @@ export function readRequest(
   return { environment, name, cniVersion, document };
 }
 
+interface ReadDocument {
+  readonly document: JsonObject;
+  readonly given: unknown;
+  readonly name: unknown;
+}
+
+/** The pods of a node come with one and the same text. What is read of it is shared, and nobody changes it. */
+const read = new Lately<ReadDocument>();
+
 /** Throws a CniError 6: too long, too deep, no JSON, no object, no UTF-8. */
-function readDocument(stdin: Uint8Array): JsonObject {
+function readDocument(stdin: Uint8Array): ReadDocument {
   try {
-    return asObject(parseJson(stdin, 'standard input'), 'the network configuration');
+    const document = asObject(parseJson(stdin, 'standard input'), 'the network configuration');
+    const { cniVersion: given = '', name = '' } = foldKeys(document, ['cniVersion', 'name']);
+    return { document, given, name };
   } catch (error) {
     throw undecodable((error as Error).message);
   }

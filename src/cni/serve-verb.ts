@@ -140,14 +140,21 @@ const confs = new Lately<NetConf>();
 const delegates = new Lately<KnownDelegate>();
 const bridges = new Lately<Delegated>();
 
+const keys = new WeakMap<JsonObject, string>();
+
 /** By what the network's administrator wrote: what the runtime adds for each pod is read elsewhere. */
-const keyOfDocument = (document: JsonObject): string =>
-  keyOf({
-    ...document,
+function keyOfDocument(document: JsonObject): string {
+  const known = keys.get(document);
+  if (known !== undefined) return known;
+  const ofPods = {
     prevResult: undefined,
     'cni.dev/valid-attachments': undefined,
     'cni.dev/attachments': undefined,
-  });
+  };
+  const key = keyOf({ ...document, ...ofPods });
+  keys.set(document, key);
+  return key;
+}
 
 const netConfOf = ({ document, name, cniVersion }: CniRequest): NetConf =>
   confs.of(keyOfDocument(document), () => readNetConf(document, name, cniVersion));
@@ -169,7 +176,7 @@ function understand(
   { environment, cniVersion }: CniRequest,
 ): Delegated {
   const args = readArgs(environment.args);
-  const key = keyOf([recorded.text, args, cniVersion]);
+  const key = `${cniVersion}\n${JSON.stringify(args)}\n${recorded.text}`;
   return bridges.of(key, () => readBridge(delegate, args, cniVersion));
 }
 

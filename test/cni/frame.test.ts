@@ -65,11 +65,11 @@ test('a reply is status, length of output, output, the rest', () => {
 test('work is sysctls (place, required, path, value), messages, and a reply', () => {
   const path = 'net/ipv4/ip_forward';
   const sysctls = [
-    { where: 'host', path, value: '1', required: true },
-    { where: 'pod', path: 'net/x', value: '0', required: false },
+    { where: 'host', path, value: '1', required: true, ifDifferent: true },
+    { where: 'pod', path: 'net/x', value: '0', required: false, ifDifferent: false },
   ] as const;
   const messages = Buffer.from('netlink');
-  const list = Buffer.from(`h\u0001${path}\u00001\0p\0net/x\u00000\0`);
+  const list = Buffer.from(`h\u0001\u0001${path}\u00001\0p\0\0net/x\u00000\0`);
   const head = Buffer.concat([
     Buffer.from([list.length, 0, 0, 0]),
     list,

@@ -40,7 +40,7 @@ export function work(
 /** Sysctls that are required, for WORK: rows of place ('p' pod, 'h' host), path and value. */
 export function sysctls(...entries: [place: string, path: string, value: string][]): Buffer {
   return Buffer.from(
-    entries.map(([place, path, value]) => `${place}\x01${path}\0${value}\0`).join(''),
+    entries.map(([place, path, value]) => `${place}\x01\0${path}\0${value}\0`).join(''),
     'latin1',
   );
 }

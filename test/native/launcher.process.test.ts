@@ -512,6 +512,16 @@ describe('sysctls', () => {
     expect(readFileSync(file, 'utf8')).toBe(before);
   });
 
+  test('are not written where they differ in nothing, when that is asked for', async () => {
+    const entry = sysctls(['h', 'net/ipv4/conf/lo/mc_forwarding', '0']); // nobody may write this one
+    expect(await written(entry, {})).toEqual([13]);
+    entry[2] = 1;
+    expect(await written(entry, {})).toEqual([0]);
+    const other = sysctls(['h', 'net/ipv4/conf/lo/mc_forwarding', '1']);
+    other[2] = 1;
+    expect(await written(other, {})).toEqual([13]);
+  });
+
   test('outside net/ are refused, by whatever way they get there', async () => {
     const bad = [
       'kernel/hostname',

@@ -107,10 +107,6 @@ function createLinks(attaching: Attaching, vlanGateway: GatewayLink | undefined,
       routes: delegated.ipam.routes,
       pod: { ifname: record.ifname, mac, netnsFd: pod.fd },
       host: { name: record.hostLink, mac: record.hostMac },
-      forwarding: {
-        4: isOn(world, 'net/ipv4/ip_forward'),
-        6: isOn(world, 'net/ipv6/conf/all/forwarding'),
-      },
       ipv6RouteMtu: world.ipv6RouteMtu,
     });
     records.write(record);
@@ -127,6 +123,3 @@ function createLinks(attaching: Attaching, vlanGateway: GatewayLink | undefined,
     }
   }
 }
-
-const isOn = (world: World, sysctl: string): boolean =>
-  world.files.read(`/proc/sys/${sysctl}`)?.trim() === '1';
