@@ -60,6 +60,8 @@ export class Extension {
   #wanted: GivenPeers = new Map();
   #complete = false;
   #own: Lease | undefined;
+  /** This node's side exists, and who was added before is known: peers' commands run only from then on. */
+  #begun = false;
   #data: string | undefined;
   #working = false;
   /** The command that runs, or ran last. */
@@ -98,6 +100,7 @@ export class Extension {
     if (postStartup !== '') await this.#startup('PostStartupCommand', postStartup, given);
     this.#added = new Map(this.#world.memory.load());
     if (preStartup !== '' || postStartup !== '') for (const id of this.#added.keys()) this.#doubtful.add(id);
+    this.#begun = true;
     this.#kick();
   }
 
@@ -143,7 +146,7 @@ export class Extension {
   }
 
   #kick(): void {
-    if (this.#own === undefined || this.#stopped || this.#working) return;
+    if (!this.#begun || this.#stopped || this.#working) return;
     this.#working = true;
     void this.#work();
   }

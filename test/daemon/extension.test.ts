@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Given, GivenPeers } from '../../src/backend/extension.ts';
+import { type Given, givenPeer, type GivenPeers } from '../../src/backend/extension.ts';
 import { extensionOptions } from '../../src/backend/extension-options.ts';
 import type { CommandOutcome } from '../../src/daemon/command.ts';
 import { Extension } from '../../src/daemon/extension.ts';
@@ -18,6 +18,8 @@ class Shell {
   readonly clock = new VirtualClock();
   ran: string[] = [];
   fails = new Map<string, CommandOutcome>();
+  /** Commands that take until these resolve. */
+  waits = new Map<string, Promise<void>>();
   memory: GivenPeers = new Map();
 
   start(commands: Record<string, string> = {}): Extension {
@@ -26,6 +28,7 @@ class Shell {
       run: async (line, { environment, input }) => {
         const what = `${line} ${environment['SUBNET'] ?? ''} ${input}`.trim();
         this.ran.push(what);
+        await this.waits.get(line);
         return this.fails.get(line) ?? this.fails.get(what) ?? { output: `${line} was here` };
       },
       memory: {
@@ -97,6 +100,21 @@ describe('commands of the extension backend', () => {
       'remove 10.244.2.0/24 data-2',
       'add 10.244.3.0/24 data-3',
     ]);
+  });
+
+  test('of peers wait for PostStartupCommand, and for who was added before', async () => {
+    const shell = new Shell();
+    const post = Promise.withResolvers<void>();
+    shell.waits.set('post', post.promise);
+    shell.memory = new Map([['node-9', givenPeer(node(9))]]);
+    const extension = shell.start({ PostStartupCommand: 'post' });
+    expect(await shell.after(() => void extension.begin(own))).toEqual(['post 10.244.1.0/24']);
+    expect(await shell.after(() => extension.keep([node(2)], true))).toEqual([]);
+    expect(await shell.after(() => post.resolve())).toEqual([
+      'remove 10.244.9.0/24 data-9',
+      'add 10.244.2.0/24 data-2',
+    ]);
+    expect([...shell.memory.keys()]).toEqual(['node-2']);
   });
 
   test('that fail are named, tried again, and delay no other peer', async () => {
