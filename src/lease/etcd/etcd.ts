@@ -13,6 +13,7 @@ import type { StoredLease } from './key-space.ts';
 import { KeyWatch } from './key-watch.ts';
 import { hasSameAddresses, isLost } from './lease-choice.ts';
 import { LeaseKeys } from './lease-keys.ts';
+import { leaseValue } from './lease-value.ts';
 import type { Listing } from './store.ts';
 import { leaseTime, type Taken, takeLease, type TakingOptions } from './taking.ts';
 
@@ -37,9 +38,11 @@ const peace = 3_600_000;
 export class EtcdRegistry implements Registry {
   readonly name: string;
   readonly #options: EtcdRegistryOptions;
-  /** What this process has written, and for which wish. */
-  #taken: { readonly own: Taken; readonly wish: LeaseWish } | undefined;
-  /** Ends when no earlier {@link acquire} is under way. */
+  /** What this process has written. */
+  #taken: Taken | undefined;
+  /** What was asked for last, and is kept. It may stand in etcd before etcd's answer says so. */
+  #wish: LeaseWish | undefined;
+  /** One after the other, or an older wish would overwrite a newer one. */
   #turn: Promise<unknown> = Promise.resolve();
   #watch: KeyWatch | undefined;
   /** What was read last, and when (monotonic milliseconds): a start asks three times for the same. */
@@ -60,7 +63,7 @@ export class EtcdRegistry implements Registry {
   async own(owner: LeaseOwner): Promise<Lease | undefined> {
     const { store, keys } = this.#options;
     const { kvs } = this.#keep(await store.list(keys.leases));
-    const known = this.#taken?.own.id;
+    const known = this.#taken?.id;
     const mine = kvs.flatMap((kv) => {
       const { id, entry } = keys.leaseOf(kv);
       if (!('lease' in entry)) return [];
@@ -73,9 +76,7 @@ export class EtcdRegistry implements Registry {
   }
 
   acquire(wish: LeaseWish): Promise<Lease> {
-    const taking = this.#turn.then(() => this.#take(wish));
-    this.#turn = taking.catch(() => {});
-    return taking;
+    return this.#inTurn(() => this.#take(wish));
   }
 
   watch(sink: LeaseSink): () => void {
@@ -102,13 +103,14 @@ export class EtcdRegistry implements Registry {
   }
 
   async #take(wish: LeaseWish): Promise<Lease> {
-    const before = this.#taken?.own;
+    const before = this.#taken;
+    this.#wish = wish;
     const taking = takeLease(this.#options, wish, before, this.#recent());
     const { taken: own, listing } = await taking.catch((error: unknown) => {
       if (!(error instanceof EtcdError)) throw error;
       throw new RegistryError(`cannot take a lease: ${error.message}`, { cause: error });
     });
-    this.#taken = { own, wish };
+    this.#taken = own;
     this.#keep(listing);
     this.#renewIn(leaseTime);
     // No key of ours hangs on it any more. If this fails it ends by itself.
@@ -136,13 +138,12 @@ export class EtcdRegistry implements Registry {
 
   /** Looks whether somebody has changed our lease. False for one that is not ours any more: as good as gone. */
   #see(lease: StoredLease): boolean {
-    if (this.#taken === undefined || lease.id !== this.#taken.own.id) return true;
-    const { own, wish } = this.#taken;
+    const [own, wish] = [this.#taken, this.#wish];
+    if (own === undefined || wish === undefined || lease.id !== own.id) return true;
     if (isLost(lease, own, wish)) return false;
     const { modRevision, value } = lease.stored;
-    const isOverwritten =
-      modRevision > own.modRevision && Buffer.compare(value, Buffer.from(own.value)) !== 0;
-    if (isOverwritten) this.#restoreLater(lease);
+    const isAsWished = Buffer.compare(value, Buffer.from(leaseValue(wish.attributes))) === 0;
+    if (modRevision > own.modRevision && !isAsWished) this.#restoreLater(lease);
     return true;
   }
 
@@ -166,13 +167,18 @@ export class EtcdRegistry implements Registry {
     if (this.#closed || this.#cancelRestoring !== undefined) return;
     this.#cancelRestoring = this.#options.clock.after(wait, () => {
       this.#cancelRestoring = undefined;
-      if (this.#taken !== undefined) this.#again(this.#taken.wish);
+      this.#again();
     });
   }
 
-  /** The daemon waits for nothing here; what fails is tried again, also for a reservation, which has no renewal. */
-  #again(wish: LeaseWish): void {
-    this.acquire(wish).catch((error: unknown) => {
+  /**
+   * Writes what is wished when its turn comes. The daemon waits for nothing here; what fails is tried again, also for a reservation,
+   * which has no renewal.
+   */
+  #again(): void {
+    this.#inTurn(async () => {
+      if (this.#wish !== undefined) await this.#take(this.#wish);
+    }).catch((error: unknown) => {
       this.#options.log.warn(
         {},
         `the lease of this node could not be written again; next try in a minute: ${(error as Error).message}`,
@@ -188,21 +194,21 @@ export class EtcdRegistry implements Registry {
 
   #renewAfter(wait: number): void {
     this.#cancelRenewal();
-    if (this.#closed || this.#taken?.own.leaseId === '0') return;
+    if (this.#closed || this.#taken?.leaseId === '0') return;
     this.#cancelRenewal = this.#options.clock.after(wait, () => void this.#renew());
   }
 
   async #renew(): Promise<void> {
-    if (this.#taken === undefined) return;
-    const { own, wish } = this.#taken;
+    const own = this.#taken;
+    if (own === undefined) return;
     const { store, keys, log } = this.#options;
     try {
       const seconds = await store.keepAlive(own.leaseId);
       const { kvs } = await store.list({ key: keys.keyOf(own.id) });
-      if (this.#taken.own !== own) return;
+      if (this.#taken !== own) return;
       // A key that hangs on another lease, or none, was written by somebody else, or is gone.
       if (seconds > 0 && kvs[0]?.leaseId === own.leaseId) this.#renewIn(seconds);
-      else this.#again(wish);
+      else this.#again();
     } catch (error) {
       log.warn(
         { lease: own.id },
@@ -210,5 +216,11 @@ export class EtcdRegistry implements Registry {
       );
       this.#renewAfter(renewRetry);
     }
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    return done;
   }
 }

@@ -19,7 +19,6 @@ export interface TakingOptions {
 /** A lease that was written. */
 export interface Taken extends OwnKey {
   readonly lease: Lease;
-  readonly value: string;
   readonly modRevision: bigint;
   /** `0`: a reservation, which does not end. */
   readonly leaseId: string;
@@ -122,7 +121,7 @@ async function attemptToTake(
   const stored = { key, value: Buffer.from(value), createRevision, modRevision: written, leaseId };
   const after = { kvs: [...kvs.filter((kv) => !replaced.has(kv.key)), stored], revision };
   return {
-    taken: { lease, id, value, leaseId, createRevision, modRevision: written },
+    taken: { lease, id, leaseId, createRevision, modRevision: written },
     listing: after,
   };
 }
