@@ -50,7 +50,8 @@ export function etcdAccess(options: EtcdOptions): Pick<EtcdGatewayOptions, 'endp
 
 /** As Go's client reads them: one without a scheme speaks TLS when there are certificates. */
 function endpointsIn(list: string, hasTls: boolean, findings: string[]): string[] {
-  const written = list.split(',').map((each) => each.trim());
+  // A comma before an @ may stand in a password, no part of which is shown.
+  const written = list.split(/,(?!.*@)/s).map((each) => each.trim());
   const endpoints = written.flatMap((text) => {
     if (text === '') return [];
     const url = URL.parse(text.includes('://') ? text : `${hasTls ? 'https' : 'http'}://${text}`);

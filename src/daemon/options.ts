@@ -14,8 +14,8 @@ export interface Option<T> {
   readonly help: string;
   /** Other spellings of the flag: K3s's. */
   readonly aliases?: readonly string[];
-  /** Its value is shown to nobody. */
-  readonly secret?: boolean;
+  /** What of its value may be shown, if not all. */
+  shown?(value: T): unknown;
   /** Environment variables of other programs that mean the same as FLANNELD_<FLAG>. */
   readonly variables?: readonly string[];
   /** The value after `text` was given on top of `before`; a string says what `text` should have been. */
@@ -24,6 +24,10 @@ export interface Option<T> {
 
 function text(placeholder: string, initial: string, help: string): Option<string> {
   return { initial, takes: 'value', placeholder, help, take: (value: string) => ({ value }) };
+}
+
+function urls(placeholder: string, initial: string, help: string): Option<string> {
+  return { ...text(placeholder, initial, help), shown: withoutPassword };
 }
 
 /** For Go flannel's sake: its meaning are Go's source files. */
@@ -109,7 +113,7 @@ export const options = {
     '',
     'Where the nodes keep their leases, one JSON file a node: a directory that all of them share.',
   ),
-  'etcd-endpoints': text(
+  'etcd-endpoints': urls(
     'URL,...',
     'http://127.0.0.1:4001,http://127.0.0.1:2379',
     'The members of the etcd in which the nodes keep their leases, and which has the network configuration: the registry if no other is named.',
@@ -125,7 +129,7 @@ export const options = {
       '',
       'The password of that user. Better given by the environment: everybody on the node sees command lines.',
     ),
-    secret: true,
+    shown: () => '(secret)',
   },
   'subnet-lease-renew-margin': integer(
     60,
@@ -135,7 +139,7 @@ export const options = {
   'kube-subnet-mgr': boolean(
     "Keep the leases in the Nodes of a Kubernetes cluster: a node's subnet is the podCIDR that it has there.",
   ),
-  'kube-api-url': text(
+  'kube-api-url': urls(
     'URL',
     '',
     "The API server, in place of the kubeconfig's. Without a kubeconfig flanneld proves nobody to it.",
@@ -281,15 +285,15 @@ export const shownOptions = (
 ): Readonly<Record<string, unknown>> =>
   Object.fromEntries(
     [...sources].map(([name, source]) => {
-      const { secret }: Option<unknown> = options[name];
-      const value: unknown = given[name];
-      const shown = typeof value === 'string' ? withoutPassword(value) : value;
-      return [source, secret === true ? '(secret)' : shown];
+      const { shown = (value) => value }: Option<unknown> = options[name];
+      return [source, shown(given[name])];
     }),
   );
 
-/** A URL, or several, to be shown: somebody's password may stand in it. */
-export const withoutPassword = (text: string): string => text.replace(/\/\/.*@/, '//...@');
+/** A URL, or several, with or without a scheme, to be shown: somebody's password may stand before the last @. */
+export function withoutPassword(text: string): string {
+  return text.replace(/^(\w+:\/\/)?.*@/s, '$1...@');
+}
 
 /** Every way to write a flag, and the option that it means. */
 const spellings: ReadonlyMap<string, OptionName> = new Map(

@@ -42,7 +42,9 @@ describe('how etcd is reached', () => {
       ['--etcd-endpoints=ftp://a,http://b/v3'],
       /"ftp:\/\/a" is no address.*\n.*"http:\/\/b\/v3" is no address/,
     ],
-    [['--etcd-endpoints=http://u:secret@a:1'], /"http:\/\/...@a:1" is no address/],
+    [['--etcd-endpoints=http://u:secret@a:1'], /"http:\/\/\.\.\.@a:1" is no address/],
+    [['--etcd-endpoints=root:secret@10.0.0.1:2379,b'], /"\.\.\.@10\.0\.0\.1:2379" is no address/],
+    [['--etcd-endpoints=http://a,root:secret,//secret@b:1'], /"http:\/\/\.\.\.@b:1" is no address/],
     [
       ['--etcd-endpoints=https://a:1', '--etcd-certfile=/c'],
       /--etcd-certfile and --etcd-keyfile belong together/,
@@ -55,12 +57,27 @@ describe('how etcd is reached', () => {
   });
 });
 
-test('the log does not show a password in a URL', () => {
-  const { options, sources } = given([
-    '--etcd-endpoints=http://a:1,http://u:xyz@b:1',
-    '--kube-api-url=https://u:xyz@c',
-  ]);
-  expect(JSON.stringify(shownOptions(options, sources))).not.toContain('xyz');
+describe('the log', () => {
+  const shown = (...args: string[]) => {
+    const { options, sources } = given(args);
+    return Object.values(shownOptions(options, sources));
+  };
+
+  test.each([
+    ['--etcd-endpoints=http://a:1,http://u:xyz@b:1', 'http://...@b:1'],
+    ['--etcd-endpoints=u:xyz@10.0.0.1:2379', '...@10.0.0.1:2379'],
+    ['--etcd-endpoints=u:xyz@a:1,http://b:1', '...@a:1,http://b:1'],
+    ['--etcd-endpoints=u:x,y//z@a:1,b:1', '...@a:1,b:1'],
+    ['--etcd-endpoints=http://a:1,b:1', 'http://a:1,b:1'],
+    ['--kube-api-url=https://u:xyz@c', 'https://...@c'],
+    ['--kube-api-url=u:xyz@c', '...@c'],
+  ])('of %s shows no password', (arg, text) => {
+    expect(shown(arg)).toEqual([text]);
+  });
+
+  test('shows what is no URL as it is', () => {
+    expect(shown('--etcd-prefix=//a@b', '--iface-regex=//.*@')).toEqual(['//a@b', ['//.*@']]);
+  });
 });
 
 test('the log does not show the password', () => {

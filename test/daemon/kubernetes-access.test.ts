@@ -47,6 +47,7 @@ describe('the way to the API server', () => {
 
   test.each([
     ['10.0.0.1:6443', '', '', '--kube-api-url: "10.0.0.1:6443" is no URL'],
+    ['u:xyz@10.0.0.1', '', '', '--kube-api-url: "...@10.0.0.1" is no URL'],
     [
       'https://u:xyz@10.0.0.1',
       '',

@@ -68,6 +68,11 @@ describe('a kubeconfig', () => {
       "the server's URL has somebody's name or password in it",
     ],
     [
+      'a password in what is no URL',
+      config({ server: 'u:xyz@10.0.0.1' }, {}),
+      "the server's URL has somebody's name or password in it",
+    ],
+    [
       'a program',
       config({}, { exec: { command: 'aws' } }),
       'the user "u" has exec: flanneld runs no program',
