@@ -21,6 +21,7 @@ import { followNetConf } from './net-conf-file.ts';
 import { ConfigurationError } from './network-config.ts';
 import type { Options } from './options.ts';
 import type { RegistryKind } from './registry-kind.ts';
+import { StateFile } from './state-file.ts';
 import type { Status } from './status.ts';
 import { StoredConfig } from './stored-config.ts';
 
@@ -69,9 +70,11 @@ export async function openLeaseSource(
 }
 
 function sourceInDirectory(input: LeaseSourceInput): LeaseSource {
-  const { options, binding } = input;
+  const { options, binding, log } = input;
   const fromFile = networkInFile(input);
   const { network } = fromFile;
+  const stateFile = new StateFile(options['state-dir'], log);
+  const knowsPeers = () => (stateFile.readIn(network.config.network)?.peers.length ?? 0) > 0;
   const openRegistry = (node: string) =>
     new DirectoryRegistry({
       directory: path.resolve(options['lease-dir']),
@@ -80,6 +83,7 @@ function sourceInDirectory(input: LeaseSourceInput): LeaseSource {
       files: fs,
       flock: (fd, operation) => binding.flock(fd, operation),
       clock: systemClock,
+      knowsPeers,
     });
   return { ...fromFile, openRegistry, publicAddresses: () => ({}) };
 }

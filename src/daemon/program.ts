@@ -10,7 +10,6 @@ import type { NodeRulesInput } from '../firewall/node-rules.ts';
 import { runProcess } from '../firewall/process.ts';
 import { groups, newerGroups } from '../kernel/groups.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
-import { type LastKnown, lastKnownText, parseLastKnown } from '../lease/last-known.ts';
 import type { Registry } from '../lease/registry.ts';
 import { Announcements } from '../netlink/announcements.ts';
 import { isNetlinkError } from '../netlink/error.ts';
@@ -25,7 +24,7 @@ import { bootTimeOf, bootTraces } from './boot-time.ts';
 import { dryRun } from './dry-run.ts';
 import { installCniConf, readCniConf } from './cni-conf.ts';
 import { openExtension } from './extension.ts';
-import { textOf, writeWhole } from './file.ts';
+import { textOf } from './file.ts';
 import { openFirewall } from './firewall.ts';
 import { serveHealth } from './health.ts';
 import type { EffectiveNetwork } from './effective-network.ts';
@@ -37,7 +36,6 @@ import { announcedAddresses } from './announced-addresses.ts';
 import { type Asked, type LeaseSource, openLeaseSource } from './lease-source.ts';
 import type { NetworkConfig } from './network-config.ts';
 import { nodeNameOf } from './node-name.ts';
-import { fits } from './own-lease.ts';
 import { preflight } from './preflight.ts';
 import { FlannelNode } from './node.ts';
 import type { NodeWorld } from './node-world.ts';
@@ -47,6 +45,7 @@ import { refuseAdvertisements } from './router-advertisements.ts';
 import { notifier } from './sd-notify.ts';
 import { returnSpareMemory } from './spare-memory.ts';
 import { standAside } from './stand-aside.ts';
+import { StateFile } from './state-file.ts';
 import { type Status, statusFrame } from './status.ts';
 import { previousSubnets, writeSubnetEnv } from './subnet-env.ts';
 import { externalOf } from './surroundings.ts';
@@ -244,10 +243,7 @@ function lookAtNode(asked: NodeLook): Pick<NodeWorld, 'chooseExternal' | 'previo
     network,
     nodeRanges: observeNodeRanges(session),
     previous: Object.values(previous()),
-    wasIn: (pods) => {
-      const known = readLastKnown(stateFileOf(options), log);
-      return known !== undefined && fits(pods, known.own);
-    },
+    wasIn: (pods) => new StateFile(options['state-dir'], log).readIn(pods) !== undefined,
     needs: [makeIt, () => nodeName(options), chooseExternal, () => cniConf(options)],
   });
   return { backend: makeIt(), chooseExternal, previous };
@@ -304,7 +300,7 @@ interface WorldInput extends Pick<NodeWorld, 'chooseExternal' | 'previous' | 're
 
 function nodeWorld(input: WorldInput): NodeWorld {
   const { options, network, binding, log, registry, session, announcements, firewall, wireguard } = input;
-  const stateFile = stateFileOf(options);
+  const stateFile = new StateFile(options['state-dir'], log);
   const preparer = hostPreparer(input);
   return {
     clock: systemClock,
@@ -327,9 +323,8 @@ function nodeWorld(input: WorldInput): NodeWorld {
     chooseExternal: input.chooseExternal,
     announced: announcedAddresses(options),
     previous: input.previous,
-    lastKnown: () => readLastKnown(stateFile, log),
-    saveLastKnown: (state: LastKnown) =>
-      writeWhole(stateFile, lastKnownText(state), { file: 0o600, directory: 0o700 }),
+    lastKnown: () => stateFile.read(),
+    saveLastKnown: (state) => stateFile.write(state),
     prepareHost: ({ name }) => preparer.ensure(name),
     keepFirewall: (networks, subnets) => firewall.keep(rulesOf(input, networks, subnets)),
     firewallProblem: () => firewall.problem,
@@ -376,16 +371,3 @@ const rulesOf = (
   networks,
   subnets,
 });
-
-const stateFileOf = (options: Options): string => path.join(options['state-dir'], 'state.json');
-
-function readLastKnown(file: string, log: Log): LastKnown | undefined {
-  const text = textOf(file, log);
-  if (text === undefined) return undefined;
-  try {
-    return parseLastKnown(text, file);
-  } catch (error) {
-    log.warn({ file }, `the last known state is of no use and is left out: ${(error as Error).message}`);
-    return undefined;
-  }
-}

@@ -2,6 +2,7 @@ import type { FSWatcher } from 'node:fs';
 import path from 'node:path';
 import type { Clock } from '../world/clock.ts';
 import { type Files, idOf, isDocument, type LeaseFile, type LeaseFiles, signatureOf } from './lease-files.ts';
+import type { MountGuard } from './mount-guard.ts';
 import type { Entry, LeaseSink } from './registry.ts';
 
 /** Announcements do not cross hosts on a network file system: all is compared as often as this, in milliseconds. */
@@ -20,6 +21,7 @@ export interface DirectoryWatchOptions {
   readonly documents: LeaseFiles;
   /** What was read of them a moment ago, by name. */
   readonly known: ReadonlyMap<string, LeaseFile>;
+  readonly guard: MountGuard;
   readonly files: Files;
   readonly clock: Clock;
   readonly sink: LeaseSink;
@@ -31,6 +33,7 @@ export interface DirectoryWatchOptions {
  */
 export class DirectoryWatch {
   readonly #documents: LeaseFiles;
+  readonly #guard: MountGuard;
   readonly #files: Files;
   readonly #clock: Clock;
   readonly #sink: LeaseSink;
@@ -42,15 +45,15 @@ export class DirectoryWatch {
   #known: ReadonlyMap<string, LeaseFile>;
   #watcher: FSWatcher | undefined;
   #inode = -1;
-  #device = -1;
   #cancel: () => void = () => {};
   #retry = firstRetry;
   #staleSince: number | undefined;
   #closed = false;
 
-  constructor({ documents, known, files, clock, sink }: DirectoryWatchOptions) {
+  constructor({ documents, known, guard, files, clock, sink }: DirectoryWatchOptions) {
     this.#known = known;
     this.#documents = documents;
+    this.#guard = guard;
     this.#files = files;
     this.#clock = clock;
     this.#sink = sink;
@@ -74,10 +77,8 @@ export class DirectoryWatch {
       const { ino, dev } = this.#files.statSync(this.#documents.directory);
       this.#follow(ino);
       const names = this.#documents.list();
-      // The place where it was mounted is no cluster without nodes.
-      if (this.#told.size > 0 && names.length === 0 && dev !== this.#device)
-        throw new Error('it is empty, and on another file system than before: is it mounted?');
-      this.#device = dev;
+      this.#guard.check(dev, names);
+      this.#guard.trust(dev, this.#told);
       const entries = new Map<string, Entry>();
       this.#told.clear();
       for (const name of names) {

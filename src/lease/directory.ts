@@ -5,6 +5,7 @@ import { withDirectoryLock } from './directory-lock.ts';
 import { DirectoryWatch } from './directory-watch.ts';
 import type { Lease, PodNetwork } from './lease.ts';
 import { documentOf, type Files, isNodeName, type LeaseFile, LeaseFiles } from './lease-files.ts';
+import { MountGuard } from './mount-guard.ts';
 import { type LeaseSink, type LeaseWish, type Registry, RegistryError } from './registry.ts';
 
 export interface DirectoryRegistryOptions {
@@ -17,6 +18,8 @@ export interface DirectoryRegistryOptions {
   /** flock(2): 0 or -errno. */
   flock(fd: number, operation: number): number;
   readonly clock: Clock;
+  /** Whether this node had peers in this network before it was started; asked when the directory is empty. */
+  knowsPeers(): boolean;
 }
 
 /**
@@ -27,6 +30,7 @@ export class DirectoryRegistry implements Registry {
   readonly name: string;
   readonly #options: DirectoryRegistryOptions;
   readonly #documents: LeaseFiles;
+  readonly #guard: MountGuard;
   /** By name, as they were read for a free subnet, until they are watched: thousands need not be read twice at a start. */
   #lastRead: ReadonlyMap<string, LeaseFile> | undefined = new Map();
 
@@ -42,6 +46,7 @@ export class DirectoryRegistry implements Registry {
     }
     this.#options = options;
     this.#documents = new LeaseFiles(directory, files);
+    this.#guard = new MountGuard(documentOf(node), () => options.knowsPeers());
     this.name = `directory ${directory}`;
   }
 
@@ -70,6 +75,7 @@ export class DirectoryRegistry implements Registry {
     const watch = new DirectoryWatch({
       documents: this.#documents,
       known: this.#lastRead ?? new Map(),
+      guard: this.#guard,
       files,
       clock,
       sink,
@@ -85,8 +91,9 @@ export class DirectoryRegistry implements Registry {
   }
 
   #take({ attributes, network, previous }: LeaseWish): Lease {
-    const { node, ranges } = this.#options;
+    const { node, ranges, directory, files } = this.#options;
     const documents = this.#readAll();
+    this.#guard.check(files.statSync(directory).dev, [...documents.keys()]);
     const own = leaseIn(documents.get(documentOf(node)));
     const others = [...documents].flatMap(([name, file]) => (name === documentOf(node) ? [] : claimed(file)));
     const choose = (family: 'ipv4' | 'ipv6', key: 'subnet' | 'ipv6Subnet'): Prefix | undefined => {

@@ -193,15 +193,20 @@ describe('a running flanneld', () => {
     );
   });
 
-  test('starts from what it knew last when the leases are away', async () => {
-    await cluster.end(0, 'SIGTERM');
+  test.each([
+    ['away', () => fs.writeFileSync(cluster.file('leases'), 'no directory'), 'a file is in the place'],
+    ['not mounted', () => fs.mkdirSync(cluster.file('leases')), 'is it mounted?'],
+  ])('starts from what it knew last when the leases are %s', async (_how, put, why) => {
+    // One that runs on would put its lease into the empty place.
+    for (const i of [0, 1]) await cluster.end(i, 'SIGTERM');
     fs.renameSync(cluster.file('leases'), cluster.file('leases.away'));
-    fs.writeFileSync(cluster.file('leases'), 'no directory');
+    put();
     await cluster.nodes[0]?.exec('ip', 'link', 'del', 'flannel.1');
     await cluster.run(0);
     await until(() => cluster.reaches(0, 1, 4));
     expect(cluster.logs.get(0)).toContain('starting with the lease last known');
-    fs.rmSync(cluster.file('leases'));
+    expect(cluster.logs.get(0)).toContain(why);
+    fs.rmSync(cluster.file('leases'), { recursive: true });
     fs.renameSync(cluster.file('leases.away'), cluster.file('leases'));
     await until(() => cluster.logs.get(0)?.includes('answers again') === true, 30_000);
     expect(await cluster.reaches(0, 1, 4)).toBe(true);

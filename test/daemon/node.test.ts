@@ -1,6 +1,12 @@
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import * as fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { DirectoryRegistry } from '../../src/lease/directory.ts';
 import type { Lease } from '../../src/lease/lease.ts';
+import { LeaseFiles } from '../../src/lease/lease-files.ts';
+import { address } from '../../src/net/address.ts';
 import type { FakeRequest } from '../netlink/fake-kernel.ts';
 import type { SharedLeases } from './shared-leases.ts';
 import { subnetOf } from './shared-leases.ts';
@@ -43,6 +49,43 @@ describe('a node', () => {
     await simulation.play({ does: 'inherit', node: 3, first: 'gone' });
     await simulation.play({ does: 'back' });
     expect(peersOf(1)).toEqual(['10.244.2.0/24', '10.244.3.0/24']);
+  });
+
+  test('keeps its peers of last time while the directory of the leases is empty: it may not be mounted yet', async () => {
+    const directory = scratch();
+    const node = simulation.node(1);
+    node.openRegistry = () =>
+      new DirectoryRegistry({
+        directory,
+        node: node.id,
+        ranges: { ipv4: { length: 24, min: address('10.244.1.0'), max: address('10.244.9.0') } },
+        files: fs,
+        flock: () => 0,
+        clock: simulation.clock,
+        knowsPeers: () => node.state?.includes('"node-2"') === true,
+      });
+    const documents = new LeaseFiles(directory, fs);
+    node.start();
+    await simulation.clock.advance(2000);
+    documents.write(leaseOf(2));
+    node.kill();
+    node.start();
+    await simulation.clock.advance(2000);
+    expect([node.ready, peersOf(1)]).toEqual([true, ['10.244.2.0/24']]);
+    fs.renameSync(directory, `${directory}.away`);
+    fs.mkdirSync(directory);
+    node.reboot();
+    node.start();
+    await simulation.clock.advance(60_000);
+    expect([node.ready, peersOf(1), documents.list()]).toEqual([true, ['10.244.2.0/24'], []]);
+    expect(node.flanneld?.status().registry.why).toContain('is it mounted?');
+    fs.rmSync(directory, { recursive: true });
+    fs.renameSync(`${directory}.away`, directory);
+    fs.rmSync(`${directory}/node-2.json`);
+    documents.write(leaseOf(3));
+    // Not so long that all is compared: that takes real time.
+    await simulation.clock.advance(16_000);
+    expect([peersOf(1), node.flanneld?.status().registry.why]).toEqual([['10.244.3.0/24'], undefined]);
   });
 
   test('waits when the registry answers that it has no subnet: the one of last time may be another’s', async () => {
@@ -360,4 +403,21 @@ describe('a dry run', () => {
     simulation.leases.away();
     expect(await dryRun(1)).toMatch(/^error: .* does not say which nodes there are: nobody answers/);
   });
+});
+
+function scratch(): string {
+  const directory = fs.mkdtempSync(path.join(tmpdir(), 'fl-node-'));
+  onTestFinished(() => fs.rmSync(directory, { recursive: true, force: true }));
+  return path.join(directory, 'leases');
+}
+
+/** Node number `n` of a vxlan. */
+const leaseOf = (n: number): Lease => ({
+  id: `node-${n}`,
+  subnet: subnetOf(n),
+  attributes: {
+    publicIP: address(`192.0.2.${n}`),
+    backendType: 'vxlan',
+    backendData: { VNI: 1, VtepMAC: `02:00:00:00:00:0${n}` },
+  },
 });

@@ -10,6 +10,7 @@ import { externalOf } from '../../src/daemon/surroundings.ts';
 import { groups } from '../../src/kernel/groups.ts';
 import { Reconciler } from '../../src/kernel/reconciler.ts';
 import { lastKnownText, parseLastKnown } from '../../src/lease/last-known.ts';
+import type { Registry } from '../../src/lease/registry.ts';
 import { type Address, address, familyOf } from '../../src/net/address.ts';
 import { mac } from '../../src/net/mac.ts';
 import { type Prefix, prefix, prefixAddress, prefixLength } from '../../src/net/prefix.ts';
@@ -47,6 +48,8 @@ export class SimulatedNode implements AsyncDisposable {
   /** The pod subnets that the firewall knows; writing them takes so many milliseconds. */
   firewall: readonly Prefix[] = [];
   firewallTakes = 0;
+  /** Of each start, where it is not to be the cluster's. */
+  openRegistry: (() => Registry) | undefined;
   ready = false;
   /** What {@link FlannelNode.start} rejected with. */
   failure: unknown;
@@ -164,7 +167,7 @@ export class SimulatedNode implements AsyncDisposable {
         dryRun,
       }),
       subscribe: (onMessage, onLost) => subscribe(this.kernel.open(groups), onMessage, onLost),
-      registry: leases.registry(this.id),
+      registry: this.openRegistry?.() ?? leases.registry(this.id),
       chooseExternal: () =>
         externalOf(
           chooseInterface(observeHost(session), {

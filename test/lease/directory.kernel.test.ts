@@ -9,7 +9,14 @@ import { DirectoryRegistry, type DirectoryRegistryOptions } from '../../src/leas
 import type { Entry } from '../../src/lease/registry.ts';
 import { address } from '../../src/net/address.ts';
 import { type Clock, sleep, systemClock } from '../../src/world/clock.ts';
-import { acquire, allocationSuite, type RegistryKit, registrySuite, suiteNetwork } from './registry-suite.ts';
+import {
+  acquire,
+  allocationSuite,
+  type RegistryKit,
+  registrySuite,
+  Seen,
+  suiteNetwork,
+} from './registry-suite.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const binding = loadBinding();
@@ -37,6 +44,7 @@ const registry = (
     files: fs,
     flock: (fd, operation) => binding.flock(fd, operation),
     clock: systemClock,
+    knowsPeers: () => false,
     ...world,
   });
 
@@ -288,7 +296,8 @@ describe('the directory', () => {
       ...systemClock,
       after: (ms: number, call: () => void) => systemClock.after(ms / 100, call),
     };
-    const stop = registry(directory, 'me', ranges, { clock: hurried }).watch({
+    const me = registry(directory, 'me', ranges, { clock: hurried });
+    const stop = me.watch({
       all: (entries) => told.push(entries.size),
       changed() {},
       gone: () => told.push(0),
@@ -298,11 +307,57 @@ describe('the directory', () => {
     umount();
     await until(() => why.includes('is it mounted?'));
     expect(told).toEqual([1]);
+    await expect(acquire(me, 3)).rejects.toThrow(/^cannot take a lease in .*is it mounted\?/);
+    // As from a start before the first mount.
+    write(directory, 'me', '{}');
+    await expect(acquire(me, 3)).rejects.toThrow('is it mounted?');
+    // The longest wait between two tries.
+    await sleep(systemClock, 200);
+    expect(told).toEqual([1]);
     mount();
     onTestFinished(() => void umount());
     await acquire(registry(directory, 'b'), 2);
     await until(() => told.length === 2 && why === '');
     expect(told).toEqual([1, 1]);
+    expect((await acquire(me, 3)).id).toBe('me');
+  });
+
+  test('the place of a file system that is mounted after a first start is left for it', async () => {
+    const directory = scratch();
+    const hurried: Clock = { ...systemClock, after: (ms, call) => systemClock.after(ms / 50, call) };
+    const me = registry(directory, 'me', ranges, { clock: hurried });
+    await acquire(me, 1);
+    const told: string[][] = [];
+    const stop = me.watch({
+      all: (entries) => told.push([...entries.keys()]),
+      changed() {},
+      gone() {},
+      stale() {},
+    });
+    onTestFinished(stop);
+    execFileSync('mount', ['-t', 'tmpfs', 'none', directory]);
+    onTestFinished(() => void execFileSync('umount', ['--lazy', directory]));
+    await acquire(registry(directory, 'a'), 2);
+    await until(() => told.length === 2);
+    expect(told).toEqual([['me'], ['a']]);
+    expect((await acquire(me, 1)).id).toBe('me');
+  });
+
+  test('an empty directory is not believed by a node that knows of peers, before it has seen better', async () => {
+    const directory = scratch();
+    const hurried: Clock = { ...systemClock, after: (ms, call) => systemClock.after(ms / 50, call) };
+    const me = registry(directory, 'me', ranges, { clock: hurried, knowsPeers: () => true });
+    await expect(acquire(me, 1)).rejects.toThrow(/it is empty.*is it mounted\?.*state\.json/);
+    const seen = new Seen();
+    onTestFinished(me.watch(seen));
+    expect([seen.calls, seen.why]).toEqual([[], expect.stringContaining('is it mounted?')]);
+    await acquire(registry(directory, 'a'), 2);
+    await seen.until(() => seen.staleSince === undefined && seen.lease('a') !== undefined);
+    expect((await acquire(me, 1)).id).toBe('me');
+    fs.rmSync(path.join(directory, 'me.json'));
+    fs.rmSync(path.join(directory, 'a.json'));
+    await seen.until(() => seen.entries.size === 0);
+    expect((await acquire(me, 1)).id).toBe('me');
   });
 
   test('a file system that falls silent is named, and nobody is forgotten', async () => {
@@ -390,7 +445,7 @@ async function acquireInProcess(directory: string, node: string, host: number): 
     const binding = loadBinding();
     const registry = new DirectoryRegistry({
       directory: ${JSON.stringify(directory)}, node: '${node}', ranges: ${JSON.stringify(ranges)}, files: fs,
-      flock: (fd, operation) => binding.flock(fd, operation), clock: systemClock,
+      flock: (fd, operation) => binding.flock(fd, operation), clock: systemClock, knowsPeers: () => false,
     });
     const lease = await registry.acquire({
       attributes: { publicIP: '192.0.2.${host}', publicIPv6: '2001:db8::${host}', backendType: 'vxlan' },
