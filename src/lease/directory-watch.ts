@@ -1,4 +1,4 @@
-import type { FSWatcher } from 'node:fs';
+import type { FSWatcher, Stats } from 'node:fs';
 import path from 'node:path';
 import type { Clock } from '../world/clock.ts';
 import { type Files, idOf, isDocument, type LeaseFile, type LeaseFiles, signatureOf } from './lease-files.ts';
@@ -44,7 +44,8 @@ export class DirectoryWatch {
   /** See {@link DirectoryWatchOptions.known}; let go after the first look. */
   #known: ReadonlyMap<string, LeaseFile>;
   #watcher: FSWatcher | undefined;
-  #inode = -1;
+  /** Of the directory that is watched. */
+  #identity = '';
   #cancel: () => void = () => {};
   #retry = firstRetry;
   #staleSince: number | undefined;
@@ -74,11 +75,11 @@ export class DirectoryWatch {
     if (this.#closed) return;
     this.#cancel();
     try {
-      const { ino, dev } = this.#files.statSync(this.#documents.directory);
-      this.#follow(ino);
+      const stat = this.#files.statSync(this.#documents.directory);
+      this.#follow(identityOf(stat));
       const names = this.#documents.list();
-      this.#guard.check(dev, names);
-      this.#guard.trust(dev, this.#told);
+      this.#guard.check(stat.dev, names);
+      this.#guard.trust(stat.dev, this.#told);
       const entries = new Map<string, Entry>();
       this.#told.clear();
       for (const name of names) {
@@ -128,7 +129,7 @@ export class DirectoryWatch {
   async #compare(): Promise<void> {
     const { promises } = this.#files;
     const { directory } = this.#documents;
-    if ((await promises.stat(directory)).ino !== this.#inode) throw new Error('another directory');
+    if (identityOf(await promises.stat(directory)) !== this.#identity) throw new Error('another directory');
     const names = (await promises.readdir(directory)).filter(isDocument);
     for (let at = 0; at < names.length; at += slice) {
       await Promise.all(
@@ -143,11 +144,11 @@ export class DirectoryWatch {
   }
 
   /** A directory that was replaced by another of the same name is another one to watch. */
-  #follow(inode: number): void {
-    if (inode === this.#inode && this.#watcher !== undefined) return;
+  #follow(identity: string): void {
+    if (identity === this.#identity && this.#watcher !== undefined) return;
     this.#watcher?.close();
     this.#watcher = undefined;
-    this.#inode = inode;
+    this.#identity = identity;
     try {
       this.#watcher = this.#files.watch(this.#documents.directory, (_event, name) => this.#announced(name));
       this.#watcher.on('error', () => this.#lost());
@@ -157,7 +158,7 @@ export class DirectoryWatch {
   }
 
   #lost(): void {
-    this.#inode = -1;
+    this.#identity = '';
     this.#readAll();
   }
 
@@ -165,13 +166,13 @@ export class DirectoryWatch {
     if (this.#closed) return;
     if (name !== null && isDocument(name)) return this.#look(name);
     // The directory itself was moved or removed, as far as the name tells.
-    if (this.#inodeNow() !== this.#inode) this.#lost();
+    if (this.#identityNow() !== this.#identity) this.#lost();
   }
 
   /** Undefined: it is gone, or not to be seen, which reading it will explain. */
-  #inodeNow(): number | undefined {
+  #identityNow(): string | undefined {
     try {
-      return this.#files.statSync(this.#documents.directory).ino;
+      return identityOf(this.#files.statSync(this.#documents.directory));
     } catch {
       return undefined;
     }
@@ -204,3 +205,6 @@ export class DirectoryWatch {
     }
   }
 }
+
+/** The roots of file systems often have one inode number. */
+const identityOf = ({ dev, ino }: Stats): string => `${dev} ${ino}`;

@@ -322,6 +322,25 @@ describe('the directory', () => {
     expect((await acquire(me, 3)).id).toBe('me');
   });
 
+  test('nor when the place below has the same inode number', async () => {
+    const directory = scratch();
+    fs.mkdirSync(directory);
+    const mount = () => execFileSync('mount', ['-t', 'tmpfs', 'none', directory]);
+    const umount = () => execFileSync('umount', ['--lazy', directory]);
+    mount();
+    onTestFinished(() => void umount());
+    const { ino } = fs.statSync(directory);
+    mount();
+    expect(fs.statSync(directory).ino).toBe(ino);
+    await acquire(registry(directory, 'a'), 1);
+    const hurried: Clock = { ...systemClock, after: (ms, call) => systemClock.after(ms / 300, call) };
+    const seen = new Seen();
+    onTestFinished(registry(directory, 'me', ranges, { clock: hurried }).watch(seen));
+    umount();
+    await seen.until(() => seen.calls.length > 1 || seen.staleSince !== undefined);
+    expect([seen.calls, seen.why]).toEqual([['all'], expect.stringContaining('is it mounted?')]);
+  });
+
   test('the place of a file system that is mounted after a first start is left for it', async () => {
     const directory = scratch();
     const hurried: Clock = { ...systemClock, after: (ms, call) => systemClock.after(ms / 50, call) };
