@@ -1,7 +1,7 @@
 import type { Backend, External, Self } from '../backend/backend.ts';
 import type { LastKnown } from '../lease/last-known.ts';
 import type { Lease, LeaseAttributes } from '../lease/lease.ts';
-import { type LeaseSink, type LeaseWish, RegistryError } from '../lease/registry.ts';
+import { type Entry, type LeaseSink, type LeaseWish, RegistryError } from '../lease/registry.ts';
 import type { Prefix } from '../net/prefix.ts';
 import { sleep } from '../world/clock.ts';
 import { foundDevices } from './found-devices.ts';
@@ -274,28 +274,34 @@ export class FlannelNode {
       all: (entries) => {
         peers.all(entries);
         this.#saved.changed();
-        if (this.#own !== undefined && !entries.has(this.#own.id)) this.#leaseGone();
+        if (this.#own !== undefined) this.#ownTold(this.#own, entries.get(this.#own.id));
       },
       changed: (id, entry) => {
         peers.changed(id, entry);
         this.#saved.changed();
+        if (id === this.#own?.id) this.#ownTold(this.#own, entry);
       },
       gone: (id) => {
         peers.gone(id);
         this.#saved.changed();
-        if (id === this.#own?.id) this.#leaseGone();
+        if (id === this.#own?.id) this.#ownTold(this.#own);
       },
       stale: (since, why = '') =>
         since === undefined ? this.#contact.answers() : this.#contact.isAway(since, why),
     };
   }
 
-  /** Somebody removed this node's lease, or it has ended: peers do not know this node any more. */
-  #leaseGone(): void {
-    this.#world.log.warn(
-      {},
-      `the lease of this node is gone from the ${this.#world.registry.name}: asking anew`,
-    );
+  /**
+   * What others know of this node. No lease, when somebody removed it or it has ended; another subnet, when a directory was mounted
+   * after this node had started without it.
+   */
+  #ownTold(own: Lease, entry?: Entry): void {
+    const { log, registry } = this.#world;
+    if (entry === undefined) {
+      log.warn({}, `the lease of this node is gone from the ${registry.name}: asking anew`);
+    } else if ('lease' in entry && describeLease(entry.lease) !== describeLease(own)) {
+      log.warn({}, `the ${registry.name} has another subnet for this node: asking anew`);
+    } else return;
     this.#guarded(this.#askAgain());
   }
 

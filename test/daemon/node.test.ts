@@ -88,6 +88,21 @@ describe('a node', () => {
     expect([peersOf(1), node.flanneld?.status().registry.why]).toEqual([['10.244.3.0/24'], undefined]);
   });
 
+  test('takes the subnet that the registry comes to have for it', async () => {
+    await simulation.play({ does: 'start', node: 1 });
+    const put = (n: number) =>
+      simulation.leases.put('node-1', {
+        lease: { ...(simulation.leases.lease('node-1') as Lease), subnet: subnetOf(n) },
+      });
+    put(7);
+    await simulation.clock.advance(1000);
+    expect(simulation.node(1).flanneld?.subnets).toEqual([subnetOf(7)]);
+    await simulation.play({ does: 'away' });
+    put(8);
+    await simulation.play({ does: 'back' });
+    expect(simulation.node(1).flanneld?.subnets).toEqual([subnetOf(8)]);
+  });
+
   test('waits when the registry answers that it has no subnet: the one of last time may be another’s', async () => {
     for (const each of [1, 2]) await simulation.play({ does: 'start', node: each });
     const node = simulation.node(1);
