@@ -48,7 +48,7 @@ export interface NodeWorld extends NodeEffects {
 /** What a node does to its machine, beside what the reconciler and the registry do. */
 export interface NodeEffects {
   saveLastKnown(state: LastKnown): void;
-  /** Makes the host forward, and tells what stands in the way; never fails for it. */
+  /** Makes the host forward, and tells what stands in the way; rejects only when the host cannot be looked at. */
   prepareHost(external: External): Promise<void>;
   /** Puts the node-wide firewall rules in place and keeps them; resolves after the first try. */
   keepFirewall(networks: readonly Prefix[], subnets: readonly Prefix[]): Promise<void>;

@@ -19,8 +19,8 @@ import type { Status } from './status.ts';
 import type { SubnetEnv } from './subnet-env.ts';
 import { followSurroundings, isOnLink } from './surroundings.ts';
 
-/** Between attempts to write the subnet file, and to tell the cluster that the network is up, in milliseconds. */
-const fileBackOff = { first: 500, longest: 15_000 };
+/** Between attempts to make the host ready or write the subnet file, and to tell the cluster that the network is up, in milliseconds. */
+const hostBackOff = { first: 500, longest: 15_000 };
 const completeBackOff = { first: 1000, longest: 60_000 };
 
 /** A stop waits so long for the kernel at most, in milliseconds. */
@@ -332,9 +332,20 @@ export class FlannelNode {
     log.info({ before: this.#external, now: external }, 'the way to other nodes has changed');
     this.#external = external;
     this.#replan();
-    // Once before readiness is enough: until then nobody knows which interface it will be.
-    if (this.#ready) await this.#world.prepareHost(external);
+    void this.#prepareHost();
     await this.#askAgain();
+  }
+
+  /** For the interface that it is by then. */
+  async #prepareHost(): Promise<void> {
+    const { log, prepareHost } = this.#world;
+    await retry(
+      this.#world,
+      hostBackOff,
+      () => prepareHost(this.#external),
+      (error, wait) => log.error({ wait }, `the host could not be made ready: ${messageOf(error)}`),
+      this.#abort.signal,
+    );
   }
 
   #renewed(lease: Lease): void {
@@ -369,7 +380,7 @@ export class FlannelNode {
     const { log } = this.#world;
     await retry(
       this.#world,
-      fileBackOff,
+      hostBackOff,
       () => this.#writeSubnetEnv(),
       (error, wait) => log.error({ wait }, `cannot write the subnet file: ${messageOf(error)}`),
       this.#abort.signal,
@@ -383,7 +394,7 @@ export class FlannelNode {
     await reconciler.settled();
     await reconciler.inPlace(nodePart);
     if (this.#abort.signal.aborted) return;
-    await this.#world.prepareHost(this.#external);
+    await this.#prepareHost();
     await this.#refreshSubnetEnv();
     if (this.#abort.signal.aborted) return;
     this.#ready = true;

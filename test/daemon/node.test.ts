@@ -134,6 +134,16 @@ describe('a node', () => {
     expect(hostGw.leases.lease('node-1')?.attributes.publicIP).toBe('192.0.2.77');
   });
 
+  test('tells the others where it is, whatever comes of making the host ready, and that is tried again', async () => {
+    await simulation.play({ does: 'start', node: 1 });
+    const node = simulation.node(1);
+    node.refusePrepare = 1;
+    node.readdress(['192.0.2.77', '2001:db8::77']);
+    await simulation.clock.advance(20_000);
+    expect(simulation.leases.lease('node-1')?.attributes.publicIP).toBe('192.0.2.77');
+    expect(node.prepared).toEqual(['eth0', 'eth0']);
+  });
+
   test('is killed before it could save: what it finds in the kernel stays until the registry speaks', async () => {
     await simulation.play({ does: 'start', node: 1 });
     await simulation.play({ does: 'start', node: 2 }, true);
@@ -239,6 +249,26 @@ describe('readiness', () => {
     node.discIsFull = false;
     await simulation.clock.advance(15_000);
     expect(node.subnetEnv).toContain('FLANNEL_SUBNET=10.244.9.1/24');
+  });
+
+  test('has the host made ready for the interface that it is then, though it changes at the last moment', async () => {
+    node.firewallTakes = 60_000;
+    node.start();
+    await simulation.clock.advance(10_000);
+    expect([node.ready, node.prepared.at(-1)]).toEqual([false, 'eth0']);
+    node.rename('eth7');
+    await simulation.clock.advance(120_000);
+    expect([node.ready, node.prepared.at(-1)]).toEqual([true, 'eth7']);
+  });
+
+  test('waits until the host could be made ready', async () => {
+    node.refusePrepare = 2;
+    node.start();
+    await simulation.clock.advance(20_000);
+    expect([node.ready, node.prepared]).toEqual([true, ['eth0']]);
+    expect(node.log.filter((line) => line.includes('the host could not be made ready: EINTR'))).toHaveLength(
+      2,
+    );
   });
 
   test('is told to the cluster until it hears', async () => {

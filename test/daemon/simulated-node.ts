@@ -16,7 +16,7 @@ import { mac } from '../../src/net/mac.ts';
 import { type Prefix, prefix, prefixAddress, prefixLength } from '../../src/net/prefix.ts';
 import * as k from '../../src/netlink/constants.ts';
 import { delAddress, newAddress } from '../../src/netlink/route/address.ts';
-import { newLink } from '../../src/netlink/route/link.ts';
+import { newLink, setLink } from '../../src/netlink/route/link.ts';
 import { newNeighbour } from '../../src/netlink/route/neighbour.ts';
 import { newRoute } from '../../src/netlink/route/route.ts';
 import { AsyncSession, SyncSession } from '../../src/netlink/session.ts';
@@ -60,6 +60,8 @@ export class SimulatedNode implements AsyncDisposable {
 
   /** Interfaces that the host was made ready for. */
   readonly prepared: string[] = [];
+  /** Attempts to make it ready that fail. */
+  refusePrepare = 0;
 
   constructor(id: string, addresses: readonly string[], cluster: Cluster) {
     this.id = id;
@@ -102,6 +104,11 @@ export class SimulatedNode implements AsyncDisposable {
       for (const each of this.addresses) session.request(newAddress(onEth0(each)));
       for (const each of before) session.request(delAddress(onEth0(each)));
     });
+  }
+
+  /** eth0 gets another name. */
+  rename(name: string): void {
+    this.outside((session) => session.request(setLink({ ifi_index: 2, IFLA_IFNAME: name })));
   }
 
   /** Somebody else's doing: it is not among the kernel's {@link FakeKernel.requests} afterwards. */
@@ -182,6 +189,7 @@ export class SimulatedNode implements AsyncDisposable {
       lastKnown: () => (this.state === undefined ? undefined : parseLastKnown(this.state, 'state.json')),
       saveLastKnown: () => {},
       prepareHost: async ({ name }) => {
+        if (this.refusePrepare-- > 0) throw new Error('EINTR: the dump was interrupted');
         this.prepared.push(name);
       },
       keepFirewall: async (_networks, subnets) => {
