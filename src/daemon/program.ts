@@ -7,7 +7,7 @@ import { makeBackend } from '../backend/backends.ts';
 import { createCniService } from '../cni/service.ts';
 import type { NodeFirewall } from '../firewall/node-firewall.ts';
 import type { NodeRulesInput } from '../firewall/node-rules.ts';
-import { runProcess } from '../firewall/process.ts';
+import { runProcess, withLimit } from '../firewall/process.ts';
 import { groups, newerGroups } from '../kernel/groups.ts';
 import { Reconciler } from '../kernel/reconciler.ts';
 import type { Registry } from '../lease/registry.ts';
@@ -56,6 +56,8 @@ import { openWireguard, type Wireguard } from './wireguard.ts';
 const sweepInterval = 60_000;
 /** A dry run waits so long for a network configuration, in milliseconds. */
 const dryPatience = 10_000;
+/** Readiness waits so long for a kernel module at most, in milliseconds. */
+const modprobeLimit = 10_000;
 
 /** A running flanneld. */
 export interface Program {
@@ -356,7 +358,7 @@ const hostPreparer = ({ options, network, session, environment, log }: Omit<Worl
     families: familiesOf(network.config),
     manageAcceptRa: options['manage-accept-ra'],
     session,
-    run: runProcess(environment),
+    run: withLimit(runProcess(environment), systemClock, modprobeLimit),
     log,
   });
 

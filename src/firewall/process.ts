@@ -1,3 +1,5 @@
+import { type Clock, sleep } from '../world/clock.ts';
+
 /** What a process left behind; `code` is -1 when it could not be started or was killed. */
 export interface Outcome {
   code: number;
@@ -26,3 +28,18 @@ export const runProcess =
       child.stdin.on('error', () => {});
       child.stdin.end(stdin);
     });
+
+/** Answers after `limit` milliseconds at the latest, as if the program had been killed; it may go on. */
+export const withLimit =
+  (run: Run, clock: Clock, limit: number): Run =>
+  async (...command) => {
+    const answered = new AbortController();
+    const late = sleep(clock, limit, answered.signal).then(() => ({
+      code: -1,
+      stdout: '',
+      stderr: `no end after ${limit / 1000} s`,
+    }));
+    const outcome = await Promise.race([run(...command), late]);
+    answered.abort();
+    return outcome;
+  };
