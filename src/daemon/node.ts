@@ -117,7 +117,13 @@ export class FlannelNode {
   /** Peers do not count: one that cannot be reached keeps nobody from serving pods. */
   get waitingFor(): string[] {
     const { registry, reconciler } = this.#world;
-    if (this.#own === undefined) return [`a lease from the ${registry.name}`];
+    if (this.#own === undefined) {
+      return [
+        this.#lost === undefined
+          ? `a lease from the ${registry.name}`
+          : 'an interface that leads to other nodes',
+      ];
+    }
     const obstacles = reconciler.obstacles(nodePart);
     if (obstacles.length > 0 || this.#ready) return obstacles;
     return ['the network to be in place'];
@@ -216,7 +222,7 @@ export class FlannelNode {
   /** Throws an InterfaceError when nothing leads to other nodes: the next attempt looks again. */
   #wish(): LeaseWish {
     // Nobody follows the surroundings yet, and a registry may be away for hours.
-    if (this.#peers === undefined) this.#external = this.#world.chooseExternal();
+    if (this.#peers === undefined) this.#external = this.#chooseExternal();
     return {
       attributes: this.#attributes(),
       network: this.#config.network,
@@ -224,9 +230,23 @@ export class FlannelNode {
     };
   }
 
+  /** Throws an InterfaceError when nothing leads to other nodes, and keeps why. */
+  #chooseExternal(): External {
+    try {
+      const external = this.#world.chooseExternal();
+      this.#lost = undefined;
+      return external;
+    } catch (error) {
+      this.#lost = messageOf(error);
+      throw error;
+    }
+  }
+
   #askedInVain(error: unknown, wait: number): void {
-    const what = this.#own === undefined ? 'no lease yet' : 'peers cannot be told';
-    this.#contact.failed(what, messageOf(error), wait);
+    const [why, hasLease] = [messageOf(error), this.#own !== undefined];
+    // The registry has not been asked at all.
+    if (!hasLease && this.#lost !== undefined) this.#world.log.warn({ wait }, `no lease yet: ${why}`);
+    else this.#contact.failed(hasLease ? 'peers cannot be told' : 'no lease yet', why, wait);
     if (error instanceof RegistryError && error.withoutSubnet) this.#onAway = () => {};
     else this.#onAway();
   }
@@ -312,21 +332,18 @@ export class FlannelNode {
 
   /** The way out may have changed: another address, another interface, another MTU. */
   async #lookAround(): Promise<void> {
-    const { log, chooseExternal } = this.#world;
+    const { log } = this.#world;
+    const before = this.#lost;
     let external: External;
     try {
-      external = chooseExternal();
+      external = this.#chooseExternal();
     } catch (error) {
       const why = messageOf(error);
-      if (why !== this.#lost) {
+      if (why !== before)
         log.warn({ interface: this.#external.name }, `the way to other nodes is gone: ${why}`);
-      }
-      this.#lost = why;
       return;
     }
-    if (this.#lost !== undefined)
-      log.info({ interface: external.name }, 'there is a way to other nodes again');
-    this.#lost = undefined;
+    if (before !== undefined) log.info({ interface: external.name }, 'there is a way to other nodes again');
     const changed = JSON.stringify(external) !== JSON.stringify(this.#external);
     if (!changed) return this.#peers?.waysChanged();
     log.info({ before: this.#external, now: external }, 'the way to other nodes has changed');

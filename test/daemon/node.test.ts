@@ -197,6 +197,23 @@ describe('readiness', () => {
     expect(node.subnetEnv).toContain('FLANNEL_SUBNET=10.244.1.1/24');
   });
 
+  test('waits for a way to other nodes before there is a lease, and does not blame the registry', async () => {
+    const before = node.addresses;
+    node.start();
+    node.readdress([]);
+    await simulation.clock.advance(10_000);
+    const lost = expect.stringContaining('eth0 has no IPv4 address that could serve');
+    expect(node.flanneld?.status()).toMatchObject({
+      registry: { name: 'shared memory' },
+      interface: { name: 'eth0', lost },
+      waitingFor: ['an interface that leads to other nodes'],
+    });
+    expect(node.flanneld?.status().registry).not.toHaveProperty('why');
+    node.readdress(before);
+    await simulation.clock.advance(20_000);
+    expect([node.ready, node.flanneld?.status().interface]).toEqual([true, { name: 'eth0', mtu: 1500 }]);
+  });
+
   test('does not wait for a peer that cannot be reached', async () => {
     await simulation.play({ does: 'start', node: 2 });
     node.kernel.refuse = (request) => (isRoute(request) ? ENETUNREACH : undefined);
