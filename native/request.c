@@ -57,7 +57,7 @@ static void open_netns(struct request *request, char *state, size_t size) {
   else if ((request->netlink = netns_open_netlink(request->netns, NETLINK_ROUTE)) < 0)
     failed = -request->netlink;
   if (request->netlink >= 0) {
-    snprintf(state, size, "FLANNEL_NETNS=ok");
+    snprintf(state, size, "FLANNEL_NETNS=ok:%d", request->netns);
     return;
   }
   if (request->netns >= 0) close(request->netns);

@@ -1,4 +1,4 @@
-/* The last part of a request, which the daemon leaves to the launcher: docs/launcher-protocol.md, WORK. */
+/* What the daemon has planned and the launcher does: docs/launcher-protocol.md, WORK. */
 #ifndef WORK_H
 #define WORK_H
 
@@ -12,22 +12,24 @@ struct section {
 };
 
 struct work {
-  struct section sysctls;
-  struct section messages; /* for the pod's netlink socket, one behind the other */
-  struct section reply;    /* empty: the daemon goes on */
+  struct section tasks;
+  struct section reply; /* empty: the daemon goes on */
 };
 
-/* The payload of a DONE frame. */
+/* How it went, as the payload of a DONE frame tells it. */
 struct done {
   uint8_t *payload;
   size_t length;
-  bool whole; /* nothing that matters failed */
+  bool whole; /* no task failed */
 };
 
 /* Takes the payload of a WORK frame apart; false: it is malformed. */
 bool work_read(const uint8_t *payload, size_t length, struct work *work);
 
-/* Does it, up to the first message that the kernel refuses. Answers 0 or -errno, -EBADMSG for a malformed list. */
+/*
+ * Does the tasks up to the first one that fails. `netns` is the pod's network namespace, `netlink` a socket inside it, both
+ * -1 when there is none. Answers 0, -EBADMSG for tasks that are malformed, or another -errno.
+ */
 int work_do(const struct work *work, int netns, int netlink, struct done *done);
 
 #endif

@@ -22,7 +22,7 @@ export function bridgeStep(options: BridgeOptions, mac: Mac): Step {
   return {
     message: 'newLink',
     flags: k.NLM_F_CREATE | k.NLM_F_EXCL,
-    tolerate: ['EEXIST'],
+    tolerate: 'EEXIST',
     value: {
       ifi_flags: k.IFF_UP,
       ifi_change: k.IFF_UP,
@@ -72,13 +72,13 @@ export function gatewaySteps(
     const removals = inTheWay.map(
       (other): Step => ({
         message: 'delAddress',
-        tolerate: ['EADDRNOTAVAIL'],
+        tolerate: 'EADDRNOTAVAIL',
         value: addressWrite(other, link.ifindex),
       }),
     );
     return [
       ...removals,
-      addressStep(wanted, link.ifindex, options.enabledad, ['EEXIST']),
+      addressStep(wanted, link.ifindex, options.enabledad, 'EEXIST'),
       ...linkLocalSteps(wanted, link, options),
     ];
   });
@@ -94,7 +94,7 @@ function linkLocalSteps(
   { enabledad }: BridgeOptions,
 ): Step[] {
   if (prefixFamily(gateway) === 4 || enabledad) return [];
-  return [addressStep(prefixOf(linkLocalAddress(mac), 64), ifindex, false, ['EEXIST'])];
+  return [addressStep(prefixOf(linkLocalAddress(mac), 64), ifindex, false, 'EEXIST')];
 }
 
 /** Every other IPv4 address, but of IPv6 only those of the same network: a link has several of these. */
@@ -104,12 +104,7 @@ function conflicts(other: Prefix, wanted: Prefix): boolean {
 }
 
 /** Adds an address, an IPv6 one ready for use at once unless duplicate address detection is wanted. */
-export function addressStep(
-  address: Prefix,
-  ifindex: number,
-  enabledad: boolean,
-  tolerate?: readonly string[],
-): Step {
+export function addressStep(address: Prefix, ifindex: number, enabledad: boolean, tolerate?: 'EEXIST'): Step {
   const value = addressWrite(address, ifindex);
   if (prefixFamily(address) === 4) {
     if (prefixLength(address) < 31) value.IFA_BROADCAST = lastAddress(address);

@@ -6,8 +6,8 @@ import { newRoute, type RouteWrite } from '../netlink/route/route.ts';
 
 /** One message of an attachment's plan, as a value that a test or a person can read. */
 export type Step = {
-  /** Errors after which the plan goes on: what was wanted is there already, or gone already. */
-  tolerate?: readonly string[];
+  /** The error after which the plan goes on: what was wanted is there already, or gone already. */
+  tolerate?: 'EEXIST' | 'ENOENT' | 'EADDRNOTAVAIL';
 } & (
   | { message: 'newLink'; value: LinkWrite; flags: number }
   | { message: 'setLink' | 'delLink'; value: LinkWrite }

@@ -52,7 +52,7 @@ export function vethSteps(
       const ndm_family = familyOf(NDA_DST) === 4 ? k.AF_INET : k.AF_INET6;
       return {
         message: 'delNeighbour',
-        tolerate: ['ENOENT'],
+        tolerate: 'ENOENT',
         value: { ndm_family, ndm_ifindex: bridge.ifindex, NDA_DST },
       };
     }),

@@ -30,7 +30,7 @@ export function vlanSteps(
       ? [
           {
             message: 'delLink' as const,
-            tolerate: ['ENOENT'],
+            tolerate: 'ENOENT' as const,
             value: write([{ flags: 0, vid: defaultPvid }]),
           },
         ]

@@ -1,5 +1,3 @@
-import type { Sysctl } from './attachment-sysctls.ts';
-
 /** What travels between launcher and daemon; docs/launcher-protocol.md. Types from 32 on are cni-tool's. */
 export const frameTypes = {
   REQUEST: 1,
@@ -105,54 +103,25 @@ export function encodeReply({ status, stdout, stderr }: Reply): Buffer {
   return Buffer.concat([head, output, Buffer.from(stderr)]);
 }
 
-/** The last part of a request, which the launcher does. */
-export interface Work {
-  sysctls: readonly Sysctl[];
-  /** Netlink messages for the pod's socket. */
-  messages: Uint8Array;
-  /** What is printed when all went well; undefined: the daemon goes on. */
-  reply: Reply | undefined;
-}
-
-export function encodeWork({ sysctls, messages, reply }: Work): Buffer {
-  const list = encodeSysctls(sysctls);
-  const tail = reply === undefined ? Buffer.alloc(0) : encodeReply(reply);
-  return Buffer.concat([u32(list.length), list, u32(messages.length), messages, tail]);
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
-
-const flag = (set: boolean): string => (set ? '\x01' : '\0');
-
-function encodeSysctls(sysctls: readonly Sysctl[]): Buffer {
-  const entries = sysctls.map(
-    ({ where, path, value, required, ifDifferent }) =>
-      `${where === 'pod' ? 'p' : 'h'}${flag(required)}${flag(ifDifferent)}${path}\0${value}\0`,
-  );
-  return Buffer.from(entries.join(''), 'latin1');
+/** What the daemon has planned and the launcher does: a script, and what is printed when all went well (undefined: nothing yet). */
+export function encodeWork(script: Uint8Array, reply: Reply | undefined): Buffer {
+  const length = Buffer.allocUnsafe(4);
+  length.writeUInt32LE(script.length);
+  return Buffer.concat([length, script, reply === undefined ? Buffer.alloc(0) : encodeReply(reply)]);
 }
 
 /** How it went. */
 export interface Done {
-  /** How many messages the kernel took before it refused one. */
-  messages: number;
-  /** For each sysctl 0 or an errno. */
-  outcomes: number[];
-  /** What the kernel answered to the message that it refused. */
+  /** How many lines of the script are done. */
+  count: number;
+  /** Why the next one is not: positive, 0 when all are done. */
+  errno: number;
+  /** What the kernel answered to it. */
   answer: Buffer;
 }
 
-/** Undefined for anything else than what answers work with so many sysctls. */
-export function decodeDone(payload: Buffer, sysctls: number): Done | undefined {
-  const answer = 4 + 4 * sysctls;
-  if (payload.length < answer) return undefined;
-  return {
-    messages: payload.readUInt32LE(0),
-    outcomes: Array.from({ length: sysctls }, (_, i) => payload.readInt32LE(4 + 4 * i)),
-    answer: payload.subarray(answer),
-  };
+/** Undefined for what is no payload of DONE. */
+export function decodeDone(payload: Buffer): Done | undefined {
+  if (payload.length < 8) return undefined;
+  return { count: payload.readUInt32LE(0), errno: payload.readInt32LE(4), answer: payload.subarray(8) };
 }

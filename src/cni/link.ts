@@ -46,7 +46,7 @@ export class StepError extends Error {
 export function apply(session: Session, steps: readonly Step[]): void {
   for (const [i, error] of session.batch(steps.map(requestOf)).entries()) {
     const step = steps[i];
-    if (error !== undefined && step !== undefined && step.tolerate?.includes(error.code) !== true) {
+    if (error !== undefined && step !== undefined && step.tolerate !== error.code) {
       throw new StepError(step, error);
     }
   }

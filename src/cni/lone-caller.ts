@@ -9,7 +9,7 @@ import { CniError, cniCodes } from './error.ts';
 import type { Reply } from './frame.ts';
 import { apply } from './link.ts';
 import { identityOf, ownNetwork } from './own-network.ts';
-import { checkSysctls, type PodSetup } from './pod-setup.ts';
+import { type Place, SysctlError, type Task, vanished } from './task.ts';
 import type { Caller, PodNamespace } from './world.ts';
 
 const { ENOENT, ENOTDIR, EINVAL } = { ENOENT: 2, ENOTDIR: 20, EINVAL: 22 };
@@ -23,9 +23,12 @@ export class LoneCaller implements Caller {
   readonly podIsOwn: boolean;
   readonly #binding: Binding;
   readonly #environment: Readonly<NodeJS.ProcessEnv>;
+  readonly #host: SyncSession;
 
-  constructor(binding: Binding, environment: Readonly<NodeJS.ProcessEnv>) {
+  /** `host`: in the node's namespace. */
+  constructor(binding: Binding, environment: Readonly<NodeJS.ProcessEnv>, host: SyncSession) {
     this.#binding = binding;
+    this.#host = host;
     this.#environment = environment;
     this.pod = openNamespace(binding, environment['CNI_NETNS'] ?? '');
     this.podIsOwn = this.pod.state === 'open' && identityOf(this.pod.fd) === ownNetwork();
@@ -39,19 +42,36 @@ export class LoneCaller implements Caller {
 
   expect(): void {}
 
-  async setUpPod({ sysctls, steps }: PodSetup): Promise<void> {
-    checkSysctls(sysctls, this.writeSysctls(sysctls));
-    if (this.pod.state === 'open') apply(this.pod.session, steps);
+  async perform(tasks: readonly Task[]): Promise<void> {
+    for (const task of tasks) {
+      if (task.task === 'sysctl') this.#write(task.sysctl);
+      else if (task.task === 'steps') apply(this.#sessionIn(task.where), task.steps);
+      else {
+        const session = this.#sessionIn(task.where);
+        const ifindex = session.indexOf(task.link);
+        if (ifindex === undefined) throw vanished(task.link);
+        apply(session, task.steps(ifindex));
+      }
+    }
   }
 
-  /** Outcomes in order: 0 or a positive errno. */
-  protected writeSysctls(sysctls: readonly Sysctl[]): number[] {
+  /** Answers 0 or a positive errno. */
+  protected writeSysctl({ where, path: name, value, ifDifferent }: Sysctl): number {
+    const file = `/proc/sys/${name}`;
+    if (ifDifferent && holds(file, value)) return 0;
     const podFd = this.pod.state === 'open' ? this.pod.fd : -1;
-    return sysctls.map(({ where, path: name, value, ifDifferent }) => {
-      const file = `/proc/sys/${name}`;
-      if (ifDifferent && holds(file, value)) return 0;
-      return -this.#binding.writeInNetns(where === 'pod' ? podFd : -1, file, value);
-    });
+    return -this.#binding.writeInNetns(where === 'pod' ? podFd : -1, file, value);
+  }
+
+  #write(sysctl: Sysctl): void {
+    const errno = this.writeSysctl(sysctl);
+    if (errno !== 0 && sysctl.required) throw new SysctlError(sysctl, errno);
+  }
+
+  #sessionIn(where: Place): SyncSession {
+    if (where === 'host') return this.#host;
+    if (this.pod.state === 'open') return this.pod.session;
+    throw new Error('the pod has no network namespace');
   }
 
   expectDelegate(type: string): void {
@@ -104,7 +124,8 @@ function openNamespace(binding: Binding, netns: string): PodNamespace {
   }
   const isNamespace = [NSFS_MAGIC, PROC_SUPER_MAGIC].includes(binding.filesystemType(fd));
   const socket = isNamespace ? binding.openNetlink(k.NETLINK_ROUTE, fd) : -EINVAL;
-  if (socket >= 0) return { state: 'open', fd, session: new SyncSession(adoptSocket(binding, socket)) };
+  if (socket >= 0)
+    return { state: 'open', fd, fdOfCaller: fd, session: new SyncSession(adoptSocket(binding, socket)) };
   closeSync(fd);
   return socket === -EINVAL ? { state: 'foreign' } : { state: 'error', errno: -socket };
 }

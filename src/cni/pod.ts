@@ -4,7 +4,7 @@ import type { Session } from './link.ts';
 import type { Caller } from './world.ts';
 
 /** The pod's namespace for a verb that cannot do without it. Throws a CniError that says what CNI_NETNS is instead. */
-export function openPod(caller: Caller, netns: string): { fd: number; session: Session } {
+export function openPod(caller: Caller, netns: string): { fdOfCaller: number; session: Session } {
   const { pod } = caller;
   refuseOwnNamespace(caller);
   switch (pod.state) {

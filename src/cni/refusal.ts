@@ -2,7 +2,7 @@ import { getSystemErrorMap } from 'node:util';
 import * as k from '../netlink/constants.ts';
 import type { Step } from './attachment-step.ts';
 import { StepError } from './link.ts';
-import { SysctlError } from './pod-setup.ts';
+import { SysctlError } from './task.ts';
 
 /** An error of the kernel as a sentence about what was to be done; what is none stays as it is. */
 export function explain(error: unknown): unknown {

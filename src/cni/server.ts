@@ -151,9 +151,8 @@ export class CniServer {
       for (const fd of descriptors) binding.close(fd);
     };
     const [claim] = descriptors;
-    const pod = podNamespace(environment['FLANNEL_NETNS'], descriptors, (fd, socketFd) => {
-      return { state: 'open', fd, session: new SyncSession(adoptSocket(binding, socketFd)) };
-    });
+    const sessionOn = (fd: number) => new SyncSession(adoptSocket(binding, fd));
+    const pod = podNamespace(environment['FLANNEL_NETNS'], descriptors, sessionOn);
     if (claim === undefined || pod === undefined) {
       release();
       connection.close();

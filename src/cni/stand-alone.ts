@@ -29,7 +29,7 @@ export async function serveAlone(
     clock: systemClock,
   });
   const host = new SyncSession(openSocket(binding));
-  const caller = new LoneCaller(binding, environment);
+  const caller = new LoneCaller(binding, environment, host);
   try {
     const request: LauncherRequest = { environment: environment as Record<string, string>, stdin };
     return await serve(loneWorld(host, stores), request, caller);

@@ -1,9 +1,8 @@
-import { refusalIn, relayed } from '../netlink/relay.ts';
-import { requestOf } from './attachment-step.ts';
+import type { SyncSession } from '../netlink/session.ts';
 import { decodeDone, encodeWork, type Frame, frameTypes, type Reply, success } from './frame.ts';
 import type { LauncherConnection } from './launcher-connection.ts';
-import { StepError } from './link.ts';
-import { checkSysctls, type PodSetup } from './pod-setup.ts';
+import { Script } from './script.ts';
+import type { Task } from './task.ts';
 import { Aborted, type Caller, NotMine, type PodNamespace } from './world.ts';
 
 /** The launcher as the verbs see it: what it lets the daemon do, over its connection. */
@@ -54,17 +53,13 @@ export class WarmCaller implements Caller {
     if (unseen !== undefined) throw new NotMine(`${unseen} does not exist where flanneld runs`);
   }
 
-  async setUpPod({ sysctls, steps }: PodSetup, stdout?: string): Promise<void> {
-    const requests = steps.map(requestOf);
-    const reply = stdout === undefined ? undefined : success(stdout);
-    const work = encodeWork({ sysctls, messages: relayed(requests), reply });
-    const done = decodeDone(await this.#ask(frameTypes.WORK, work, frameTypes.DONE), sysctls.length);
-    if (done === undefined || done.messages > steps.length) throw this.#misbehaved();
-    checkSysctls(sysctls, done.outcomes);
-    const [step, request] = [steps[done.messages], requests[done.messages]];
-    if (step !== undefined && request !== undefined) {
-      throw new StepError(step, refusalIn(done.answer, request));
-    }
+  async perform(tasks: readonly Task[], stdout?: string): Promise<void> {
+    const script = new Script(tasks);
+    const work = encodeWork(script.bytes, stdout === undefined ? undefined : success(stdout));
+    const done = decodeDone(await this.#ask(frameTypes.WORK, work, frameTypes.DONE));
+    if (done === undefined) throw this.#misbehaved();
+    const refusal = script.outcome(done.count, done.errno, done.answer);
+    if (refusal !== undefined) throw refusal;
     this.#answered = stdout !== undefined;
   }
 
@@ -108,11 +103,13 @@ export class WarmCaller implements Caller {
 export function podNamespace(
   state: string | undefined,
   descriptors: readonly number[],
-  open: (fd: number, socketFd: number) => PodNamespace,
+  sessionOn: (socketFd: number) => SyncSession,
 ): PodNamespace | undefined {
+  const [word, number] = state?.split(':') ?? [];
+  if (word === 'absent' || word === 'missing' || word === 'foreign') return { state: word };
+  if (number === undefined || !/^\d+$/.test(number)) return undefined;
+  if (word === 'error') return { state: word, errno: Number(number) };
   const [, fd, socketFd] = descriptors;
-  if (state === 'ok') return fd !== undefined && socketFd !== undefined ? open(fd, socketFd) : undefined;
-  if (state === 'absent' || state === 'missing' || state === 'foreign') return { state };
-  const errno = /^error:(\d+)$/.exec(state ?? '')?.[1];
-  return errno === undefined ? undefined : { state: 'error', errno: Number(errno) };
+  if (word !== 'ok' || fd === undefined || socketFd === undefined) return undefined;
+  return { state: 'open', fd, fdOfCaller: Number(number), session: sessionOn(socketFd) };
 }

@@ -7,7 +7,7 @@ import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import type { Files } from './files.ts';
 import type { Reply } from './frame.ts';
-import type { PodSetup } from './pod-setup.ts';
+import type { Task } from './task.ts';
 
 /** What the verbs need of the node, passed in: by the daemon, by the stand-alone program, by tests. */
 export interface World {
@@ -41,7 +41,8 @@ export interface World {
 export type PodNamespace =
   | { state: 'absent' | 'missing' | 'foreign' }
   | { state: 'error'; errno: number }
-  | { state: 'open'; fd: number; session: SyncSession };
+  /** `fdOfCaller`: its number where the tasks are done. */
+  | { state: 'open'; fd: number; fdOfCaller: number; session: SyncSession };
 
 /** Who asks, and what can be done through them. One request each. */
 export interface Caller {
@@ -55,10 +56,10 @@ export interface Caller {
   /** Throws {@link NotMine} when one of these, which the request names, is not there for a daemon to see. */
   expect(files: readonly string[]): void;
   /**
-   * Does the last part of an ADD. `stdout`: all that is left to do when it went well is to print that, and then the caller
-   * is gone. Rejects with a SysctlError or a StepError for what was refused, and with {@link Aborted}.
+   * Does the tasks in order. `stdout`: all that is left to do when they went well is to print that, and then the caller
+   * is gone. Rejects with a SysctlError or a StepError for the first that was refused, and with {@link Aborted}.
    */
-  setUpPod(setup: PodSetup, stdout?: string): Promise<void>;
+  perform(tasks: readonly Task[], stdout?: string): Promise<void>;
   /** Throws {@link NotMine} where no other plugin can be run, and a CniError when this one is not installed. */
   expectDelegate(type: string): void;
   /** Runs another CNI plugin out of CNI_PATH, with this request's verb or another. Rejects as {@link expectDelegate} throws. */

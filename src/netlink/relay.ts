@@ -1,25 +1,37 @@
 import { readAcknowledgement } from './acknowledgement.ts';
 import * as k from './constants.ts';
 import { NetlinkError } from './error.ts';
-import { frames, type Request, writeMessage } from './message.ts';
-import { Writer } from './writer.ts';
+import { frames, headerSize, type Request, writeMessage } from './message.ts';
+import { viewOf } from './payload.ts';
+import { align, Writer } from './writer.ts';
 
-const ENOBUFS = 105;
-
-/** Messages for another process to send, one behind the other: it sends each when the one before it is acknowledged. */
-export function relayed(requests: readonly Request[]): Uint8Array {
-  const writer = new Writer(requests.reduce((sum, { body }) => sum + body.length + 20, 0));
-  for (const [i, request] of requests.entries()) {
-    writeMessage(writer, request, request.flags | k.NLM_F_REQUEST | k.NLM_F_ACK, i + 1);
-  }
+/** A message for another process to send, which asks for an acknowledgement. */
+export function relayed(request: Request): Uint8Array {
+  const writer = new Writer(request.body.length + 20);
+  writeMessage(writer, request, request.flags | k.NLM_F_REQUEST | k.NLM_F_ACK, 1);
   return writer.finish();
 }
 
-/** What the kernel refused `request` with, by the answer that process got; none is ENOBUFS. Throws a CodecError. */
-export function refusalIn(answer: Uint8Array, request: Request): NetlinkError {
+/** sizeof(struct rtmsg), and the attribute behind it that names a route's link. */
+const rtmsg = 12;
+const RTA_OIF = 4;
+
+/** Where in a {@link relayed} message the index of the link stands that it is about. Throws an Error where it stands nowhere. */
+export function placeOfIndex({ name, type, body }: Request): number {
+  // The same in struct ifinfomsg and struct ifaddrmsg.
+  if (type !== k.RTM_NEWROUTE) return headerSize + 4;
+  const view = viewOf(body);
+  for (let at = rtmsg; at + 8 <= body.length; at += align(Math.max(4, view.getUint16(at, true)))) {
+    if (view.getUint16(at + 2, true) === RTA_OIF) return headerSize + at + 4;
+  }
+  throw new Error(`${name} names no link`);
+}
+
+/** What the kernel refused `request` with: its answer, or the error that stood in its place. Throws a CodecError. */
+export function refusalOf(request: Request, errno: number, answer: Uint8Array): NetlinkError {
   for (const frame of frames(answer)) {
     const error = frame.type === k.NLMSG_ERROR ? readAcknowledgement(frame, request) : undefined;
     if (error !== undefined) return error;
   }
-  return new NetlinkError(`${request.name}: the answer was lost`, ENOBUFS);
+  return new NetlinkError(request.name, errno);
 }

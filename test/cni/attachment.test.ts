@@ -57,7 +57,7 @@ describe('the plan of an attachment', () => {
       {
         message: 'newAddress',
         flags: create,
-        tolerate: ['EEXIST'],
+        tolerate: 'EEXIST',
         value: {
           ifa_family: k.AF_INET,
           ifa_prefixlen: 24,
@@ -70,7 +70,7 @@ describe('the plan of an attachment', () => {
       {
         message: 'newAddress',
         flags: create,
-        tolerate: ['EEXIST'],
+        tolerate: 'EEXIST',
         value: {
           ifa_family: k.AF_INET6,
           ifa_prefixlen: 64,
@@ -83,7 +83,7 @@ describe('the plan of an attachment', () => {
       {
         message: 'newAddress',
         flags: create,
-        tolerate: ['EEXIST'],
+        tolerate: 'EEXIST',
         value: {
           ifa_family: k.AF_INET6,
           ifa_prefixlen: 64,
@@ -131,12 +131,12 @@ describe('the plan of an attachment', () => {
       },
       {
         message: 'delNeighbour',
-        tolerate: ['ENOENT'],
+        tolerate: 'ENOENT',
         value: { ndm_family: k.AF_INET, ndm_ifindex: 3, NDA_DST: '10.244.1.2' },
       },
       {
         message: 'delNeighbour',
-        tolerate: ['ENOENT'],
+        tolerate: 'ENOENT',
         value: { ndm_family: k.AF_INET6, ndm_ifindex: 3, NDA_DST: 'fd00:244:0:1::2' },
       },
     ]);

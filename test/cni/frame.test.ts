@@ -62,27 +62,16 @@ test('a reply is status, length of output, output, the rest', () => {
   );
 });
 
-test('work is sysctls (place, required, path, value), messages, and a reply', () => {
-  const path = 'net/ipv4/ip_forward';
-  const sysctls = [
-    { where: 'host', path, value: '1', required: true, ifDifferent: true },
-    { where: 'pod', path: 'net/x', value: '0', required: false, ifDifferent: false },
-  ] as const;
-  const messages = Buffer.from('netlink');
-  const list = Buffer.from(`h\u0001\u0001${path}\u00001\0p\0\0net/x\u00000\0`);
-  const head = Buffer.concat([
-    Buffer.from([list.length, 0, 0, 0]),
-    list,
-    Buffer.from([7, 0, 0, 0]),
-    messages,
-  ]);
-  expect(encodeWork({ sysctls, messages, reply: undefined })).toEqual(head);
+test('work is a script with its length, and a reply', () => {
+  const script = Buffer.from('script');
+  const head = Buffer.from([6, 0, 0, 0, ...script]);
+  expect(encodeWork(script, undefined)).toEqual(head);
   const reply = { status: 0, stdout: 'x', stderr: '' };
-  expect(encodeWork({ sysctls, messages, reply })).toEqual(Buffer.concat([head, encodeReply(reply)]));
+  expect(encodeWork(script, reply)).toEqual(Buffer.concat([head, encodeReply(reply)]));
 });
 
-test('done is how many messages went well, one errno for each sysctl, and an answer of the kernel', () => {
-  const payload = Buffer.from([2, 0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0x61]);
-  expect(decodeDone(payload, 2)).toEqual({ messages: 2, outcomes: [0, 13], answer: Buffer.from('a') });
-  expect(decodeDone(payload, 3)).toBeUndefined();
+test('done is how many lines are done, an errno, and an answer of the kernel', () => {
+  const payload = Buffer.from([2, 0, 0, 0, 13, 0, 0, 0, 0x61]);
+  expect(decodeDone(payload)).toEqual({ count: 2, errno: 13, answer: Buffer.from('a') });
+  expect(decodeDone(payload.subarray(0, 7))).toBeUndefined();
 });

@@ -50,7 +50,7 @@ function caller(changes: Partial<Caller> = {}): Caller {
     begin() {},
     aborted: () => false,
     expect() {},
-    setUpPod: () => Promise.resolve(),
+    perform: () => Promise.resolve(),
     expectDelegate: noKernel,
     delegate: noKernel,
     ...changes,
@@ -89,7 +89,7 @@ describe('the plugin', () => {
   });
 
   test.each([new NotMine('x'), new Aborted()])('lets %s through to whoever serves', async (error) => {
-    const pod: PodNamespace = { state: 'open', fd: 0, session: world().host };
+    const pod: PodNamespace = { state: 'open', fdOfCaller: -1, fd: 0, session: world().host };
     const by = caller({
       pod,
       expect: () => {

@@ -3,7 +3,6 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
 import { firstToolFrame, frameTypes, type Reply } from '../../src/cni/frame.ts';
-import type { StepError } from '../../src/cni/link.ts';
 import { ownNetwork } from '../../src/cni/own-network.ts';
 import { CniServer, type Serve, type ServerOptions } from '../../src/cni/server.ts';
 import { Aborted, NotMine } from '../../src/cni/world.ts';
@@ -106,57 +105,38 @@ describe('the server', () => {
     expect(await client.receive()).toBeUndefined();
   });
 
-  test('has the launcher do what is left, and print the reply', async () => {
+  const tasks = [{ task: 'sysctl', sysctl }] as const;
+
+  test('has the launcher do what is planned, and print the reply', async () => {
     const { connect } = serving(async (_, caller) => {
       caller.begin();
-      await caller.setUpPod({ sysctls: [sysctl], steps: [] }, 'result');
+      await caller.perform(tasks, 'result');
       return reply('not sent');
     });
     const client = connect();
     client.request(environment());
     const work = await client.receive();
     expect(work?.type).toBe(WORK);
-    const list = Buffer.from('p\u0001\0net/x\u00001\0');
-    const parts = [u32(list.length), list, u32(0), u32(0, 6), Buffer.from('result')];
-    expect(work?.payload).toEqual(Buffer.concat(parts));
-    client.send(DONE, u32(0, 0));
+    const script = Buffer.from('sp\u0001\0net/x\u00001\0');
+    expect(work?.payload).toEqual(
+      Buffer.concat([u32(script.length), script, u32(0, 6), Buffer.from('result')]),
+    );
+    client.send(DONE, u32(1, 0));
     expect(await client.receive()).toBeUndefined();
   });
 
   test('hears what the launcher could not do, and answers itself', async () => {
     const { connect } = serving(async (_, caller) => {
       caller.begin();
-      const setup = { sysctls: [sysctl, { ...sysctl, path: 'net/y' }], steps: [] };
-      const error = await caller.setUpPod(setup, 'result').catch((refused: unknown) => refused);
+      const error = await caller.perform(tasks, 'result').catch((refused: unknown) => refused);
       return reply(JSON.stringify(error));
     });
     const client = connect();
     client.request(environment());
     await client.receive();
-    client.send(DONE, u32(0, 0, 2));
+    client.send(DONE, u32(0, 2));
     const answer = JSON.parse((await client.receive())?.payload.subarray(8).toString() ?? '') as object;
-    expect(answer).toMatchObject({ name: 'SysctlError', sysctl: { path: 'net/y' }, errno: 2 });
-  });
-
-  test('hears what the kernel refused, with the step that it was', async () => {
-    const step = { message: 'setLink', value: { ifi_index: 7 } } as const;
-    const { connect } = serving(async (_, caller) => {
-      caller.begin();
-      const refused = caller.setUpPod({ sysctls: [], steps: [step, step] }, 'result');
-      const error = (await refused.catch((refusal: unknown) => refusal)) as StepError;
-      return reply(`${error.name}: ${error.message}`);
-    });
-    const answers = [
-      [u32(20, 2, 0, 0, -19 >>> 0), 'StepError: RTM_SETLINK: ENODEV (no such device)'],
-      [u32(), 'StepError: RTM_SETLINK: the answer was lost: ENOBUFS (no buffer space available)'],
-    ] as const;
-    for (const [answer, text] of answers) {
-      const client = connect();
-      client.request(environment());
-      await client.receive();
-      client.send(DONE, Buffer.concat([u32(1), answer]));
-      expect((await client.receive())?.payload.subarray(8).toString()).toBe(text);
-    }
+    expect(answer).toMatchObject({ name: 'SysctlError', sysctl: { path: 'net/x' }, errno: 2 });
   });
 
   test('says NOT_MINE with the reason', async () => {
@@ -210,7 +190,7 @@ describe('the server', () => {
 
   test('ends a connection that sends what was not asked for', async () => {
     const { connect } = serving(async (_, caller) => {
-      await caller.setUpPod({ sysctls: [], steps: [] });
+      await caller.perform([]);
       return reply('');
     });
     for (const [type, payload] of [
@@ -260,7 +240,7 @@ describe('the server', () => {
     const client = connect();
     const before = openDescriptors();
     const socket = binding.openNetlink(0, pod.fd);
-    client.request(environment({ FLANNEL_NETNS: 'ok' }), '', [pod.fd, socket]);
+    client.request(environment({ FLANNEL_NETNS: 'ok:9' }), '', [pod.fd, socket]);
     binding.close(socket);
     expect((await client.receive())?.payload.subarray(8).toString()).toBe('open false');
     // One less: the server's end of the connection is closed too, whose other end is still ours.
@@ -270,7 +250,7 @@ describe('the server', () => {
   test('"ok" without descriptors is nonsense', async () => {
     const { connect } = serving(() => Promise.resolve(reply('')));
     const client = connect();
-    client.request(environment({ FLANNEL_NETNS: 'ok' }));
+    client.request(environment({ FLANNEL_NETNS: 'ok:9' }));
     expect(await client.receive()).toBeUndefined();
   });
 

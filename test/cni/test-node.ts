@@ -28,16 +28,13 @@ const binding: Binding = loadBinding();
 /** The stand-alone caller, except that "the host" is a namespace of the test's own. */
 class TestCaller extends LoneCaller {
   readonly #host: Netns;
-  constructor(host: Netns, environment: Readonly<NodeJS.ProcessEnv>) {
-    super(binding, environment);
+  constructor(host: Netns, environment: Readonly<NodeJS.ProcessEnv>, session: SyncSession) {
+    super(binding, environment, session);
     this.#host = host;
   }
-  protected override writeSysctls(sysctls: readonly Sysctl[]): number[] {
+  protected override writeSysctl({ where, path: name, value }: Sysctl): number {
     const pod = this.pod.state === 'open' ? this.pod.fd : -1;
-    return sysctls.map(({ where, path: name, value }) => {
-      const fd = where === 'pod' ? pod : this.#host.fd;
-      return -binding.writeInNetns(fd, `/proc/sys/${name}`, value);
-    });
+    return -binding.writeInNetns(where === 'pod' ? pod : this.#host.fd, `/proc/sys/${name}`, value);
   }
 }
 
@@ -143,7 +140,7 @@ export class TestNode {
       CNI_PATH: '/usr/lib/cni',
       ...(environment as Record<string, string>),
     };
-    const caller = new TestCaller(this.host, env);
+    const caller = new TestCaller(this.host, env, this.world.host);
     try {
       return await serve(
         this.world,

@@ -29,20 +29,28 @@ export function reply(status: number, stdout: string, stderr = ''): Buffer {
 }
 
 /** The payload of WORK. */
-export function work(
-  list: Uint8Array,
-  messages: Uint8Array = Buffer.alloc(0),
-  tail: Uint8Array = Buffer.alloc(0),
-): Buffer {
-  return Buffer.concat([u32(list.length), list, u32(messages.length), messages, tail]);
+export function work(script: Uint8Array, tail: Uint8Array = Buffer.alloc(0)): Buffer {
+  return Buffer.concat([u32(script.length), script, tail]);
 }
 
-/** Sysctls that are required, for WORK: rows of place ('p' pod, 'h' host), path and value. */
-export function sysctls(...entries: [place: string, path: string, value: string][]): Buffer {
+/** Lines of a script that write sysctls: rows of place ('p' pod, 'h' host), path and value. */
+export function sysctls(
+  entries: readonly [place: string, path: string, value: string][],
+  { required = false, ifDifferent = false } = {},
+): Buffer {
+  const flags = `${required ? '\x01' : '\0'}${ifDifferent ? '\x01' : '\0'}`;
   return Buffer.from(
-    entries.map(([place, path, value]) => `${place}\x01\0${path}\0${value}\0`).join(''),
+    entries.map(([place, path, value]) => `s${place}${flags}${path}\0${value}\0`).join(''),
     'latin1',
   );
+}
+
+/** A line of a script that looks for a link. */
+export const link = (place: string, name: string): Buffer => Buffer.from(`l${place}${name}\0`);
+
+/** A line of a script that sends a message. */
+export function message(place: string, bytes: Uint8Array, tolerated = 0, index = 0): Buffer {
+  return Buffer.concat([Buffer.from(`m${place}`), u32(tolerated, index, bytes.length), bytes]);
 }
 
 /** One launcher's connection, as the daemon sees it. */

@@ -4,7 +4,6 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
-  readFileSync,
   readlinkSync,
   rmSync,
   statSync,
@@ -16,12 +15,14 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
-import { withNetns } from '../kit/netns.ts';
+import { type Netns, withNetns } from '../kit/netns.ts';
 import {
   type Conversation,
   DONE,
   FakeDaemon,
   type Frame,
+  link,
+  message,
   NOT_MINE,
   REPLY,
   REQUEST,
@@ -192,7 +193,7 @@ describe('the request', () => {
       const talk = async (conversation: Conversation) => {
         const { variables } = variablesOf(await conversation.next());
         const [, pod = -1, door = -1] = conversation.descriptors;
-        seen.push(variables['FLANNEL_NETNS'], conversation.descriptors.length);
+        seen.push(/^ok:\d+$/.test(variables['FLANNEL_NETNS'] ?? ''), conversation.descriptors.length);
         seen.push(readlinkSync(`/proc/self/fd/${pod}`) === readlinkSync(`/proc/self/fd/${netns.fd}`));
         // RTM_GETLINK for fl-inside: struct nlmsghdr, struct ifinfomsg, IFLA_IFNAME
         const request = Buffer.alloc(48);
@@ -209,7 +210,7 @@ describe('the request', () => {
         await conversation.send(REPLY, reply(0, ''));
       };
       await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD', CNI_NETNS: netns.path }));
-      expect(seen).toEqual(['ok', 3, true, 48, 1, 16, -11]); // RTM_NEWLINK, then EAGAIN: the socket does not block
+      expect(seen).toEqual([true, 3, true, 48, 1, 16, -11]); // RTM_NEWLINK, then EAGAIN: the socket does not block
     });
   });
 
@@ -270,7 +271,10 @@ describe('the stand-alone program takes over', () => {
     ['the daemon answers "not mine"', (c) => c.send(NOT_MINE, Buffer.from('I cannot see /srv/cni'))],
     ['the daemon goes away', async (c) => c.close()],
     ['the daemon sends a frame of no known type', (c) => c.send(99)],
-    ['the daemon hands out work and has not begun', (c) => c.send(WORK, work(sysctls(['h', 'net/x', '1'])))],
+    [
+      'the daemon hands out work and has not begun',
+      (c) => c.send(WORK, work(sysctls([['h', 'net/x', '1']]))),
+    ],
     ['the daemon sends a frame that is too long', (c) => c.send(REPLY, Buffer.alloc(8), (16 << 20) + 1)],
     ['the reply is too short', (c) => c.send(REPLY, Buffer.alloc(7))],
     ['the reply tells of more than it has', (c) => c.send(REPLY, Buffer.from([0, 0, 0, 0, 1, 0, 0, 0]))],
@@ -339,10 +343,15 @@ describe('once the daemon has begun', () => {
     ['says "not mine" too late', 'it sent a frame that makes no sense here', (c) => c.send(NOT_MINE)],
     ...[
       Buffer.from('x'),
-      work(Buffer.from('x')),
-      work(Buffer.alloc(0), Buffer.alloc(15)),
-      work(Buffer.alloc(0), Buffer.from('\xff'.repeat(16), 'latin1')),
       Buffer.from('\xff\xff\xff\xff', 'latin1'),
+      work(Buffer.from('s')),
+      work(Buffer.from('xh')),
+      work(Buffer.from('sx\0\0net/x\x001\0')),
+      work(Buffer.from('sh\0\0net/x\x001')),
+      work(link('h', 'a-name-of-16-bytes')),
+      work(message('h', Buffer.alloc(15))),
+      work(message('h', Buffer.alloc(16), 0, 13)),
+      work(message('h', Buffer.alloc(16)).subarray(0, 29)),
     ].map((payload): [string, string, (conversation: Conversation) => Promise<void>] => [
       `hands out work that nobody can read (${payload.toString('hex')})`,
       'it sent work that makes no sense',
@@ -379,175 +388,178 @@ describe('once the daemon has begun, and says so late', () => {
   });
 });
 
-describe('netlink messages', () => {
-  /** RTM_NEWADDR of 192.0.2.<last> on lo. */
-  function address(last: number): Buffer {
-    const message = Buffer.alloc(40);
-    message.writeUInt32LE(40, 0);
-    message.writeUInt16LE(20, 4);
-    message.writeUInt16LE(0x605, 6); // REQUEST, ACK, CREATE, EXCL
-    message.writeUInt32LE(last, 8);
-    message.set([2, 32, 0, 0], 16);
-    message.writeUInt32LE(1, 20); // lo is always the first
-    for (const [at, attribute] of [1, 2].entries()) {
-      message.writeUInt16LE(8, 24 + 8 * at);
-      message.writeUInt16LE(attribute, 26 + 8 * at);
-      message.set([192, 0, 2, last], 28 + 8 * at);
-    }
-    return message;
-  }
-  const none = Buffer.alloc(0);
+describe('work', () => {
+  const newAddress = 20;
+  /** A route, of no kind that there is. */
+  const nonsense = Buffer.from([28, 0, 0, 0, 24, 0, 5, 6, ...Array.from({ length: 20 }, () => 0)]);
 
-  /** What the daemon hears after it has handed out the work, and how the launcher ended. */
+  /** RTM_NEWADDR of 192.0.2.<last> on the link with the index 1, which is lo, unless it says otherwise. */
+  function address(last: number, index = 1): Buffer {
+    const bytes = Buffer.alloc(40);
+    bytes.writeUInt32LE(40, 0);
+    bytes.writeUInt16LE(newAddress, 4);
+    bytes.writeUInt16LE(0x605, 6); // REQUEST, ACK, CREATE, EXCL
+    bytes.writeUInt32LE(last, 8);
+    bytes.set([2, 32, 0, 0], 16);
+    bytes.writeUInt32LE(index, 20);
+    for (const [at, attribute] of [1, 2].entries()) {
+      bytes.writeUInt16LE(8, 24 + 8 * at);
+      bytes.writeUInt16LE(attribute, 26 + 8 * at);
+      bytes.set([192, 0, 2, last], 28 + 8 * at);
+    }
+    return bytes;
+  }
+
+  /** What the daemon hears after it has handed out a script with a reply, and how the launcher ended. */
   async function worked(
-    pod: string,
-    payload: Buffer,
-  ): Promise<{ done: Buffer | undefined; outcome: Outcome }> {
+    script: Buffer,
+    env: Record<string, string>,
+    run: () => Promise<Outcome> = () => launch({ CNI_COMMAND: 'ADD', ...env }),
+  ): Promise<{ count: number; errno: number; answer: Buffer; outcome: Outcome }> {
     let done: Buffer | undefined;
     const talk = beginning(async (conversation) => {
-      await conversation.send(WORK, payload);
+      await conversation.send(WORK, work(script, reply(0, 'result', 'note')));
       const frame = await conversation.next();
       if (frame?.type === DONE) done = frame.payload;
       await conversation.send(REPLY, reply(1, 'undone')).catch(() => {}); // the launcher may be gone
     });
-    const outcome = await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD', CNI_NETNS: pod }));
-    return { done, outcome };
+    const outcome = await withDaemon(talk, run);
+    if (done === undefined) throw new Error(`no DONE: ${JSON.stringify(outcome)}`);
+    return { count: done.readUInt32LE(0), errno: done.readInt32LE(4), answer: done.subarray(8), outcome };
   }
 
-  test('are sent in the pod, and then the reply is printed', async () => {
-    await withNetns(async (pod) => {
-      const messages = Buffer.concat([address(1), address(2)]);
-      const { done, outcome } = await worked(pod.path, work(none, messages, reply(0, 'result', 'note')));
-      expect(outcome).toEqual({ status: 0, stdout: 'result', stderr: 'note' });
-      expect(done?.toString('hex')).toBe('02000000');
-      const shown = await pod.exec('ip', '-brief', 'address', 'show', 'dev', 'lo');
-      expect(shown).toMatch(/192\.0\.2\.1\/32 192\.0\.2\.2\/32/);
-    });
-  });
+  const printed = { status: 0, stdout: 'result', stderr: 'note' };
+  const undone = { status: 1, stdout: 'undone', stderr: '' };
+  const addressesIn = (netns: Netns) => netns.exec('ip', '-brief', 'address', 'show', 'dev', 'lo');
 
-  test('end with the one that the kernel refuses; its answer goes back, and nothing is printed', async () => {
-    await withNetns(async (pod) => {
-      const messages = Buffer.concat([address(1), address(1), address(2)]);
-      const { done, outcome } = await worked(pod.path, work(none, messages, reply(0, 'result')));
-      expect(outcome).toMatchObject({ status: 1, stdout: 'undone' });
-      expect(done?.readUInt32LE(0)).toBe(1);
-      expect(done?.readInt32LE(4 + 16)).toBe(-17); // EEXIST
-      expect(await pod.exec('ip', '-brief', 'address', 'show', 'dev', 'lo')).not.toContain('192.0.2.2');
-    });
-  });
-
-  test('are not sent when a sysctl that is required could not be written', async () => {
-    await withNetns(async (pod) => {
-      const list = sysctls(['p', 'net/ipv4/conf/absent/arp_filter', '1']);
-      const { done, outcome } = await worked(pod.path, work(list, address(1), reply(0, 'result')));
-      expect(outcome).toMatchObject({ status: 1, stdout: 'undone' });
-      expect(done?.toString('hex')).toBe('0000000002000000');
-      expect(await pod.exec('ip', '-brief', 'address', 'show', 'dev', 'lo')).not.toContain('192.0.2.1');
-    });
-  });
-
-  test('are sent all the same when one that is a courtesy could not', async () => {
-    await withNetns(async (pod) => {
-      const list = sysctls(['p', 'net/ipv4/conf/absent/arp_filter', '1']);
-      list[1] = 0;
-      const { done, outcome } = await worked(pod.path, work(list, address(1), reply(0, 'result')));
-      expect(outcome).toMatchObject({ status: 0, stdout: 'result' });
-      expect(done?.toString('hex')).toBe('0100000002000000');
-    });
-  });
-
-  test('in a pod whose namespace did not open are answered by nothing', async () => {
-    const { done } = await worked('', work(none, address(1), reply(0, 'result')));
-    expect(done?.toString('hex')).toBe('00000000');
-  });
-});
-
-describe('sysctls', () => {
-  /** Has the launcher write `entries` and answers the errno of each. */
-  async function written(entries: Buffer, env: Record<string, string>): Promise<number[]> {
-    let outcomes: number[] = [];
-    const talk = beginning(async (conversation) => {
-      await conversation.send(WORK, work(entries));
-      const done = await conversation.next();
-      if (done?.type !== DONE) throw new Error('no DONE');
-      const payload = done.payload.subarray(4);
-      outcomes = Array.from({ length: payload.length / 4 }, (_, index) => payload.readInt32LE(4 * index));
-      await conversation.send(REPLY, reply(0, 'done'));
-    });
-    const outcome = await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD', ...env }));
-    expect(outcome).toEqual({ status: 0, stdout: 'done', stderr: '' });
-    return outcomes;
+  /** The launcher in a namespace of its own. */
+  function inside(host: Netns, pod: Netns): () => Promise<Outcome> {
+    const starter = path.join(directory, 'bin', 'inside');
+    writeFileSync(starter, `#!/bin/sh\nexec ip netns exec ${host.name} ${launcher}\n`, { mode: 0o755 });
+    const env = {
+      PATH: process.env['PATH'] ?? '',
+      FLANNELD_SOCKET: socket,
+      CNI_COMMAND: 'ADD',
+      CNI_NETNS: pod.path,
+    };
+    return () => execute([starter], env, '{}');
   }
 
-  test('are written in the pod, and on the host, each in its own namespace', async () => {
-    const file = '/proc/sys/net/ipv4/conf/lo/arp_filter';
-    const before = readFileSync(file, 'utf8');
+  test('is done in the pod and on the host, each in its own namespace, and then the reply is printed', async () => {
     await withNetns(async (host) => {
       await withNetns(async (pod) => {
-        const entries = sysctls(
-          ['p', 'net/ipv4/conf/lo/arp_filter', '1'],
-          ['h', 'net/ipv4/conf/lo/arp_notify', '1'],
-          ['p', 'net/ipv4/conf/absent/arp_filter', '1'],
-          ['p', 'net/ipv4/conf/lo/arp_filter', 'word'],
-        );
-        const inside = path.join(directory, 'bin', 'inside');
-        writeFileSync(inside, `#!/bin/sh\nexec ip netns exec ${host.name} ${launcher}\n`, { mode: 0o755 });
-        const talk = beginning(async (conversation) => {
-          await conversation.send(WORK, work(entries));
-          const done = await conversation.next();
-          await conversation.send(REPLY, reply(0, done?.payload.toString('hex', 4) ?? ''));
-        });
-        const env = {
-          PATH: process.env['PATH'] ?? '',
-          FLANNELD_SOCKET: socket,
-          CNI_COMMAND: 'ADD',
-          CNI_NETNS: pod.path,
-        };
-        const outcome = await withDaemon(talk, () => execute([inside], env, '{}'));
-        expect(outcome).toEqual({ status: 0, stdout: '00000000000000000200000016000000', stderr: '' });
-        expect(await pod.exec('cat', file, file.replace('filter', 'notify'))).toBe('1\n0\n');
-        expect(await host.exec('cat', file, file.replace('filter', 'notify'))).toBe('0\n1\n');
+        const script = Buffer.concat([
+          message('p', address(1)),
+          sysctls([
+            ['p', 'net/ipv4/conf/lo/arp_filter', '1'],
+            ['h', 'net/ipv4/conf/lo/arp_notify', '1'],
+          ]),
+          message('h', address(2)),
+          message('p', address(3)),
+          sysctls([['p', 'net/ipv4/conf/lo/arp_ignore', '2']]),
+        ]);
+        const { count, errno, outcome } = await worked(script, {}, inside(host, pod));
+        expect({ count, errno, outcome }).toEqual({ count: 6, errno: 0, outcome: printed });
+        expect(await addressesIn(pod)).toMatch(/192\.0\.2\.1\/32 192\.0\.2\.3\/32/);
+        expect(await addressesIn(host)).toMatch(/ 192\.0\.2\.2\/32/);
+        const files = ['filter', 'notify', 'ignore'].map((name) => `/proc/sys/net/ipv4/conf/lo/arp_${name}`);
+        expect(await pod.exec('cat', ...files)).toBe('1\n0\n2\n');
+        expect(await host.exec('cat', ...files)).toBe('0\n1\n0\n');
       });
     });
-    expect(readFileSync(file, 'utf8')).toBe(before);
   });
 
-  test('are not written where they differ in nothing, when that is asked for', async () => {
-    const entry = sysctls(['h', 'net/ipv4/conf/lo/mc_forwarding', '0']); // nobody may write this one
-    expect(await written(entry, {})).toEqual([13]);
-    entry[2] = 1;
-    expect(await written(entry, {})).toEqual([0]);
-    const other = sysctls(['h', 'net/ipv4/conf/lo/mc_forwarding', '1']);
-    other[2] = 1;
-    expect(await written(other, {})).toEqual([13]);
+  test('ends with the message that the kernel refuses; its answer goes back, and nothing is printed', async () => {
+    await withNetns(async (pod) => {
+      const script = Buffer.concat([1, 1, 2].map((last) => message('p', address(last))));
+      const { count, errno, answer, outcome } = await worked(script, { CNI_NETNS: pod.path });
+      expect({ count, errno, outcome }).toEqual({ count: 1, errno: 17, outcome: undone }); // EEXIST
+      expect([answer.readUInt16LE(4), answer.readInt32LE(16)]).toEqual([2, -17]);
+      expect(await addressesIn(pod)).not.toContain('192.0.2.2');
+    });
   });
 
-  test('outside net/ are refused, by whatever way they get there', async () => {
-    const bad = [
-      'kernel/hostname',
-      '/proc/sys/net/ipv4/ip_forward',
-      'net/../kernel/hostname',
-      'net/ipv4/../../kernel/hostname',
-      'net/./ipv4/ip_forward',
-      'net//ipv4/ip_forward',
-      'net/ipv4/..',
-      'net/',
-      'net',
-      'network/x',
-      '',
-    ];
-    const entries = sysctls(...bad.map((name): [string, string, string] => ['h', name, '1']));
-    expect(await written(entries, {})).toEqual(bad.map(() => 13)); // EACCES
+  test('goes on after an error that is tolerated, and that one alone', async () => {
+    await withNetns(async (pod) => {
+      const again = (tolerated: number) =>
+        Buffer.concat([message('p', address(1)), message('p', address(1), tolerated)]);
+      const env = { CNI_NETNS: pod.path };
+      expect(await worked(again(17), env)).toMatchObject({ count: 2, errno: 0, outcome: printed });
+      expect(await worked(message('p', nonsense, 17), env)).toMatchObject({ count: 0, outcome: undone });
+    });
   });
 
-  test('of a pod whose namespace did not open are EBADF', async () => {
-    const entry = sysctls(['p', 'net/ipv4/conf/lo/arp_filter', '1']);
-    expect(await written(entry, { CNI_NETNS: '' })).toEqual([9]);
-    expect(await written(entry, { CNI_NETNS: '/etc/hostname' })).toEqual([9]);
+  test('puts the index of a link in, when it was looked for', async () => {
+    await withNetns(async (pod) => {
+      await pod.exec('ip', 'link', 'add', 'fl-late', 'type', 'bridge');
+      const env = { CNI_NETNS: pod.path };
+      const script = Buffer.concat([link('p', 'fl-late'), message('p', address(1, 0), 0, 20)]);
+      expect(await worked(script, env)).toMatchObject({ count: 2, outcome: printed });
+      expect(await pod.exec('ip', '-brief', 'address', 'show', 'dev', 'fl-late')).toContain('192.0.2.1/32');
+      expect(await worked(link('p', 'fl-none'), env)).toMatchObject({ count: 0, errno: 19, outcome: undone });
+    });
   });
 
-  test('an empty list is answered by an empty list', async () => {
-    expect(await written(Buffer.alloc(0), {})).toEqual([]);
+  test('ends with a sysctl that is required and could not be written, and goes on past another', async () => {
+    await withNetns(async (pod) => {
+      const absent: [string, string, string][] = [['p', 'net/ipv4/conf/absent/arp_filter', '1']];
+      const script = (required: boolean) =>
+        Buffer.concat([sysctls(absent, { required }), message('p', address(1))]);
+      const env = { CNI_NETNS: pod.path };
+      expect(await worked(script(true), env)).toMatchObject({ count: 0, errno: 2, outcome: undone });
+      expect(await addressesIn(pod)).not.toContain('192.0.2.1');
+      expect(await worked(script(false), env)).toMatchObject({ count: 2, errno: 0, outcome: printed });
+      expect(await addressesIn(pod)).toContain('192.0.2.1');
+    });
+  });
+
+  test('leaves sysctls alone that differ in nothing, when that is asked for', async () => {
+    const fixed = 'net/ipv4/conf/lo/mc_forwarding'; // nobody may write this one
+    const write = async (value: string, ifDifferent: boolean) =>
+      (await worked(sysctls([['h', fixed, value]], { required: true, ifDifferent }), {})).errno;
+    expect(await write('0', false)).toBe(13);
+    expect(await write('0', true)).toBe(0);
+    expect(await write('1', true)).toBe(13);
+  });
+
+  test.each([
+    'kernel/hostname',
+    '/proc/sys/net/ipv4/ip_forward',
+    'net/../kernel/hostname',
+    'net/ipv4/../../kernel/hostname',
+    'net/./ipv4/ip_forward',
+    'net//ipv4/ip_forward',
+    'net/ipv4/..',
+    'net/',
+    'net',
+    'network/x',
+    '',
+  ])('writes no sysctl outside net/: %j', async (name) => {
+    const script = sysctls([['h', name, '1']], { required: true });
+    expect(await worked(script, {})).toMatchObject({ count: 0, errno: 13, outcome: undone }); // EACCES
+  });
+
+  test.each(['', '/etc/hostname'])('in a pod whose namespace did not open (%j) is EBADF', async (netns) => {
+    const env = { CNI_NETNS: netns };
+    const sysctl = sysctls([['p', 'net/ipv4/conf/lo/arp_filter', '1']], { required: true });
+    for (const script of [sysctl, message('p', address(1)), link('p', 'lo')])
+      expect(await worked(script, env)).toMatchObject({ count: 0, errno: 9, outcome: undone });
+  });
+
+  test('of nothing is done at once', async () => {
+    expect(await worked(Buffer.alloc(0), {})).toMatchObject({ count: 0, errno: 0, outcome: printed });
+  });
+
+  test('without a reply is followed by one', async () => {
+    const talk = beginning(async (conversation) => {
+      await conversation.send(WORK, work(Buffer.alloc(0)));
+      const done = await conversation.next();
+      await conversation.send(REPLY, reply(0, done?.payload.toString('hex') ?? ''));
+    });
+    expect(await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD' }))).toMatchObject({
+      status: 0,
+      stdout: '0000000000000000',
+    });
   });
 });
 

@@ -5,17 +5,15 @@ import { type Dns, parseResolvConf } from '../../ipam/resolv-conf.ts';
 import { randomMac } from '../../net/mac.ts';
 import type { PlannedAddress } from '../attachment.ts';
 import type { AttachmentRequest, Delegated } from '../delegated.ts';
-import { settleAddresses } from '../duplicate-address.ts';
 import { CniError, cniCodes } from '../error.ts';
 import { FlannelState } from '../flannel-state.ts';
-import type { Session } from '../link.ts';
 import { openPod } from '../pod.ts';
 import { type AttachmentRecord, Records } from '../record.ts';
 import { explain } from '../refusal.ts';
 import { forgetAttachment, otherAddresses, removeAttachment } from '../removal.ts';
 import { type Result, resultDocument } from '../result.ts';
 import { type Caller, checkCaller, type World } from '../world.ts';
-import { type Attached, attach, ensureBridge } from './attach.ts';
+import { type Attachment, attach, ensureBridge } from './attach.ts';
 
 /** ADD with the delegate done inside; answers the result. Whatever fails leaves nothing behind but the bridge. */
 export async function add(
@@ -66,35 +64,21 @@ async function addAttachment(
   const state = new FlannelState(world.files, request.dataDir);
   try {
     state.write(key.containerID, delegated.text);
-    const attached = attach({ world, delegated, records, pod, record, bridge, ips });
     if (backend !== undefined) {
       const masquerade = { ...key, addresses: record.addresses };
       await setUpMasquerade(world.run, backend, masquerade, otherAddresses(records, key));
       checkCaller(caller);
     }
-    const result = resultDocument(resultOf(attached, request, dns), request.cniVersion);
-    await finish(world, caller, delegated, attached, pod.session, result);
+    const attaching = { world, caller, delegated, records, pod, record, bridge, ips };
+    const result = await attach(attaching, (attachment) =>
+      resultDocument(resultOf(attachment, request, dns), request.cniVersion),
+    );
     world.adoptedBridges.add(bridge.ifindex);
     return result;
   } catch (error) {
     await rollBack(world, records, state, record);
     throw error;
   }
-}
-
-/** Duplicate address detection is what remains after the pod is set up; where it is off, the caller prints the result. */
-async function finish(
-  { clock }: World,
-  caller: Caller,
-  { options: { enabledad } }: Delegated,
-  { setup, ifindex }: Attached,
-  session: Session,
-  result: string,
-): Promise<void> {
-  if (!enabledad) return caller.setUpPod(setup, result);
-  await caller.setUpPod(setup);
-  await settleAddresses(session, ifindex, clock);
-  checkCaller(caller);
 }
 
 function allocate(
@@ -148,10 +132,14 @@ function readDns(world: World, { ipam: { resolvConf } }: Delegated): Dns | undef
 }
 
 /** In the reference's order, which other plugins of a chain count on: bridge, node's end, pod's end. */
-function resultOf(attached: Attached, request: AttachmentRequest, dns?: Dns): Result {
-  const { bridge, host, vlanGateway = [], mac, plan } = attached;
+function resultOf(
+  { bridge, host, vlanGateway, pod, plan }: Attachment,
+  request: AttachmentRequest,
+  dns?: Dns,
+): Result {
+  const inPod = { name: pod.ifname, mac: pod.mac, sandbox: request.netns };
   return {
-    interfaces: [bridge, host, { name: request.key.ifname, mac, sandbox: request.netns }, vlanGateway].flat(),
+    interfaces: [bridge, host, inPod, ...(vlanGateway === undefined ? [] : [vlanGateway])],
     ips: plan.ips.map(({ address, gateway }) => ({ address, gateway, interface: 2 })),
     routes: plan.routes,
     dns,

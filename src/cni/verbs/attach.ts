@@ -10,61 +10,105 @@ import {
 import { bridgeStep } from '../attachment-bridge.ts';
 import { hasVlans } from '../attachment-vlan.ts';
 import type { Delegated } from '../delegated.ts';
+import { settleAddresses } from '../duplicate-address.ts';
 import { apply, findLink, observeBridge, type Session } from '../link.ts';
-import type { PodSetup } from '../pod-setup.ts';
 import type { AttachmentRecord, Records } from '../record.ts';
 import { vlansAreOff } from '../refusal.ts';
+import { tasksOf, vanished } from '../task.ts';
 import { ensureVlanGateway } from '../vlan-gateway.ts';
-import type { World } from '../world.ts';
+import { type Caller, checkCaller, type World } from '../world.ts';
 
 export interface Attaching {
   world: World;
+  caller: Caller;
   delegated: Delegated;
   records: Records;
-  pod: { fd: number; session: Session };
+  pod: { fdOfCaller: number; session: Session };
   record: AttachmentRecord;
   bridge: BridgeState;
   ips: readonly PlannedAddress[];
 }
 
-/** What is there now, as the result names it. */
-export interface Attached {
+/** What is to be there, as the result names it. */
+export interface Attachment {
   bridge: { name: string; mac: Mac };
   host: { name: string; mac: Mac };
   /** With a VLAN. */
   vlanGateway?: { name: string; mac: Mac } | undefined;
-  mac: Mac;
+  pod: { ifname: string; mac: Mac };
   plan: AttachmentPlan;
-  /** The pod's end. */
-  ifindex: number;
-  /** What remains to be done in the pod. */
-  setup: PodSetup;
 }
 
 /** Random names for the node's end, until one is free. */
 const nameAttempts = 10;
 
 /**
- * The part of an ADD that makes links. The record is written before the link is made and names it, so
- * that whoever is killed in between leaves nothing that cannot be found. Throws an Error.
+ * The part of an ADD that changes the kernel; answers the result, which `describe` makes. The record is written before
+ * the link is made and names it, so that whoever is killed in between leaves nothing that cannot be found. Rejects with an
+ * Error.
  */
-export function attach(attaching: Attaching): Attached {
-  const { world, delegated, pod, record, bridge } = attaching;
+export async function attach(
+  attaching: Attaching,
+  describe: (attachment: Attachment) => string,
+): Promise<string> {
+  const { world, delegated, records, record } = attaching;
   const vlanGateway = gatewayOf(attaching);
   const mac = delegated.mac ?? randomMac(world.random(6));
-  const plan = createLinks(attaching, vlanGateway, mac);
-  joinVlans(attaching, plan);
-  const ifindex = pod.session.indexOf(record.ifname);
-  if (ifindex === undefined) throw new Error(`the link ${record.ifname} vanished while it was set up`);
+  for (let attempt = 1; ; attempt++) {
+    record.hostLink = `veth${Buffer.from(world.random(4)).toString('hex')}`;
+    const attachment = planned(attaching, vlanGateway, mac);
+    const result = describe(attachment);
+    records.write(record);
+    try {
+      await perform(attaching, attachment, result);
+      return result;
+    } catch (error) {
+      const taken = findLink(world.host, { IFLA_IFNAME: record.hostLink });
+      const clash = taken !== undefined && taken.IFLA_ADDRESS !== record.hostMac;
+      if (clash && attempt < nameAttempts) continue;
+      // What bears that name is another's: the way back must not take it for ours.
+      if (clash) record.hostLink = '';
+      throw error;
+    }
+  }
+}
+
+function planned(attaching: Attaching, vlanGateway: GatewayLink | undefined, mac: Mac): Attachment {
+  const { world, delegated, record, bridge, pod, ips } = attaching;
+  const name = delegated.options.bridge;
+  const host = { name: record.hostLink, mac: record.hostMac };
+  const plan = planAttachment({
+    options: delegated.options,
+    bridge,
+    gateway: vlanGateway ?? { name, ...bridge },
+    ips,
+    routes: delegated.ipam.routes,
+    pod: { ifname: record.ifname, mac, netnsFd: pod.fdOfCaller },
+    host,
+    ipv6RouteMtu: world.ipv6RouteMtu,
+  });
   return {
-    bridge: { name: delegated.options.bridge, mac: bridge.mac },
-    host: { name: record.hostLink, mac: record.hostMac },
+    bridge: { name, mac: bridge.mac },
+    host,
     vlanGateway: vlanGateway && { name: vlanGateway.name, mac: vlanGateway.mac },
-    mac,
+    pod: { ifname: record.ifname, mac },
     plan,
-    ifindex,
-    setup: { sysctls: plan.sysctls, steps: plan.pod(ifindex) },
   };
+}
+
+/** Duplicate address detection is what remains after the tasks; where it is off, the caller prints the result. */
+async function perform(
+  { world, caller, delegated, pod: { session } }: Attaching,
+  { plan, host, pod }: Attachment,
+  result: string,
+): Promise<void> {
+  const tasks = tasksOf(plan, { host, pod });
+  if (!delegated.options.enabledad) return caller.perform(tasks, result);
+  await caller.perform(tasks);
+  const ifindex = session.indexOf(pod.ifname);
+  if (ifindex === undefined) throw vanished(pod.ifname);
+  await settleAddresses(session, ifindex, world.clock);
+  checkCaller(caller);
 }
 
 /** Makes the bridge where there is none. Throws an Error when the name is another link's, or VLANs cannot be had. */
@@ -85,41 +129,4 @@ export function ensureBridge(world: World, options: BridgeOptions): BridgeState 
 function gatewayOf({ world, bridge, delegated: { options } }: Attaching) {
   if (options.vlan === 0 || !(options.isGateway || options.isDefaultGateway)) return undefined;
   return ensureVlanGateway(world, options, bridge);
-}
-
-function joinVlans({ world, record }: Attaching, plan: AttachmentPlan): void {
-  if (plan.port(0).length === 0) return;
-  const ifindex = world.host.indexOf(record.hostLink);
-  if (ifindex === undefined) throw new Error(`the link ${record.hostLink} vanished while it was set up`);
-  apply(world.host, plan.port(ifindex));
-}
-
-/** With another name for the node's end when that name is taken. */
-function createLinks(attaching: Attaching, vlanGateway: GatewayLink | undefined, mac: Mac): AttachmentPlan {
-  const { world, delegated, records, record, bridge, pod, ips } = attaching;
-  for (let attempt = 1; ; attempt++) {
-    record.hostLink = `veth${Buffer.from(world.random(4)).toString('hex')}`;
-    const plan = planAttachment({
-      options: delegated.options,
-      bridge,
-      gateway: vlanGateway ?? { name: delegated.options.bridge, ...bridge },
-      ips,
-      routes: delegated.ipam.routes,
-      pod: { ifname: record.ifname, mac, netnsFd: pod.fd },
-      host: { name: record.hostLink, mac: record.hostMac },
-      ipv6RouteMtu: world.ipv6RouteMtu,
-    });
-    records.write(record);
-    try {
-      apply(world.host, plan.host);
-      return plan;
-    } catch (error) {
-      const taken = findLink(world.host, { IFLA_IFNAME: record.hostLink });
-      const clash = taken !== undefined && taken.IFLA_ADDRESS !== record.hostMac;
-      if (clash && attempt < nameAttempts) continue;
-      // What bears that name is another's: the way back must not take it for ours.
-      if (clash) record.hostLink = '';
-      throw error;
-    }
-  }
 }

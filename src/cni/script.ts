@@ -1,0 +1,69 @@
+import { constants } from 'node:os';
+import { placeOfIndex, refusalOf, relayed } from '../netlink/relay.ts';
+import { requestOf, type Step } from './attachment-step.ts';
+import { StepError } from './link.ts';
+import { type Place, SysctlError, type Task, vanished } from './task.ts';
+
+/** One thing for the launcher to do, and what it means when that fails with an errno and, perhaps, words of the kernel. */
+interface Line {
+  readonly bytes: Uint8Array;
+  refusal(errno: number, answer: Uint8Array): Error;
+}
+
+/** Tasks as the launcher reads them: docs/launcher-protocol.md, WORK. */
+export class Script {
+  readonly #lines: readonly Line[];
+
+  constructor(tasks: readonly Task[]) {
+    this.#lines = tasks.flatMap(linesOf);
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#lines.map(({ bytes }) => bytes));
+  }
+
+  /** What went wrong when so many were done and the next one failed; undefined when all are done. */
+  outcome(done: number, errno: number, answer: Uint8Array): Error | undefined {
+    return this.#lines[done]?.refusal(errno, answer);
+  }
+}
+
+function linesOf(task: Task): Line[] {
+  switch (task.task) {
+    case 'sysctl':
+      return [sysctlLine(task)];
+    case 'steps':
+      return task.steps.map((step) => stepLine(task.where, step, false));
+    case 'stepsOn':
+      return [linkLine(task), ...task.steps(0).map((step) => stepLine(task.where, step, true))];
+  }
+}
+
+const letter = (where: Place): string => (where === 'pod' ? 'p' : 'h');
+const flag = (set: boolean): string => (set ? '\x01' : '\0');
+
+function sysctlLine({ sysctl }: Task & { task: 'sysctl' }): Line {
+  const { where, path, value, required, ifDifferent } = sysctl;
+  const text = `s${letter(where)}${flag(required)}${flag(ifDifferent)}${path}\0${value}\0`;
+  return { bytes: Buffer.from(text, 'latin1'), refusal: (errno) => new SysctlError(sysctl, errno) };
+}
+
+function linkLine({ where, link }: Task & { task: 'stepsOn' }): Line {
+  return { bytes: Buffer.from(`l${letter(where)}${link}\0`), refusal: () => vanished(link) };
+}
+
+/** `onLink`: the launcher puts the index of the link in that it looked for last. */
+function stepLine(where: Place, step: Step, onLink: boolean): Line {
+  const request = requestOf(step);
+  const message = relayed(request);
+  const bytes = Buffer.allocUnsafe(14 + message.length);
+  bytes.write(`m${letter(where)}`, 'latin1');
+  bytes.writeUInt32LE(toleratedBy(step), 2);
+  bytes.writeUInt32LE(onLink ? placeOfIndex(request) : 0, 6);
+  bytes.writeUInt32LE(message.length, 10);
+  bytes.set(message, 14);
+  return { bytes, refusal: (errno, answer) => new StepError(step, refusalOf(request, errno, answer)) };
+}
+
+/** 0 for none. */
+const toleratedBy = ({ tolerate }: Step): number => (tolerate === undefined ? 0 : constants.errno[tolerate]);
