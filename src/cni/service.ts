@@ -12,6 +12,7 @@ import { openSocket } from '../netlink/socket.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import { Bridges } from './bridges.ts';
 import { defaultDataDir } from './configuration.ts';
 import { machineFiles } from './files.ts';
 import { ownNetwork } from './own-network.ts';
@@ -26,8 +27,8 @@ export interface CniServiceOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
-  /** Of the node's links. */
-  readonly announcements: Pick<Announcements, 'subscribe'>;
+  /** Of the node's links and addresses. */
+  readonly announcements: Pick<Announcements, 'subscribe' | 'read'>;
   /** Starts iptables and nft, for networks with `ipMasq`. */
   readonly run: Run;
   /** `/run/flannel/flanneld.sock`; its directory must exist. */
@@ -99,9 +100,12 @@ function warmWorld(
   host: SyncSession,
   removeLink: World['removeLink'],
 ): World {
-  const { clock, log, random, run, bootTime } = options;
+  const { clock, log, random, run, bootTime, announcements } = options;
+  const bridges = new Bridges(host, announcements);
+  const adoptedBridges = new Set<number>();
   return {
     host,
+    observeBridge: (name) => bridges.observe(name, adoptedBridges),
     removeLink,
     store: (directory) => stores.open(directory),
     files: machineFiles,
@@ -110,7 +114,7 @@ function warmWorld(
     log,
     run,
     bootTime,
-    adoptedBridges: new Set(),
+    adoptedBridges,
     ...warmMasquerade(run),
     get ipv6RouteMtu() {
       return options.ipv6RouteMtu();

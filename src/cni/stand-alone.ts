@@ -12,6 +12,7 @@ import { silentLog } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
 import { machineFiles } from './files.ts';
 import type { LauncherRequest, Reply } from './frame.ts';
+import { observeBridge } from './link.ts';
 import { LoneCaller } from './lone-caller.ts';
 import { serve } from './serve.ts';
 import { Stores } from './stores.ts';
@@ -42,8 +43,10 @@ export async function serveAlone(
 
 function loneWorld(host: SyncSession, stores: Stores): World {
   const run = runProcess();
+  const adoptedBridges = new Set<number>();
   return {
     host,
+    observeBridge: (name) => observeBridge(host, name, adoptedBridges),
     removeLink: async (ifindex) => removeLink(host, ifindex),
     store: (directory) => stores.open(directory),
     files: machineFiles,
@@ -52,7 +55,7 @@ function loneWorld(host: SyncSession, stores: Stores): World {
     log: silentLog,
     run,
     bootTime: systemClock.now() - uptime() * 1000,
-    adoptedBridges: new Set(),
+    adoptedBridges,
     masqueradeBackend: () => chooseBackend(run),
     expectMasquerade: async () => {},
   };

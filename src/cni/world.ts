@@ -5,6 +5,7 @@ import type { SyncSession } from '../netlink/session.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import type { BridgeState } from './attachment.ts';
 import type { Files } from './files.ts';
 import type { Reply } from './frame.ts';
 import type { Task } from './task.ts';
@@ -13,6 +14,8 @@ import type { Task } from './task.ts';
 export interface World {
   /** NETLINK_ROUTE in the node's namespace. */
   readonly host: SyncSession;
+  /** See observeBridge in src/cni/link.ts. */
+  observeBridge(name: string): BridgeState | undefined;
   /** Resolves when the link is gone; that it was gone before is fine. */
   removeLink(ifindex: number): Promise<void>;
   /** The addresses of one network; `directory` is `<ipam.dataDir>/<network>`. */

@@ -1,6 +1,6 @@
 import type { RouteNotification } from './route/notification.ts';
 import type { NetlinkSocket } from './socket.ts';
-import { subscribe, type Subscription } from './subscription.ts';
+import { type OwnSubscription, subscribe, type Subscription } from './subscription.ts';
 
 interface Listener {
   readonly onMessage: (message: RouteNotification) => void;
@@ -13,7 +13,7 @@ interface Listener {
  */
 export class Announcements {
   readonly #listeners = new Set<Listener>();
-  readonly #subscription: Subscription;
+  readonly #subscription: OwnSubscription;
 
   /** @param socket joined to the multicast groups that are wanted, and used for nothing else */
   constructor(socket: NetlinkSocket) {
@@ -33,6 +33,11 @@ export class Announcements {
     const listener = { onMessage, onLost };
     this.#listeners.add(listener);
     return { close: () => this.#listeners.delete(listener) };
+  }
+
+  /** Tells all that has been announced by now; false when there may be more. */
+  read(): boolean {
+    return this.#subscription.read();
   }
 
   close(): void {

@@ -6,9 +6,17 @@ import { isLoss, type NetlinkSocket } from './socket.ts';
 /** Reads of many datagrams in one go before the event loop has its turn. */
 const readBudget = 4;
 
+/** Enough for whatever one waits for: what is more than that has to be asked for. */
+const readLimit = 64;
+
 export interface Subscription {
   /** Ends it and closes the socket. */
   close(): void;
+}
+
+export interface OwnSubscription extends Subscription {
+  /** Reads what has been announced by now, without waiting for the event loop; false when there may be more. */
+  read(): boolean;
 }
 
 /**
@@ -21,7 +29,7 @@ export function subscribe(
   socket: NetlinkSocket,
   onMessage: (message: RouteNotification) => void,
   onLost: (why: Error) => void,
-): Subscription {
+): OwnSubscription {
   return listen(socket, decodeRouteMessage, onMessage, onLost);
 }
 
@@ -31,16 +39,19 @@ export function listen<T>(
   read: (frame: Frame) => T | undefined,
   onMessage: (message: T) => void,
   onLost: (why: Error) => void,
-): Subscription {
+): OwnSubscription {
   const state = { open: true };
-  socket.onReadable(() => {
-    for (let i = 0; state.open && i < readBudget; i++) {
+  const readUpTo = (limit: number): boolean => {
+    for (let i = 0; state.open && i < limit; i++) {
       const messages = receive(socket, read, onLost);
-      if (messages === undefined) return;
+      if (messages === undefined) return true;
       for (const message of messages) if (state.open) onMessage(message);
     }
-  });
+    return false;
+  };
+  socket.onReadable(() => readUpTo(readBudget));
   return {
+    read: () => readUpTo(readLimit),
     close() {
       state.open = false;
       socket.close();

@@ -38,6 +38,7 @@ function world(files: Partial<Files> = {}): World {
     run: () => Promise.resolve({ code: 1, stdout: '', stderr: '' }),
     bootTime: 0,
     adoptedBridges: new Set(),
+    observeBridge: noKernel,
     masqueradeBackend: () => Promise.reject(new Error('no firewall')),
     expectMasquerade: () => Promise.resolve(),
   };

@@ -6,6 +6,7 @@ import { type Binding, loadBinding } from '../../native/binding.ts';
 import type { Sysctl } from '../../src/cni/attachment-sysctls.ts';
 import { type Files, machineFiles } from '../../src/cni/files.ts';
 import type { Reply } from '../../src/cni/frame.ts';
+import { observeBridge } from '../../src/cni/link.ts';
 import { LoneCaller } from '../../src/cni/lone-caller.ts';
 import { serve } from '../../src/cni/serve.ts';
 import { Stores } from '../../src/cni/stores.ts';
@@ -62,8 +63,10 @@ export class TestNode {
       this.#stores.close();
     });
     const run = this.#run();
+    const adoptedBridges = new Set<number>();
     this.world = {
       host: session,
+      observeBridge: (name) => observeBridge(session, name, adoptedBridges),
       async removeLink(ifi_index) {
         session.request(delLink({ ifi_index }));
       },
@@ -74,7 +77,7 @@ export class TestNode {
       log: silentLog,
       run,
       bootTime: 0,
-      adoptedBridges: new Set(),
+      adoptedBridges,
       masqueradeBackend: () => chooseBackend(run),
       expectMasquerade: async () => {},
       ...changes,

@@ -11,7 +11,7 @@ import { bridgeStep } from '../attachment-bridge.ts';
 import { hasVlans } from '../attachment-vlan.ts';
 import type { Delegated } from '../delegated.ts';
 import { settleAddresses } from '../duplicate-address.ts';
-import { apply, findLink, observeBridge, type Session } from '../link.ts';
+import { apply, findLink, type Session } from '../link.ts';
 import type { AttachmentRecord, Records } from '../record.ts';
 import { vlansAreOff } from '../refusal.ts';
 import { tasksOf, vanished } from '../task.ts';
@@ -113,11 +113,10 @@ async function perform(
 
 /** Makes the bridge where there is none. Throws an Error when the name is another link's, or VLANs cannot be had. */
 export function ensureBridge(world: World, options: BridgeOptions): BridgeState {
-  const observe = () => observeBridge(world.host, options.bridge, world.adoptedBridges);
-  let bridge = observe();
+  let bridge = world.observeBridge(options.bridge);
   if (bridge === undefined) {
     apply(world.host, [bridgeStep(options, randomMac(world.random(6)))]);
-    bridge = observe();
+    bridge = world.observeBridge(options.bridge);
   }
   if (bridge === undefined) throw new Error(`the bridge ${options.bridge} vanished while it was set up`);
   if (hasVlans(options) && bridge.defaultPvid === undefined) {

@@ -1,5 +1,4 @@
 import { CniError, cniCodes } from '../error.ts';
-import { observeBridge } from '../link.ts';
 import type { Delegated } from '../delegated.ts';
 import type { World } from '../world.ts';
 
@@ -9,7 +8,7 @@ import type { World } from '../world.ts';
  */
 export function status(world: World, { options }: Delegated): void {
   try {
-    observeBridge(world.host, options.bridge, world.adoptedBridges);
+    world.observeBridge(options.bridge);
   } catch (error) {
     throw unavailable((error as Error).message);
   }

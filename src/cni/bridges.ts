@@ -1,0 +1,47 @@
+import * as k from '../netlink/constants.ts';
+import type { Announcements } from '../netlink/announcements.ts';
+import type { RouteNotification } from '../netlink/route/notification.ts';
+import type { BridgeState } from './attachment.ts';
+import { observeBridge, type Session } from './link.ts';
+
+/**
+ * Bridges as they are, read again only when something about them was announced. Asking anew for each pod would wait for
+ * RTNL, which other pods' links hold just then.
+ */
+export class Bridges {
+  readonly #session: Session;
+  readonly #announcements: Pick<Announcements, 'read'>;
+  /** By name. */
+  readonly #known = new Map<string, BridgeState>();
+
+  /** @param announcements those of links and addresses are needed */
+  constructor(session: Session, announcements: Pick<Announcements, 'subscribe' | 'read'>) {
+    this.#session = session;
+    this.#announcements = announcements;
+    announcements.subscribe(
+      (message) => this.#announced(message),
+      () => this.#known.clear(),
+    );
+  }
+
+  /** See {@link observeBridge}. */
+  observe(name: string, adopted: ReadonlySet<number>): BridgeState | undefined {
+    // Whatever happened before now is announced by now.
+    if (!this.#announcements.read()) this.#known.clear();
+    const known = this.#known.get(name);
+    if (known !== undefined) return { ...known, adopted: adopted.has(known.ifindex) };
+    const state = observeBridge(this.#session, name, adopted);
+    if (state !== undefined) this.#known.set(name, state);
+    return state;
+  }
+
+  #announced(message: RouteNotification): void {
+    const ifindex = subjectOf(message);
+    for (const [name, state] of this.#known) if (state.ifindex === ifindex) this.#known.delete(name);
+  }
+}
+
+function subjectOf({ type, value }: RouteNotification): number | undefined {
+  if (type === k.RTM_NEWLINK || type === k.RTM_DELLINK) return value.ifi_index;
+  return type === k.RTM_NEWADDR || type === k.RTM_DELADDR ? value.ifa_index : undefined;
+}
