@@ -13,7 +13,7 @@ import { foldKeys } from '../json/go-json.ts';
 import type { Lease, PodNetwork, Refusal } from '../lease/lease.ts';
 import { type Clock, systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
-import { type CommandInput, type CommandOutcome, type RunCommand, shellCommand } from './command.ts';
+import { type CommandOutcome, type RunCommand, shellCommand } from './command.ts';
 import { type ExtensionMemory, extensionMemory } from './extension-memory.ts';
 import type { NetworkConfig } from './network-config.ts';
 
@@ -64,7 +64,7 @@ export class Extension {
   #begun = false;
   #data: string | undefined;
   #working = false;
-  /** The command that runs, or ran last. */
+  /** What runs commands now, or did last: all of a startup command, or of the steps for peers. */
   #running: Promise<unknown> = Promise.resolve();
   #stopped = false;
   #cancelRetry: (() => void) | undefined;
@@ -118,7 +118,7 @@ export class Extension {
     this.#kick();
   }
 
-  /** Waits for the command that runs, then runs ShutdownCommand. Never rejects. */
+  /** Waits for what runs, a failed add being taken back as well, then runs ShutdownCommand. Never rejects. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelRetry?.();
@@ -133,22 +133,21 @@ export class Extension {
   }
 
   async #startup(key: string, line: string, given: Given): Promise<string> {
-    const outcome = await this.#run(line, given);
+    const running = this.#run(line, given);
+    this.#running = running;
+    const outcome = await running;
     if (outcome.failure !== undefined) throw new CommandError(sentence(key, outcome));
     return outcome.output;
   }
 
   #run(line: string, given: Given): Promise<CommandOutcome> {
-    const input: CommandInput = { ...given, limit };
-    const outcome = this.#world.run(line, input);
-    this.#running = outcome;
-    return outcome;
+    return this.#world.run(line, { ...given, limit });
   }
 
   #kick(): void {
     if (!this.#begun || this.#stopped || this.#working) return;
     this.#working = true;
-    void this.#work();
+    this.#running = this.#work();
   }
 
   /** Never rejects. */

@@ -184,6 +184,21 @@ describe('commands of the extension backend', () => {
     expect(await shell.after(() => second.begin(own))).toEqual(['add 10.244.2.0/24 data-2']);
   });
 
+  test('ShutdownCommand waits until an add that fails meanwhile is taken back', async () => {
+    const shell = new Shell();
+    const [add, remove] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    shell.waits.set('add', add.promise).set('remove', remove.promise);
+    shell.fails.set('add', { output: '', failure: 'it ended with 1' });
+    const extension = shell.start({ ShutdownCommand: 'down' });
+    extension.keep([node(2), node(3)], true);
+    expect(await shell.after(() => extension.begin(own))).toEqual(['add 10.244.2.0/24 data-2']);
+    const stopped = extension.stop();
+    expect(await shell.after(() => add.resolve())).toEqual(['remove 10.244.2.0/24 data-2']);
+    expect(await shell.after(() => remove.resolve())).toEqual(['down 10.244.1.0/24']);
+    await stopped;
+    expect(shell.memory.size).toBe(0);
+  });
+
   test('ShutdownCommand gets the lease that the node has then', async () => {
     const shell = new Shell();
     const extension = shell.start({ ShutdownCommand: 'down' });
