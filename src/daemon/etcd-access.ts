@@ -55,13 +55,9 @@ function endpointsIn(list: string, hasTls: boolean, findings: string[]): string[
   const endpoints = written.flatMap((text) => {
     if (text === '') return [];
     const url = URL.parse(text.includes('://') ? text : `${hasTls ? 'https' : 'http'}://${text}`);
-    const isAddress =
-      url !== null &&
-      /^https?:$/.test(url.protocol) &&
-      url.host !== '' &&
-      url.pathname === '/' &&
-      url.search === '';
-    if (isAddress && url.username === '' && url.password === '') return [url.origin];
+    // No user, path, query or fragment, for none of them would be used.
+    const isAddress = url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
+    if (isAddress) return [url.origin];
     findings.push(
       `--etcd-endpoints: ${JSON.stringify(withoutPassword(text))} is no address such as http://10.0.0.1:2379`,
     );

@@ -42,6 +42,10 @@ describe('how etcd is reached', () => {
       ['--etcd-endpoints=ftp://a,http://b/v3'],
       /"ftp:\/\/a" is no address.*\n.*"http:\/\/b\/v3" is no address/,
     ],
+    [
+      ['--etcd-endpoints=http://a#x,http://b?,http://c#'],
+      /"http:\/\/a#x" is no address.*\n.*"http:\/\/b\?" is no.*\n.*"http:\/\/c#" is no/,
+    ],
     [['--etcd-endpoints=http://u:secret@a:1'], /"http:\/\/\.\.\.@a:1" is no address/],
     [['--etcd-endpoints=root:secret@10.0.0.1:2379,b'], /"\.\.\.@10\.0\.0\.1:2379" is no address/],
     [['--etcd-endpoints=http://a,root:secret,//secret@b:1'], /"http:\/\/\.\.\.@b:1" is no address/],
