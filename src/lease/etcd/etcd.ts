@@ -15,7 +15,7 @@ import { hasSameAddresses, isLost } from './lease-choice.ts';
 import { LeaseKeys } from './lease-keys.ts';
 import { leaseValue } from './lease-value.ts';
 import type { Listing } from './store.ts';
-import { leaseTime, type Taken, takeLease, type TakingOptions } from './taking.ts';
+import { Grant, leaseTime, type Taken, takeLease, type TakingOptions } from './taking.ts';
 
 export interface EtcdRegistryOptions extends TakingOptions {
   /** A lease is renewed so many minutes before it ends (`--subnet-lease-renew-margin`). */
@@ -42,6 +42,8 @@ export class EtcdRegistry implements Registry {
   #taken: Taken | undefined;
   /** What was asked for last, and is kept. It may stand in etcd before etcd's answer says so. */
   #wish: LeaseWish | undefined;
+  /** Of the take that is under way, or was the last. */
+  #grant: Grant | undefined;
   /** One after the other, or an older wish would overwrite a newer one. */
   #turn: Promise<unknown> = Promise.resolve();
   #watch: KeyWatch | undefined;
@@ -105,7 +107,9 @@ export class EtcdRegistry implements Registry {
   async #take(wish: LeaseWish): Promise<Lease> {
     const before = this.#taken;
     this.#wish = wish;
-    const taking = takeLease(this.#options, wish, before, this.#recent());
+    const grant = new Grant(this.#options.store);
+    this.#grant = grant;
+    const taking = takeLease(this.#options, wish, { own: before, known: this.#recent(), grant });
     const { taken: own, listing } = await taking.catch((error: unknown) => {
       if (!(error instanceof EtcdError)) throw error;
       throw new RegistryError(`cannot take a lease: ${error.message}`, { cause: error });
@@ -113,11 +117,11 @@ export class EtcdRegistry implements Registry {
     this.#taken = own;
     this.#keep(listing);
     this.#renewIn(leaseTime);
-    // No key of ours hangs on it any more. If this fails it ends by itself.
+    // No key of ours hangs on it any more. If this fails it ends by itself, so nobody waits for it.
     if (before !== undefined && before.leaseId !== '0') {
-      await this.#options.store.revoke(before.leaseId).catch(() => {});
+      this.#options.store.revoke(before.leaseId).catch(() => {});
     }
-    // Whose the old key is now was not told while it was ours.
+    // Whose the old key is now was not told while it was ours, nor was the new one.
     if (before !== undefined && before.id !== own.id) this.#watch?.relist();
     return own.lease;
   }
@@ -136,10 +140,14 @@ export class EtcdRegistry implements Registry {
       : undefined;
   }
 
-  /** Looks whether somebody has changed our lease. False for one that is not ours any more: as good as gone. */
+  /**
+   * Looks whether somebody has changed our lease. False for one that is not ours any more: as good as gone; and for one that ours
+   * moves to, before whoever asked for it knows: it would pass for a peer's.
+   */
   #see(lease: StoredLease): boolean {
     const [own, wish] = [this.#taken, this.#wish];
-    if (own === undefined || wish === undefined || lease.id !== own.id) return true;
+    if (own === undefined || wish === undefined) return true;
+    if (lease.id !== own.id) return this.#grant?.holds(lease.stored) !== true;
     if (isLost(lease, own, wish)) return false;
     const { modRevision, value } = lease.stored;
     const isAsWished = Buffer.compare(value, Buffer.from(leaseValue(wish.attributes))) === 0;

@@ -6,6 +6,7 @@ import { guardOf } from './guard.ts';
 import type { KeySpace } from './key-space.ts';
 import { type Choice, chooseLease, type OwnKey, type Ranges } from './lease-choice.ts';
 import { leaseValue } from './lease-value.ts';
+import type { KeyValue } from './messages.ts';
 import type { Change, Comparison, EtcdStore, Listing } from './store.ts';
 
 export interface TakingOptions {
@@ -30,6 +31,16 @@ export interface Taking {
   readonly listing: Listing;
 }
 
+/** What a node has before it takes a lease. */
+export interface Before {
+  /** What this process wrote last. */
+  readonly own: OwnKey | undefined;
+  /** What was read a moment ago. */
+  readonly known: Listing | undefined;
+  /** What the key is to hang on. */
+  readonly grant: Grant;
+}
+
 /** How long an etcd lease is, in seconds: as Go flannel's. */
 export const leaseTime = 86_400;
 /** How often other nodes may be quicker in one go. */
@@ -39,17 +50,15 @@ const longestPause = 500;
 
 /**
  * Takes the lease of this node, or writes it anew: in a transaction that fails when a lease came into being that could overlap it, or
- * this one changed, since all were read (`known`, or now). So two nodes never get subnets that overlap, whoever else asks. Rejects with an EtcdError or a
+ * this one changed, since all were read. So two nodes never get subnets that overlap, whoever else asks. Rejects with an EtcdError or a
  * {@link RegistryError}.
  */
 export async function takeLease(
   options: TakingOptions,
   wish: LeaseWish,
-  own: OwnKey | undefined,
-  known?: Listing,
+  { own, known, grant }: Before,
 ): Promise<Taking> {
   const { store, keys, clock, random } = options;
-  const grant = new Grant(store);
   try {
     for (let attempt = 0; attempt < attempts; attempt++) {
       const listing = attempt === 0 && known !== undefined ? known : await store.list(keys.leases);
@@ -72,9 +81,10 @@ export function randomBelow(random: Random, count: number): number {
 }
 
 /** An etcd lease for the key, got when it is needed. One that no key came to hang on is given back. */
-class Grant {
+export class Grant {
   readonly #store: EtcdStore;
   #id: string | undefined;
+  #used = false;
 
   constructor(store: EtcdStore) {
     this.#store = store;
@@ -86,12 +96,17 @@ class Grant {
   }
 
   used(): void {
-    this.#id = undefined;
+    this.#used = true;
+  }
+
+  /** Whether the key hangs on it. Nobody else knows of it, so the key is this node's. */
+  holds({ leaseId }: KeyValue): boolean {
+    return leaseId === this.#id;
   }
 
   async giveBack(): Promise<void> {
     // One that stays ends by itself in a day.
-    if (this.#id !== undefined) await this.#store.revoke(this.#id).catch(() => {});
+    if (this.#id !== undefined && !this.#used) await this.#store.revoke(this.#id).catch(() => {});
   }
 }
 

@@ -4,22 +4,27 @@ import { KeySpace } from '../../../src/lease/etcd/key-space.ts';
 import { leaseValue } from '../../../src/lease/etcd/lease-value.ts';
 import type { KeyValue, WatchMessage } from '../../../src/lease/etcd/messages.ts';
 import type { Change, Comparison, EtcdStore, Listing } from '../../../src/lease/etcd/store.ts';
+import { LeaseBook } from '../../../src/lease/judge.ts';
+import type { Lease } from '../../../src/lease/lease.ts';
+import type { LeaseSink } from '../../../src/lease/registry.ts';
 import { address } from '../../../src/net/address.ts';
 import { silentLog } from '../../../src/world/log.ts';
 import { idle, VirtualClock } from '../../kit/virtual-clock.ts';
-import { acquire, Seen, wish } from '../registry-suite.ts';
+import { acquire, Seen, suiteNetwork, wish } from '../registry-suite.ts';
 
 /** An etcd that tells the watch first, and answers the one who has written when the test says so. */
 class StagedStore {
   readonly gateway = { name: 'etcd', endpoint: 'http://127.0.0.1:2379' };
   readonly kvs = new Map<string, KeyValue>();
   answer: Promise<void> = Promise.resolve();
+  revoked: Promise<void> = Promise.resolve();
   #revision = 1n;
   #granted = 0;
   #tell: (message: WatchMessage) => void = () => {};
 
-  list(): Promise<Listing> {
-    return Promise.resolve({ kvs: [...this.kvs.values()], revision: this.#revision });
+  async list(): Promise<Listing> {
+    await new Promise(setImmediate);
+    return { kvs: [...this.kvs.values()], revision: this.#revision };
   }
 
   put(key: string, value: string, leaseId: string): void {
@@ -59,7 +64,7 @@ class StagedStore {
   }
 
   revoke(): Promise<void> {
-    return Promise.resolve();
+    return this.revoked;
   }
 
   answers(): Promise<void> {
@@ -69,8 +74,9 @@ class StagedStore {
   async *watch(_: unknown, from: bigint, signal: AbortSignal): AsyncGenerator<WatchMessage> {
     yield { is: 'created', revision: from };
     while (!signal.aborted) {
-      yield await new Promise<WatchMessage>((resolve) => {
+      yield await new Promise<WatchMessage>((resolve, reject) => {
         this.#tell = resolve;
+        signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true });
       });
     }
   }
@@ -83,14 +89,62 @@ const ranges = {
 };
 const ofHost = (host: number): string => leaseValue(wish(host).attributes);
 
+/** What a node makes of what it is told: who is a peer. */
+class Node {
+  readonly #book: LeaseBook;
+
+  constructor(own: Lease) {
+    this.#book = new LeaseBook(suiteNetwork, own);
+  }
+
+  get peers(): string[] {
+    return [...this.#book.peers.keys()];
+  }
+
+  get refused(): string[] {
+    return this.#book.refusals.map(({ id }) => id);
+  }
+
+  async takes(asked: Promise<Lease>): Promise<void> {
+    this.#book.setOwn(await asked);
+  }
+
+  readonly sink: LeaseSink = {
+    all: (entries) => void this.#book.all(entries),
+    changed: (id, entry) => void this.#book.changed(id, entry),
+    gone: (id) => void this.#book.gone(id),
+    stale: () => {},
+  };
+}
+
 describe('a lease that is asked for anew', () => {
   const clock = new VirtualClock();
   let store: StagedStore;
+  let own: Lease;
   let registry: EtcdRegistry;
   let key: string;
   let warnings: string[];
   let seen: Seen;
   const stored = () => Buffer.from(store.kvs.get(key)?.value ?? []).toString();
+
+  function open(): EtcdRegistry {
+    const opened = new EtcdRegistry({
+      store: store as unknown as EtcdStore,
+      keys,
+      ranges,
+      renewMargin: 60,
+      clock,
+      random: (bytes) => new Uint8Array(bytes),
+      log: { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) },
+    });
+    onTestFinished(() => opened.close());
+    return opened;
+  }
+
+  function watch(opened: EtcdRegistry, sink: LeaseSink): Promise<void> {
+    onTestFinished(opened.watch(sink));
+    return idle();
+  }
 
   /** Asks for the lease of another host's address, which etcd writes and does not answer yet. */
   async function begin(host: number): Promise<() => Promise<void>> {
@@ -109,20 +163,11 @@ describe('a lease that is asked for anew', () => {
   beforeEach(async () => {
     store = new StagedStore();
     warnings = [];
-    registry = new EtcdRegistry({
-      store: store as unknown as EtcdStore,
-      keys,
-      ranges,
-      renewMargin: 60,
-      clock,
-      random: (bytes) => new Uint8Array(bytes),
-      log: { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) },
-    });
-    key = keys.keyOf((await acquire(registry, 1)).id);
+    registry = open();
+    own = await acquire(registry, 1);
+    key = keys.keyOf(own.id);
     seen = new Seen();
-    onTestFinished(registry.watch(seen));
-    onTestFinished(() => registry.close());
-    await idle();
+    await watch(registry, seen);
   });
 
   test('is not overwritten by others when the watch is quicker than the answer', async () => {
@@ -160,5 +205,27 @@ describe('a lease that is asked for anew', () => {
     await clock.advance(3_600_000);
     await end();
     expect(stored()).toBe(ofHost(2));
+  });
+
+  test('is no peer while it moves to another subnet, also with another address', async () => {
+    const node = new Node(own);
+    await watch(registry, node.sink);
+    store.remove(key);
+    await idle();
+    store.put(key, ofHost(66), '66');
+    await idle();
+    const answer = Promise.withResolvers<void>();
+    store.answer = answer.promise;
+    store.revoked = new Promise(() => {});
+    const taken = node.takes(acquire(registry, 2));
+    await idle();
+    expect(store.kvs.size).toBe(2);
+    expect(node.peers).toEqual([]);
+    answer.resolve();
+    // What the old one hung on is given up meanwhile, and nobody waits for that.
+    await taken;
+    await idle();
+    expect(node.peers).toEqual([own.id]);
+    expect(node.refused).toEqual([]);
   });
 });
