@@ -42,6 +42,8 @@ export class EtcdRegistry implements Registry {
   #taken: Taken | undefined;
   /** What was asked for last, and is kept. It may stand in etcd before etcd's answer says so. */
   #wish: LeaseWish | undefined;
+  /** The key that whoever asks knows as this node's. */
+  #known: string | undefined;
   /** Of the take that is under way, or was the last. */
   #grant: Grant | undefined;
   /** One after the other, or an older wish would overwrite a newer one. */
@@ -78,7 +80,13 @@ export class EtcdRegistry implements Registry {
   }
 
   acquire(wish: LeaseWish): Promise<Lease> {
-    return this.#inTurn(() => this.#take(wish));
+    return this.#inTurn(async () => {
+      const lease = await this.#take(wish);
+      // Whose the former key is now was not told while it was ours, or not heard; nor was the new one told.
+      if (lease.id !== this.#known) this.#watch?.relist();
+      this.#known = lease.id;
+      return lease;
+    });
   }
 
   watch(sink: LeaseSink): () => void {
@@ -121,8 +129,6 @@ export class EtcdRegistry implements Registry {
     if (before !== undefined && before.leaseId !== '0') {
       this.#options.store.revoke(before.leaseId).catch(() => {});
     }
-    // Whose the old key is now was not told while it was ours, nor was the new one.
-    if (before !== undefined && before.id !== own.id) this.#watch?.relist();
     return own.lease;
   }
 
@@ -141,18 +147,18 @@ export class EtcdRegistry implements Registry {
   }
 
   /**
-   * Looks whether somebody has changed our lease. False for one that is not ours any more: as good as gone; and for one that ours
-   * moves to, before whoever asked for it knows: it would pass for a peer's.
+   * Looks whether somebody has changed our lease. False for one that is not ours any more: as good as gone, so that whoever knows no
+   * other asks anew; and for the one that ours has moved to, or moves to, until they know: it would pass for a peer's.
    */
   #see(lease: StoredLease): boolean {
-    const [own, wish] = [this.#taken, this.#wish];
-    if (own === undefined || wish === undefined) return true;
-    if (lease.id !== own.id) return this.#grant?.holds(lease.stored) !== true;
+    const [own, wish, known] = [this.#taken, this.#wish, this.#known];
+    if (own === undefined || wish === undefined || known === undefined) return true;
+    if (lease.id !== own.id) return lease.id !== known && this.#grant?.holds(lease.stored) !== true;
     if (isLost(lease, own, wish)) return false;
     const { modRevision, value } = lease.stored;
     const isAsWished = Buffer.compare(value, Buffer.from(leaseValue(wish.attributes))) === 0;
     if (modRevision > own.modRevision && !isAsWished) this.#restoreLater(lease);
-    return true;
+    return lease.id === known;
   }
 
   #restoreLater({ id, entry }: StoredLease): void {

@@ -228,4 +228,27 @@ describe('a lease that is asked for anew', () => {
     expect(node.peers).toEqual([own.id]);
     expect(node.refused).toEqual([]);
   });
+
+  test('leaves the subnet that a node had before etcd answered to whoever has it', async () => {
+    const restarted = new Node({ ...own, attributes: wish(2).attributes });
+    const late = open();
+    await watch(late, restarted.sink);
+    expect(restarted.peers).toEqual([]);
+    await restarted.takes(acquire(late, 2, own.subnet));
+    await idle();
+    expect(restarted.peers).toEqual([own.id]);
+  });
+
+  test('moves with its node’s knowledge alone, also where the watch hung while it was renewed', async () => {
+    await clock.advance(22.9 * 3_600_000);
+    // It has ended, and another node has the subnet: nothing of that was told.
+    const value = Buffer.from(ofHost(66));
+    store.kvs.set(key, { key, value, createRevision: 9n, modRevision: 9n, leaseId: '66' });
+    await clock.advance(3_600_000);
+    expect(store.kvs.size).toBe(2);
+    expect(seen.entries.size).toBe(0);
+    const { id } = await acquire(registry, 1);
+    await idle();
+    expect([...seen.entries.keys()]).toEqual([own.id, id]);
+  });
 });
