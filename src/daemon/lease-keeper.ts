@@ -26,8 +26,8 @@ export class LeaseKeeper {
   }
 
   /**
-   * The lease; undefined when a later call, or {@link stop}, has taken the place of this one. Rejects with a permanent
-   * RegistryError.
+   * The lease; undefined when a later call, or {@link stop}, has taken the place of this one before there was any. Rejects with a
+   * permanent RegistryError.
    */
   ask(): Promise<Lease | undefined> {
     this.#asking.abort();
@@ -47,9 +47,10 @@ export class LeaseKeeper {
   async #ask(signal: AbortSignal): Promise<Lease | undefined> {
     const { failed } = this.#options;
     const outcome = await retry(this.#options, backOff, () => this.#attempt(), failed, signal);
-    if (signal.aborted || outcome === undefined) return undefined;
-    if (outcome instanceof RegistryError) throw outcome;
-    return outcome;
+    if (this.#stopped) return undefined;
+    if (!(outcome instanceof RegistryError)) return outcome;
+    if (signal.aborted) return undefined;
+    throw outcome;
   }
 
   /** A permanent refusal is an answer as well: to ask again would be of no use. */

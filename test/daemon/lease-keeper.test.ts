@@ -55,7 +55,8 @@ describe('asking for a lease', () => {
     const second = keeper.ask();
     await clock.advance(1);
     resolve();
-    expect(await first).toBeUndefined();
+    // It has been taken, and its subnet may be another one: until the second is there it is this node's.
+    expect((await first)?.attributes.publicIP).toBe('192.0.2.1');
     expect((await second)?.attributes.publicIP).toBe('192.0.2.2');
     expect(published.at(-1)).toBe('192.0.2.2');
   });
@@ -81,6 +82,17 @@ describe('asking for a lease', () => {
     await refused;
     await clock.advance(60_000);
     expect(state.attempts).toBe(2);
+  });
+
+  test('a refusal that is final ends no later asking', async () => {
+    const { promise, reject } = Promise.withResolvers<void>();
+    const { clock, keeper } = scene((attempt) => (attempt === 0 ? promise : undefined));
+    const first = keeper.ask();
+    await clock.advance(1);
+    const second = keeper.ask();
+    reject(new RegistryError('never', { permanent: true }));
+    expect(await first).toBeUndefined();
+    expect(await second).toBeDefined();
   });
 
   test('stops', async () => {
