@@ -20,19 +20,26 @@ export interface Transaction<Result> {
   result(): Result;
 }
 
-/** A request with its answers, up to the acknowledgement. */
-export class Single<T> implements Transaction<T[]> {
+/**
+ * Requests in one buffer, with sequence numbers in a row. At one of them the kernel is to say that it has come so far; failures
+ * are reported always.
+ */
+abstract class NumberedRequests<Result> implements Transaction<Result> {
   readonly bytes: Uint8Array;
-  protected readonly request: Request<T>;
-  protected readonly replies: T[] = [];
+  protected readonly requests: readonly Request[];
+  /** The first thing that went wrong. */
   protected error: unknown;
-  readonly #seq: number;
+  readonly #first: number;
 
-  constructor(request: Request<T>, seq: number, flags: number = k.NLM_F_ACK) {
-    this.request = request;
-    this.#seq = seq;
-    const writer = new Writer(request.body.length + 32);
-    writeMessage(writer, request, request.flags | k.NLM_F_REQUEST | flags, seq);
+  /** Takes as many sequence numbers as there are requests, from `first`; the request at `answered` has the `flags` besides. */
+  constructor(requests: readonly Request[], first: number, answered: number, flags: number = k.NLM_F_ACK) {
+    this.requests = requests;
+    this.#first = first;
+    const writer = new Writer(requests.reduce((sum, request) => sum + request.body.length + 20, 0));
+    for (const [i, request] of requests.entries()) {
+      const asks = i === answered ? flags : 0;
+      writeMessage(writer, request, request.flags | k.NLM_F_REQUEST | asks, first + i);
+    }
     this.bytes = writer.finish();
   }
 
@@ -40,7 +47,9 @@ export class Single<T> implements Transaction<T[]> {
     let done = false;
     try {
       for (const frame of frames(datagram)) {
-        if (frame.seq === this.#seq) done = this.take(frame) || done;
+        const index = frame.seq - this.#first;
+        const request = this.requests[index];
+        if (request !== undefined) done = this.take(frame, request, index) || done;
       }
     } catch (error) {
       this.error ??= error;
@@ -48,8 +57,24 @@ export class Single<T> implements Transaction<T[]> {
     return done;
   }
 
+  abstract lost(): void;
+  abstract result(): Result;
+  /** What comes in answer to the request of that index. True when nothing more will. */
+  protected abstract take(frame: Frame, request: Request, index: number): boolean;
+}
+
+/** A request with its answers, up to the acknowledgement. */
+export class Single<T> extends NumberedRequests<T[]> {
+  protected readonly replies: T[] = [];
+  readonly #request: Request<T>;
+
+  constructor(request: Request<T>, seq: number, flags?: number) {
+    super([request], seq, 0, flags);
+    this.#request = request;
+  }
+
   lost(): void {
-    this.error ??= new NetlinkError(`${this.request.name}: the answer was lost`, ENOBUFS);
+    this.error ??= new NetlinkError(`${this.#request.name}: the answer was lost`, ENOBUFS);
   }
 
   result(): T[] {
@@ -60,13 +85,13 @@ export class Single<T> implements Transaction<T[]> {
   /** An answer that cannot be read is kept as the error: the rest must still be fetched off the socket. */
   protected take(frame: Frame): boolean {
     if (frame.type === k.NLMSG_ERROR || frame.type === k.NLMSG_DONE) {
-      this.error ??= readAcknowledgement(frame, this.request);
+      this.error ??= readAcknowledgement(frame, this.#request);
       return true;
     }
     if (frame.type === k.NLMSG_OVERRUN) this.lost();
     if (frame.type < k.NLMSG_MIN_TYPE) return false;
     try {
-      this.replies.push(this.request.codec.decode(frame.view, frame.start, frame.end));
+      this.replies.push(this.#request.codec.decode(frame.view, frame.start, frame.end));
     } catch (error) {
       this.error ??= error;
     }
@@ -94,39 +119,16 @@ export class Dump<T> extends Single<T> {
 }
 
 /**
- * Several requests in one buffer, each with an outcome of its own. Only the last one asks for an
- * acknowledgement: failures are reported always, and what did not fail succeeded.
+ * Several requests, each with an outcome of its own. Only the last one asks for an acknowledgement: what has not failed by then
+ * succeeded.
  */
-export class Batch implements Transaction<(NetlinkError | undefined)[]> {
-  readonly bytes: Uint8Array;
-  readonly #requests: readonly Request[];
-  readonly #first: number;
+export class Batch extends NumberedRequests<(NetlinkError | undefined)[]> {
   readonly #outcomes: (NetlinkError | undefined)[];
-  /** Outcomes that are known for certain; matters only when answers were lost. */
   #lost = false;
-  #error: unknown;
 
-  /** Takes as many sequence numbers as there are requests, from `first`. */
   constructor(requests: readonly Request[], first: number) {
-    this.#requests = requests;
-    this.#first = first;
+    super(requests, first, requests.length - 1);
     this.#outcomes = requests.map(() => undefined);
-    const writer = new Writer(requests.reduce((sum, request) => sum + request.body.length + 20, 0));
-    for (const [i, request] of requests.entries()) {
-      const ack = i === requests.length - 1 ? k.NLM_F_ACK : 0;
-      writeMessage(writer, request, request.flags | k.NLM_F_REQUEST | ack, first + i);
-    }
-    this.bytes = writer.finish();
-  }
-
-  accept(datagram: Uint8Array): boolean {
-    let done = false;
-    try {
-      for (const frame of frames(datagram)) done = this.#take(frame) || done;
-    } catch (error) {
-      this.#error ??= error;
-    }
-    return done;
   }
 
   lost(): void {
@@ -135,19 +137,17 @@ export class Batch implements Transaction<(NetlinkError | undefined)[]> {
 
   /** When answers were lost, a request that reported nothing has the outcome ENOBUFS: look at what is. */
   result(): (NetlinkError | undefined)[] {
-    if (this.#error !== undefined) throw this.#error;
+    if (this.error !== undefined) throw this.error;
     if (!this.#lost) return this.#outcomes;
     return this.#outcomes.map(
-      (outcome, i) => outcome ?? new NetlinkError(`${this.#requests[i]?.name}: the answer was lost`, ENOBUFS),
+      (outcome, i) => outcome ?? new NetlinkError(`${this.requests[i]?.name}: the answer was lost`, ENOBUFS),
     );
   }
 
-  #take(frame: Frame): boolean {
-    const index = frame.seq - this.#first;
-    const request = this.#requests[index];
-    if (request === undefined || frame.type !== k.NLMSG_ERROR) return false;
+  protected take(frame: Frame, request: Request, index: number): boolean {
+    if (frame.type !== k.NLMSG_ERROR) return false;
     this.#outcomes[index] = readAcknowledgement(frame, request);
-    return index === this.#requests.length - 1;
+    return index === this.requests.length - 1;
   }
 }
 
@@ -155,49 +155,24 @@ export class Batch implements Transaction<(NetlinkError | undefined)[]> {
  * A netfilter transaction: a message that begins it, changes, and one that ends it. All are done or none is.
  * The last change asks for the acknowledgement, for older kernels give none to the end.
  */
-export class AllOrNothing implements Transaction<void> {
-  readonly bytes: Uint8Array;
-  readonly #requests: readonly Request[];
-  readonly #first: number;
-  #error: unknown;
-
-  /** Takes as many sequence numbers as there are requests, from `first`. */
+export class AllOrNothing extends NumberedRequests<void> {
   constructor(requests: readonly Request[], first: number) {
-    this.#requests = requests;
-    this.#first = first;
-    const writer = new Writer(requests.reduce((sum, request) => sum + request.body.length + 20, 0));
-    for (const [i, request] of requests.entries()) {
-      const ack = i === requests.length - 2 ? k.NLM_F_ACK : 0;
-      writeMessage(writer, request, request.flags | k.NLM_F_REQUEST | ack, first + i);
-    }
-    this.bytes = writer.finish();
-  }
-
-  accept(datagram: Uint8Array): boolean {
-    let done = false;
-    try {
-      for (const frame of frames(datagram)) done = this.#take(frame) || done;
-    } catch (error) {
-      this.#error ??= error;
-    }
-    return done;
+    super(requests, first, requests.length - 2);
   }
 
   lost(): void {
-    this.#error ??= new NetlinkError(`${this.#requests[1]?.name}: the answer was lost`, ENOBUFS);
+    this.error ??= new NetlinkError(`${this.requests[1]?.name}: the answer was lost`, ENOBUFS);
   }
 
   result(): void {
-    if (this.#error !== undefined) throw this.#error;
+    if (this.error !== undefined) throw this.error;
   }
 
   /** One that is refused at its beginning is not looked at further. */
-  #take(frame: Frame): boolean {
-    const index = frame.seq - this.#first;
-    const request = this.#requests[index];
-    if (request === undefined || frame.type !== k.NLMSG_ERROR) return false;
-    this.#error ??= readAcknowledgement(frame, request);
-    return index === 0 || index >= this.#requests.length - 2;
+  protected take(frame: Frame, request: Request, index: number): boolean {
+    if (frame.type !== k.NLMSG_ERROR) return false;
+    this.error ??= readAcknowledgement(frame, request);
+    return index === 0 || index >= this.requests.length - 2;
   }
 }
 
