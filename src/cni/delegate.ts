@@ -1,4 +1,4 @@
-import type { JsonObject } from '../json/go-json.ts';
+import { goJson, type JsonObject } from '../json/go-json.ts';
 import { networkOf, type Prefix } from '../net/prefix.ts';
 import type { NetConf } from './configuration.ts';
 import { badField } from './fields.ts';
@@ -52,12 +52,9 @@ function ipamOf({ ipam }: NetConf, env: SubnetEnv): JsonObject {
 
 const to = (network: Prefix) => ({ dst: networkOf(network) });
 
-/** The text of flannel's state file: keys in Go's order, characters that matter to HTML escaped, as Go writes a map. */
-export function delegateText(delegate: JsonObject): string {
-  const escapes: Readonly<Record<string, string>> = { '<': '\\u003c', '>': '\\u003e', '&': '\\u0026' };
-  const text = JSON.stringify(delegate, (key, value: unknown) => (key === 'routes' ? value : sorted(value)));
-  return text.replaceAll(/[<>&]/g, (character) => escapes[character] ?? character);
-}
+/** The text of flannel's state file, with the keys in their order, as Go writes a map. */
+export const delegateText = (delegate: JsonObject): string =>
+  goJson(delegate, (key, value) => (key === 'routes' ? value : sorted(value)));
 
 /** Go sorts the keys of a map by their bytes. */
 function sorted(value: unknown): unknown {

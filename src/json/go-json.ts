@@ -45,6 +45,13 @@ export function parseJson(input: string | Uint8Array, source: string, longest = 
   }
 }
 
+/** JSON as Go's encoding/json writes it, which is wary of HTML and JavaScript. `replacer` as JSON.stringify's. */
+export const goJson = (value: unknown, replacer?: (key: string, value: unknown) => unknown): string =>
+  (JSON.stringify(value, replacer) ?? 'null').replace(
+    /[<>&\u2028\u2029]/g,
+    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+
 /** Throws a {@link JsonError} that says what is there instead of an object. */
 export function asObject(value: unknown, where: string): JsonObject {
   if (isObject(value)) return value;

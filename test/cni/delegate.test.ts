@@ -92,7 +92,8 @@ describe('the delegate', () => {
   });
 
   test("escapes what Go's encoder escapes", () => {
-    expect(make({ delegate: { x: '<&>' } })).toContain('"x":"\\u003c\\u0026\\u003e"');
+    const text = make({ delegate: { x: '<&>\u2028\u2029' } });
+    expect(text).toContain(String.raw`"x":"\u003c\u0026\u003e\u2028\u2029"`);
   });
 
   test.each([

@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { asObject, foldKeys, JsonError, kindOf, maxDepth, parseJson } from '../../src/json/go-json.ts';
+import {
+  asObject,
+  foldKeys,
+  goJson,
+  JsonError,
+  kindOf,
+  maxDepth,
+  parseJson,
+} from '../../src/json/go-json.ts';
 
 describe('JSON by Go’s rules', () => {
   test('keys match in any letter case, the last wins, null is absent, unknown keys stay', () => {
@@ -59,6 +67,14 @@ describe('JSON by Go’s rules', () => {
 
   test('a number that is too large is refused', () => {
     expect(() => parseJson('{"MTU":1e999}', 'it')).toThrow('it: the number 1e999 is out of range');
+  });
+
+  test('is written with the escapes of Go’s encoder', () => {
+    expect(goJson({ '<a>': '&\u2028\u2029\u202a"' })).toBe(
+      String.raw`{"\u003ca\u003e":"\u0026\u2028\u2029${'\u202a'}\""}`,
+    );
+    expect(goJson([1, { a: 2 }], (key, value) => (key === 'a' ? 3 : value))).toBe('[1,{"a":3}]');
+    expect(goJson(undefined)).toBe('null');
   });
 
   test('ten megabytes are refused before they are read', () => {

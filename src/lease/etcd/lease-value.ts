@@ -1,4 +1,4 @@
-import { JsonError } from '../../json/go-json.ts';
+import { goJson, JsonError } from '../../json/go-json.ts';
 import { parseLeaseAttributes } from '../document.ts';
 import type { LeaseAttributes } from '../lease.ts';
 import type { Entry } from '../registry.ts';
@@ -10,15 +10,13 @@ const longest = 64 * 1024;
 /** A lease's value, byte for byte as Go flannel writes it: empty parts are left out, but `PublicIPv6` is null. */
 export function leaseValue({ publicIP, publicIPv6, ...backend }: LeaseAttributes): string {
   const { backendType, backendData, backendV6Data } = backend;
-  const text = JSON.stringify({
+  return goJson({
     PublicIP: publicIP ?? '0.0.0.0',
     PublicIPv6: publicIPv6 ?? null,
     ...(backendType !== '' && { BackendType: backendType }),
     BackendData: backendData ?? undefined,
     BackendV6Data: backendV6Data ?? undefined,
   });
-  // encoding/json writes these so, for HTML's and JavaScript's sake.
-  return text.replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Reads what stands below the key of `subnets`. */

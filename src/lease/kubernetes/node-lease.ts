@@ -1,4 +1,4 @@
-import { JsonError, parseJson } from '../../json/go-json.ts';
+import { goJson, JsonError, parseJson } from '../../json/go-json.ts';
 import { type Address, type Family, familyOf, isUnspecified, parseAddress } from '../../net/address.ts';
 import { networkOf, parsePrefix, type Prefix, prefixFamily } from '../../net/prefix.ts';
 import type { Lease, LeaseAttributes, PodNetwork } from '../lease.ts';
@@ -123,10 +123,3 @@ function tellsIPv6({ backendType, backendV6Data, publicIPv6 }: LeaseAttributes):
   if (backendType === 'wireguard') return backendV6Data !== undefined && publicIPv6 !== undefined;
   return (backendType === 'host-gw' || backendType === 'extension') && publicIPv6 !== undefined;
 }
-
-/** As Go's encoding/json, which is wary of HTML. */
-const goJson = (value: unknown): string =>
-  (JSON.stringify(value) ?? 'null').replace(
-    /[<>&\u2028\u2029]/g,
-    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
