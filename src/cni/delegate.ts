@@ -1,4 +1,4 @@
-import { goJson, type JsonObject } from '../json/go-json.ts';
+import { goJson, type JsonObject, kindOf } from '../json/go-json.ts';
 import { networkOf, type Prefix } from '../net/prefix.ts';
 import type { NetConf } from './configuration.ts';
 import { badField } from './fields.ts';
@@ -58,8 +58,10 @@ export const delegateText = (delegate: JsonObject): string =>
 
 /** Go sorts the keys of a map by their bytes. */
 function sorted(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  if (kindOf(value) !== 'an object') return value;
   return Object.fromEntries(
-    Object.entries(value).toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+    Object.entries(value as JsonObject).toSorted(([a], [b]) =>
+      Buffer.compare(Buffer.from(a), Buffer.from(b)),
+    ),
   );
 }

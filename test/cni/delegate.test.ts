@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { readNetConf } from '../../src/cni/configuration.ts';
 import { delegateOf, delegateText } from '../../src/cni/delegate.ts';
 import type { SubnetEnv } from '../../src/cni/subnet-env.ts';
-import type { JsonObject } from '../../src/json/go-json.ts';
+import { asObject, type JsonObject, parseJson } from '../../src/json/go-json.ts';
 import { prefix } from '../../src/net/prefix.ts';
 import { refusal } from './refusal.ts';
 
@@ -89,6 +89,11 @@ describe('the delegate', () => {
   test('is asked for in any letter case, and null is nothing', () => {
     const document = { Delegate: { IPMasq: true, mtu: null, Type: 'bridge' }, IPAM: null };
     expect(JSON.parse(make(document))).toMatchObject({ ipMasq: true, mtu: 1450, type: 'bridge' });
+  });
+
+  test('has numbers with a fraction or an exponent as Go writes them', () => {
+    const delegate = asObject(parseJson('{"x":[1e3,2.50],"mtu":1400.0}', 'it'), 'it');
+    expect(JSON.parse(make({ delegate }))).toMatchObject({ x: [1000, 2.5], mtu: 1400 });
   });
 
   test("escapes what Go's encoder escapes", () => {
