@@ -1,3 +1,4 @@
+import { Repairs } from '../kernel/repairs.ts';
 import type { Family } from '../net/address.ts';
 import { NF_DROP } from '../netlink/constants.ts';
 import type { NftGenerationMessage } from '../netlink/netfilter/nftables.ts';
@@ -37,8 +38,6 @@ const settleTime = 10;
 /** Milliseconds: how often rules are looked at whose changes nobody announces. */
 const lookInterval = 1000;
 const backOff = { first: 500, longest: 15_000 };
-/** One program against another: so many repairs in a row, and one more each second, are made at once. */
-const repairBurst = 150;
 
 /** One writer, what it is to write, and how it fares. */
 interface Task {
@@ -67,7 +66,7 @@ export class NodeFirewall {
   #settled = false;
   #subscription: Subscription | undefined;
   #next: { readonly at: number; cancel(): void } | undefined;
-  readonly #repairs = { level: 0, at: 0 };
+  readonly #repairs = new Repairs();
   #closed = false;
   #working: Promise<void> = Promise.resolve();
 
@@ -198,15 +197,9 @@ export class NodeFirewall {
     }
   }
 
-  /** A bucket that leaks one repair a second. */
   #countRepair(): void {
-    if (!this.#settled) return;
-    const now = this.#world.clock.monotonic();
-    const level = Math.max(0, this.#repairs.level - (now - this.#repairs.at) / 1000);
-    if (level >= repairBurst) {
+    if (this.#settled && !this.#repairs.mayRepair(this.#world.clock.monotonic())) {
       throw new Error('another program changes them all the time; find it with `nft monitor`');
     }
-    this.#repairs.level = level + 1;
-    this.#repairs.at = now;
   }
 }

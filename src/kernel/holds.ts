@@ -1,10 +1,9 @@
 import type { ObjectKey } from './object.ts';
+import { Repairs } from './repairs.ts';
 
 /** Milliseconds: the first wait, doubled each time up to the longest. */
 const first = 250;
 const longest = 30_000;
-/** One program against another: so many repairs of one object in a row, and one more each second, are made at once. */
-const repairBurst = 150;
 
 const fight =
   'another program undoes it again and again, so it is repaired once a second from now on: ' +
@@ -27,8 +26,7 @@ interface Hold {
 /** Objects that are not to be tried again before a certain time, and why. Times are {@link Clock.monotonic}'s. */
 export class Holds {
   readonly #holds = new Map<ObjectKey, Hold>();
-  /** Repairs made lately: a bucket that leaks one a second. */
-  readonly #repairs = new Map<ObjectKey, { level: number; at: number }>();
+  readonly #repairs = new Map<ObjectKey, Repairs>();
   #sweepAt = 1000;
 
   keys(): ObjectKey[] {
@@ -84,19 +82,18 @@ export class Holds {
 
   /** Counts one more repair, and refuses it when there were too many: somebody else wants the object otherwise. */
   mayRepair(key: ObjectKey, what: () => string, now: number): boolean {
-    const { level = 0, at = now } = this.#repairs.get(key) ?? {};
-    const left = Math.max(0, level - (now - at) / 1000);
-    if (left >= repairBurst) {
+    const repairs = this.#repairs.get(key) ?? new Repairs();
+    if (!repairs.mayRepair(now)) {
       this.#holds.set(key, { what: what(), why: fight, wait: first, until: now + 1000 });
       return false;
     }
-    this.#repairs.set(key, { level: left + 1, at: now });
+    this.#repairs.set(key, repairs);
     if (this.#repairs.size > this.#sweepAt) this.#forgetQuiet(now);
     return true;
   }
 
   #forgetQuiet(now: number): void {
-    for (const [key, { level, at }] of this.#repairs) if (now - at > level * 1000) this.#repairs.delete(key);
+    for (const [key, repairs] of this.#repairs) if (repairs.isQuiet(now)) this.#repairs.delete(key);
     this.#sweepAt = Math.max(1000, 2 * this.#repairs.size);
   }
 }
