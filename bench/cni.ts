@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CandidateName, candidates } from './candidate.ts';
-import { type Family, Host } from './host.ts';
+import { type Family, Host, servedBefore } from './host.ts';
 import { memoryDirectory } from './directory.ts';
 import { heading, keep, ms, table, times, verdict } from './report.ts';
 import { mean, quantile } from './statistics.ts';
@@ -151,7 +151,7 @@ const cellOf = ({ verb, family, pods, atOnce }: Cell) => [verb, family, String(p
 
 function printWarm(pairs: readonly Pair[]): void {
   heading(
-    'With flanneld: milliseconds p50 / p90, CPU milliseconds, and how many times less than the reference',
+    `With flanneld, which has served ${servedBefore} pods before: milliseconds p50 / p90, CPU milliseconds, and how many times less than the reference`,
   );
   const head = [
     ...cellColumns,

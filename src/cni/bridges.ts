@@ -2,7 +2,7 @@ import * as k from '../netlink/constants.ts';
 import type { Announcements } from '../netlink/announcements.ts';
 import type { RouteNotification } from '../netlink/route/notification.ts';
 import type { BridgeState } from './attachment.ts';
-import { observeBridge, type Session } from './link.ts';
+import { bridgeFrom, observeBridge, type Session } from './link.ts';
 
 /**
  * Bridges as they are, read again only when something about them was announced. Asking anew for each pod would wait for
@@ -37,7 +37,17 @@ export class Bridges {
 
   #announced(message: RouteNotification): void {
     const ifindex = subjectOf(message);
-    for (const [name, state] of this.#known) if (state.ifindex === ifindex) this.#known.delete(name);
+    for (const [name, state] of this.#known) {
+      if (state.ifindex === ifindex) this.#changed(name, state, message);
+    }
+  }
+
+  /** A bridge whose last port goes, or that gets its first, is announced whole: with few pods that is each time. */
+  #changed(name: string, { addresses }: BridgeState, { type, value }: RouteNotification): void {
+    const isWhole = type === k.RTM_NEWLINK && value.ifi_family === k.AF_UNSPEC && value.IFLA_IFNAME === name;
+    const state = isWhole ? bridgeFrom(value, addresses) : undefined;
+    if (state === undefined) this.#known.delete(name);
+    else this.#known.set(name, state);
   }
 }
 

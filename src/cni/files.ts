@@ -1,4 +1,13 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { storeError } from '../ipam/error.ts';
 
@@ -10,6 +19,8 @@ export interface Files {
   write(file: string, text: string): void;
   /** False when there was none. */
   remove(file: string): boolean;
+  /** Whether something is there, a directory for example. */
+  has(file: string): boolean;
   /** The names in a directory; none when it does not exist. */
   list(directory: string): string[];
 }
@@ -23,6 +34,7 @@ export const machineFiles: Files = {
     unlessMissing(() => unlinkSync(unfinished(file)));
     return unlessMissing(() => (unlinkSync(file), true)) ?? false;
   },
+  has: existsSync,
   list: (directory) => unlessMissing(() => readdirSync(directory)) ?? [],
 };
 

@@ -65,15 +65,23 @@ export function observeBridge(
       `"${name}" already exists but is not a bridge: rename or remove that link, or name another bridge in the delegate`,
     );
   }
+  const state = bridgeFrom(link, addressesOf(session, link.ifi_index));
+  return state && { ...state, adopted: adopted.has(link.ifi_index) };
+}
+
+/** As a message of its own tells it, which nobody has adopted yet; undefined for another kind of link. */
+export function bridgeFrom(link: LinkMessage, addresses: readonly Prefix[]): BridgeState | undefined {
+  const { IFLA_INFO_KIND: kind, IFLA_INFO_DATA: data } = link.IFLA_LINKINFO ?? {};
+  if (kind !== 'bridge') return undefined;
   return {
     ifindex: link.ifi_index,
     mac: link.IFLA_ADDRESS as Mac,
     mtu: link.IFLA_MTU ?? 0,
-    defaultPvid: link.IFLA_LINKINFO.IFLA_INFO_DATA?.IFLA_BR_VLAN_DEFAULT_PVID,
+    defaultPvid: data?.IFLA_BR_VLAN_DEFAULT_PVID,
     up: (link.ifi_flags & k.IFF_UP) !== 0,
     promisc: (link.ifi_flags & k.IFF_PROMISC) !== 0,
-    addresses: addressesOf(session, link.ifi_index),
-    adopted: adopted.has(link.ifi_index),
+    addresses,
+    adopted: false,
   };
 }
 

@@ -64,6 +64,15 @@ export class Records {
     );
   }
 
+  /** The same of one container in one network. */
+  ofContainer({ network, containerID }: Omit<AttachmentKey, 'ifname'>): AttachmentKey[] {
+    const prefix = `${containerID}:`;
+    return this.#files
+      .list(path.join(this.#directory, network))
+      .filter((file) => file.startsWith(prefix))
+      .map((file) => ({ network, containerID, ifname: file.slice(prefix.length) }));
+  }
+
   /** Container IDs and interface names hold no colon, network names no slash. */
   #file({ network, containerID, ifname }: AttachmentKey): string {
     return path.join(this.#directory, network, `${containerID}:${ifname}`);

@@ -35,7 +35,7 @@ export async function removeAttachment(world: World, records: Records, removal: 
   for (const dataDir of new Set(removal.ipamDataDirs)) {
     const directory = path.join(dataDir, removal.key.network);
     // Looking must not make the directory of a network that never had an address.
-    if (world.files.list(directory).length === 0) continue;
+    if (!world.files.has(directory)) continue;
     await world.store(directory).withLock((store) => store.release(removal.key));
   }
 }
@@ -43,8 +43,8 @@ export async function removeAttachment(world: World, records: Records, removal: 
 /** The masqueraded addresses of the container's other interfaces in the same network: they share a chain. */
 export function otherAddresses(records: Records, key: AttachmentKey): Prefix[] {
   return records
-    .keys(key.network)
-    .filter((other) => other.containerID === key.containerID && !sameKey(other, key))
+    .ofContainer(key)
+    .filter((other) => !sameKey(other, key))
     .flatMap((other) => records.read(other) ?? [])
     .flatMap((record) => (record.masquerade === undefined ? [] : record.addresses));
 }
@@ -73,7 +73,7 @@ async function removeLinks(world: World, { key, record, pod }: Removal): Promise
 export function forgetAttachment(records: Records, state: FlannelState, key: AttachmentKey): void {
   records.remove(key);
   // flannel's file serves all interfaces of a container, and tells of the network that was added last: of that it must be the last one.
-  if (records.keys(key.network).some(({ containerID }) => containerID === key.containerID)) return;
+  if (records.ofContainer(key).length > 0) return;
   const written = readDelegate(state.read(key.containerID));
   if (written === undefined || written.network === key.network) state.remove(key.containerID);
 }

@@ -47,7 +47,7 @@ async function serveAdd(world: World, caller: Caller, request: CniRequest): Prom
 }
 
 async function serveDel(world: World, caller: Caller, request: CniRequest): Promise<string> {
-  await del(world, caller, attachmentOf(request), presentOf(world, request));
+  await del(world, caller, attachmentOf(request), () => presentOf(world, request));
   return '';
 }
 

@@ -24,6 +24,9 @@ const maxConnections = 1024;
 /** A connection that has not sent a whole frame by then is closed, in milliseconds. */
 const firstFrameLimit = 10_000;
 
+/** Files that requests name are few, and the same ones: those of each network. */
+const maxSeen = 256;
+
 /** After a connection could not be taken, which waits and would be reported at once again; in milliseconds. */
 const acceptAgainAfter = 100;
 
@@ -51,6 +54,7 @@ export class CniServer {
   readonly #connections = new Set<LauncherConnection>();
   /** The last request of each container: they come one after the other. */
   readonly #turns = new Map<string, Promise<void>>();
+  readonly #seen = new Set<string>();
   #fd = -1;
   #unwatch: (() => void) | undefined;
   #cancelPause: (() => void) | undefined;
@@ -159,10 +163,19 @@ export class CniServer {
       return undefined;
     }
     const podIsOwn = pod.state === 'open' && identityOf(pod.fd) === ownNetns;
-    const options = { exists: existsSync, claim: () => take(claim) };
+    const options = { exists: (file: string) => this.#sees(file), claim: () => take(claim) };
     const caller = new WarmCaller(connection, pod, podIsOwn, options);
     void this.#serve(connection, request, caller).finally(release);
     return caller;
+  }
+
+  /** What was there once is where both see it: what is gone later is gone for the launcher, too. */
+  #sees(file: string): boolean {
+    if (this.#seen.has(file)) return true;
+    if (!existsSync(file)) return false;
+    if (this.#seen.size >= maxSeen) this.#seen.clear();
+    this.#seen.add(file);
+    return true;
   }
 
   async #serve(connection: LauncherConnection, request: LauncherRequest, caller: WarmCaller): Promise<void> {

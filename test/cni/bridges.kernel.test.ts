@@ -51,6 +51,22 @@ test('a bridge is asked about once, as long as nothing about it is announced', a
   expect(asked()).toBe(1);
 });
 
+test('what the bridge itself announces needs no asking: it is all there', async () => {
+  const { netns, asked, observe } = await node();
+  const before = observe();
+  await netns.exec('ip', 'link', 'set', 'cni0', 'mtu', '1400', 'up');
+  await netns.exec('ip', 'link', 'add', 'veth0', 'up', 'master', 'cni0', 'type', 'veth', 'peer', 'veth1');
+  await netns.exec('ip', 'link', 'set', 'veth1', 'up');
+  await netns.exec('ip', 'link', 'del', 'veth0');
+  expect(observe()).toMatchObject({
+    ...before,
+    up: true,
+    mtu: 1400,
+    mac: expect.stringMatching(/^..:/) as string,
+  });
+  expect(asked()).toBe(1);
+});
+
 test.each<[string, string[], object | undefined]>([
   ['up', ['link', 'set', 'cni0', 'up'], { up: true }],
   [

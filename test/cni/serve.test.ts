@@ -29,6 +29,7 @@ function world(files: Partial<Files> = {}): World {
       read: (file) => (file.endsWith('subnet.env') ? subnet : undefined),
       write: noKernel,
       remove: () => false,
+      has: () => false,
       list: () => [],
       ...files,
     },

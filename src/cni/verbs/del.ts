@@ -1,8 +1,9 @@
 import path from 'node:path';
+import type { MasqueradeBackend } from '../../firewall/pod-masquerade.ts';
 import type { AttachmentRequest } from '../delegated.ts';
 import { FlannelState } from '../flannel-state.ts';
 import { refuseOwnNamespace } from '../pod.ts';
-import { Records } from '../record.ts';
+import { type AttachmentRecord, Records } from '../record.ts';
 import { isInside, possibleBackends, type RecordedDelegate, readDelegate } from '../recorded-delegate.ts';
 import { forgetAttachment, removeAttachment } from '../removal.ts';
 import type { Caller, World } from '../world.ts';
@@ -20,7 +21,7 @@ export async function del(
   world: World,
   caller: Caller,
   request: AttachmentRequest,
-  present: Present,
+  presentOf: () => Present,
 ): Promise<void> {
   const { key, dataDir } = request;
   refuseOwnNamespace(caller);
@@ -34,20 +35,26 @@ export async function del(
     await runDelegate(caller, written.type, written.text);
     return forgetAttachment(records, state, key);
   }
+  // A record that is whole tells all there is to know.
+  const present = record?.ipamDataDir ? undefined : presentOf();
   const ipamDataDirs = [record ?? [], written ?? []].flat().flatMap(({ ipamDataDir }) => ipamDataDir || []);
   // They were there at ADD: where they cannot be seen, the addresses would leak.
   caller.expect(ipamDataDirs);
-  const { ipMasq, ipMasqBackend } = written ?? present;
-  const recorded = record?.masquerade === undefined ? [] : [record.masquerade];
-  const masquerade = record === undefined ? possibleBackends(ipMasq, ipMasqBackend) : recorded;
+  const masquerade = backendsOf(record, written ?? present);
   for (const backend of masquerade) await world.expectMasquerade(backend);
   caller.begin();
   await removeAttachment(world, records, {
     key,
     record,
     pod: caller.pod.state === 'open' ? caller.pod.session : undefined,
-    ipamDataDirs: [...ipamDataDirs, present.ipamDataDir],
+    ipamDataDirs: [...ipamDataDirs, present?.ipamDataDir ?? []].flat(),
     masquerade,
   });
   forgetAttachment(records, state, key);
+}
+
+/** Which rules may be there: the record's, or those that the configuration asks for. */
+function backendsOf(record?: AttachmentRecord, by?: Present): readonly MasqueradeBackend[] {
+  if (record !== undefined) return record.masquerade === undefined ? [] : [record.masquerade];
+  return by === undefined ? [] : possibleBackends(by.ipMasq, by.ipMasqBackend);
 }

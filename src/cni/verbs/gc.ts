@@ -82,6 +82,6 @@ function statesOf(
 
 async function release(world: World, directory: string, valid: readonly Owner[]): Promise<void> {
   // Looking must not make the directory.
-  if (world.files.list(directory).length === 0) return;
+  if (!world.files.has(directory)) return;
   await world.store(directory).withLock((store) => store.releaseAll(staleEntries(store.entries(), valid)));
 }
