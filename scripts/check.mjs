@@ -15,7 +15,8 @@ export async function check({ vitest = [] } = {}) {
   const reporters = ['--reporter=dot', ...report, ...none];
   const pure = [...vitestCommand, '--project', 'pure', ...reporters, ...vitest];
   const steps = {
-    'types (tsc)': [bin('tsc'), ['-p', '.']],
+    // What has not changed is not looked at again: a second instead of three.
+    'types (tsc)': [bin('tsc'), ['-p', '.', '--incremental', '--tsBuildInfoFile', '.cache/tsc.json']],
     'lint (oxlint)': [bin('oxlint'), ['--type-aware', '--quiet']],
     'format (biome)': [bin('biome'), ['format', '--reporter=summary']],
     'C sources, warnings as errors': cSources(),

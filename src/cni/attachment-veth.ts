@@ -1,7 +1,7 @@
 import { familyOf } from '../net/address.ts';
 import { prefixAddress } from '../net/prefix.ts';
 import * as k from '../netlink/constants.ts';
-import type { AttachmentInput, PlannedAddress } from './attachment.ts';
+import type { AttachmentInput, BridgeOptions, PlannedAddress } from './attachment.ts';
 import type { Step } from './attachment-step.ts';
 
 /** One queue each way is all that a veth uses; the default is one for each possible CPU, which costs time. */
@@ -33,20 +33,7 @@ export function vethSteps(
         IFLA_LINKINFO: { IFLA_INFO_KIND: 'veth', IFLA_INFO_DATA: { VETH_INFO_PEER: peer } },
       },
     },
-    {
-      message: 'newLink',
-      flags: 0,
-      value: {
-        IFLA_IFNAME: host.name,
-        IFLA_LINKINFO: {
-          IFLA_INFO_SLAVE_KIND: 'bridge',
-          IFLA_INFO_SLAVE_DATA: {
-            IFLA_BRPORT_MODE: Number(options.hairpinMode),
-            IFLA_BRPORT_ISOLATED: Number(options.portIsolation),
-          },
-        },
-      },
-    },
+    ...portSteps(options, host.name),
     ...ips.map(({ address }): Step => {
       const NDA_DST = prefixAddress(address);
       const ndm_family = familyOf(NDA_DST) === 4 ? k.AF_INET : k.AF_INET6;
@@ -57,4 +44,15 @@ export function vethSteps(
       };
     }),
   ];
+}
+
+/** What a new port is not by itself. The kernel announces each setting several times, so none is set in vain. */
+function portSteps({ hairpinMode, portIsolation }: BridgeOptions, IFLA_IFNAME: string): Step[] {
+  if (!hairpinMode && !portIsolation) return [];
+  const IFLA_INFO_SLAVE_DATA = {
+    ...(hairpinMode && { IFLA_BRPORT_MODE: 1 }),
+    ...(portIsolation && { IFLA_BRPORT_ISOLATED: 1 }),
+  };
+  const IFLA_LINKINFO = { IFLA_INFO_SLAVE_KIND: 'bridge', IFLA_INFO_SLAVE_DATA } as const;
+  return [{ message: 'newLink', flags: 0, value: { IFLA_IFNAME, IFLA_LINKINFO } }];
 }

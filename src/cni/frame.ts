@@ -72,18 +72,16 @@ export interface LauncherRequest {
 
 /** Undefined when the payload is not `KEY=VALUE\0` ... `\0` and the rest. */
 export function decodeRequest(payload: Buffer): LauncherRequest | undefined {
+  const isBare = payload[0] === 0;
+  const end = isBare ? 0 : payload.indexOf('\0\0') + 1;
+  if (end === 0 && !isBare) return undefined;
   const environment: Record<string, string> = {};
-  for (let start = 0; start < payload.length; ) {
-    const end = payload.indexOf(0, start);
-    if (end === -1) return undefined;
-    if (end === start) return { environment, stdin: payload.subarray(end + 1) };
-    const line = payload.toString('utf8', start, end);
+  for (const line of payload.toString('utf8', 0, end).split('\0').slice(0, -1)) {
     const equals = line.indexOf('=');
     if (equals <= 0) return undefined;
     environment[line.slice(0, equals)] = line.slice(equals + 1);
-    start = end + 1;
   }
-  return undefined;
+  return { environment, stdin: payload.subarray(end + 1) };
 }
 
 /** How a run of the plugin ends. */

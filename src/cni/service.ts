@@ -28,7 +28,7 @@ export interface CniServiceOptions {
   readonly log: Log;
   readonly random: Random;
   /** Of the node's links and addresses. */
-  readonly announcements: Pick<Announcements, 'subscribe' | 'read'>;
+  readonly announcements: Pick<Announcements, 'subscribe' | 'read' | 'promptly'>;
   /** Starts iptables and nft, for networks with `ipMasq`. */
   readonly run: Run;
   /** `/run/flannel/flanneld.sock`; its directory must exist. */

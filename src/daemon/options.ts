@@ -262,8 +262,8 @@ export const options = {
     'Where the last known leases are kept for a start without the registry.',
   ),
   socket: text('FILE', '/run/flannel/flanneld.sock', 'The socket on which the CNI plugin finds this daemon.'),
-  'healthz-ip': text('ADDRESS', '0.0.0.0', 'The address for /healthz and /readyz.'),
-  'healthz-port': integer(0, [0, 65_535], 'The TCP port for /healthz and /readyz; 0: none.'),
+  'healthz-ip': text('ADDRESS', '0.0.0.0', 'The address for /healthz, /readyz and /metrics.'),
+  'healthz-port': integer(0, [0, 65_535], 'The TCP port for /healthz, /readyz and /metrics; 0: none.'),
   'adopt-dry-run': boolean(
     'Print what a start would change on this node, change nothing, and exit. For a take-over from Go flannel.',
   ),

@@ -34,6 +34,7 @@ import type { InterfaceWish } from './interface.ts';
 import { chooseInterface } from './interface-choice.ts';
 import { announcedAddresses } from './announced-addresses.ts';
 import { type Asked, type LeaseSource, openLeaseSource } from './lease-source.ts';
+import { metricsText } from './metrics.ts';
 import type { NetworkConfig } from './network-config.ts';
 import { nodeNameOf } from './node-name.ts';
 import { preflight } from './preflight.ts';
@@ -79,11 +80,12 @@ export async function startProgram(
 ): Promise<Program | undefined> {
   const kind = registryKind(options, sources);
   const binding = loadBinding();
-  const state: { node?: Pick<FlannelNode, 'waitingFor' | 'lookAgain'> } = {};
+  const state: RunState = {};
   const waitingFor = () =>
     state.node?.waitingFor ?? [`the network configuration from the registry (${kind})`];
   const port = options['healthz-port'];
-  const health = { waitingFor };
+  const metrics = () => state.status && metricsText(state.status());
+  const health = { waitingFor, metrics };
   const server = port === 0 ? undefined : await serveHealth(options['healthz-ip'], port, health);
   const source = await openLeaseSource(kind, { options, sources, environment, binding, log, signal });
   if (source === undefined) return undefined;
@@ -102,8 +104,13 @@ interface RunInput extends Asked {
   readonly binding: Binding;
   readonly source: LeaseSource;
   readonly server: { close(): void } | undefined;
-  /** For who asks what is waited for. */
-  readonly state: { node?: Pick<FlannelNode, 'waitingFor' | 'lookAgain'> };
+  readonly state: RunState;
+}
+
+/** For who asks how the node stands, from before there is one. */
+interface RunState {
+  node?: Pick<FlannelNode, 'waitingFor' | 'lookAgain'>;
+  status?: () => Status;
 }
 
 async function runNode(input: RunInput): Promise<Program> {
@@ -114,7 +121,7 @@ async function runNode(input: RunInput): Promise<Program> {
   const session = new SyncSession(openSocket(binding));
   const { backend, ...outside } = lookAtNode({ options, sources, source, session, log });
   const registry = source.openRegistry(nodeName(options), () => state.node?.lookAgain());
-  const announcements = new Announcements(openSocket(binding, { groups, newerGroups }));
+  const announcements = new Announcements(openSocket(binding, { groups, newerGroups }), systemClock);
   const started = systemClock.monotonic();
   const stateDirectory = options['state-dir'];
   const wireguard = await openWireguard(backend, { binding, environment, stateDirectory, log });
@@ -150,6 +157,7 @@ async function runNode(input: RunInput): Promise<Program> {
     ...source.status(),
     addresses: cni.usage(node.subnets),
   });
+  state.status = status;
   const conflist = cniConf(options);
   const ready = () => {
     if (conflist !== undefined) installCniConf(conflist, options['cni-conf-dir'], log);
@@ -201,7 +209,7 @@ export async function tryProgram(
   const stateDirectory = options['state-dir'];
   const wireguard = await openWireguard(backend, { binding, environment, stateDirectory, log, dryRun: true });
   const registry = source.openRegistry(nodeName(options));
-  const announcements = new Announcements(openSocket(binding, { groups }));
+  const announcements = new Announcements(openSocket(binding, { groups }), systemClock);
   const firewall = openFirewall(binding, config.enableNFTables, environment, log);
   const inside = { options, network, binding, log, registry, session, announcements, firewall };
   const input = { ...inside, ...outside, environment, wireguard };

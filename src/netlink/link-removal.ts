@@ -36,7 +36,8 @@ interface Removal {
  */
 export class LinkRemover {
   readonly #sender: NetlinkSocket;
-  readonly #announcements: Subscription;
+  readonly #announcements: Pick<Announcements, 'promptly'>;
+  readonly #subscription: Subscription;
   readonly #sequence = new Sequence();
   readonly #removals = new Map<number, Removal>();
   readonly #outstanding = new Set<Batch>();
@@ -47,6 +48,8 @@ export class LinkRemover {
   #nextGroup = 0;
   /** Groups of our range that links are in already; unknown until the kernel was asked. */
   #groupsInUse: ReadonlySet<number> | undefined;
+  /** Announcements come without delay until it is called. */
+  #notPromptly: (() => void) | undefined;
   #closed = false;
 
   /**
@@ -56,13 +59,14 @@ export class LinkRemover {
    */
   constructor(
     sender: NetlinkSocket,
-    announcements: Pick<Announcements, 'subscribe'>,
+    announcements: Pick<Announcements, 'subscribe' | 'promptly'>,
     session: Pick<AsyncSession, 'dump'>,
   ) {
     this.#sender = sender;
     sender.onReadable(() => this.#readAnswers());
     // Lost announcements need no care: the acknowledgement comes, some milliseconds later.
-    this.#announcements = announcements.subscribe(
+    this.#announcements = announcements;
+    this.#subscription = announcements.subscribe(
       (message) => this.#announced(message),
       () => {},
     );
@@ -78,6 +82,7 @@ export class LinkRemover {
     const known = this.#removals.get(ifindex);
     if (known !== undefined) return known.promise;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#notPromptly ??= this.#announcements.promptly();
     const removal = { ifindex, promise, resolve, reject, failures: 0, grouped: false };
     this.#removals.set(ifindex, removal);
     this.#waiting.push(removal);
@@ -89,10 +94,11 @@ export class LinkRemover {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#announcements.close();
+    this.#subscription.close();
     this.#sender.close();
     for (const removal of this.#removals.values()) removal.reject(canceled());
     this.#removals.clear();
+    this.#waitsNoMore();
   }
 
   /** What is asked for in the same turn goes out together. */
@@ -178,11 +184,17 @@ export class LinkRemover {
   #settle(removal: Removal, error?: unknown): void {
     if (this.#removals.get(removal.ifindex) !== removal) return;
     this.#removals.delete(removal.ifindex);
+    if (this.#removals.size === 0) this.#waitsNoMore();
     if (error === undefined) removal.resolve();
     else {
       removal.reject(error);
       if (removal.grouped) this.#leaveGroup(removal);
     }
+  }
+
+  #waitsNoMore(): void {
+    this.#notPromptly?.();
+    this.#notPromptly = undefined;
   }
 
   /** A link that stays must not go with the next one that gets the same number. */

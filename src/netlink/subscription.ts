@@ -6,17 +6,9 @@ import { isLoss, type NetlinkSocket } from './socket.ts';
 /** Reads of many datagrams in one go before the event loop has its turn. */
 const readBudget = 4;
 
-/** Enough for whatever one waits for: what is more than that has to be asked for. */
-const readLimit = 64;
-
 export interface Subscription {
   /** Ends it and closes the socket. */
   close(): void;
-}
-
-export interface OwnSubscription extends Subscription {
-  /** Reads what has been announced by now, without waiting for the event loop; false when there may be more. */
-  read(): boolean;
 }
 
 /**
@@ -29,7 +21,7 @@ export function subscribe(
   socket: NetlinkSocket,
   onMessage: (message: RouteNotification) => void,
   onLost: (why: Error) => void,
-): OwnSubscription {
+): Subscription {
   return listen(socket, decodeRouteMessage, onMessage, onLost);
 }
 
@@ -39,24 +31,45 @@ export function listen<T>(
   read: (frame: Frame) => T | undefined,
   onMessage: (message: T) => void,
   onLost: (why: Error) => void,
-): OwnSubscription {
-  const state = { open: true };
-  const readUpTo = (limit: number): boolean => {
-    for (let i = 0; state.open && i < limit; i++) {
-      const messages = receive(socket, read, onLost);
+): Subscription {
+  const reader = new MessageReader(socket, read, onMessage, onLost);
+  socket.onReadable(() => reader.read(readBudget));
+  return reader;
+}
+
+/** Reads announcements off a socket, many at a time. */
+export class MessageReader<T> {
+  readonly #socket: NetlinkSocket;
+  readonly #receive: () => T[] | undefined;
+  readonly #onMessage: (message: T) => void;
+  #open = true;
+
+  /** As {@link listen}, whose callbacks are called while `read` reads. */
+  constructor(
+    socket: NetlinkSocket,
+    read: (frame: Frame) => T | undefined,
+    onMessage: (message: T) => void,
+    onLost: (why: Error) => void,
+  ) {
+    this.#socket = socket;
+    this.#receive = () => receive(socket, read, onLost);
+    this.#onMessage = onMessage;
+  }
+
+  /** Tells what is there, read so many times at most; false when there may be more. */
+  read(limit: number): boolean {
+    for (let i = 0; this.#open && i < limit; i++) {
+      const messages = this.#receive();
       if (messages === undefined) return true;
-      for (const message of messages) if (state.open) onMessage(message);
+      for (const message of messages) if (this.#open) this.#onMessage(message);
     }
     return false;
-  };
-  socket.onReadable(() => readUpTo(readBudget));
-  return {
-    read: () => readUpTo(readLimit),
-    close() {
-      state.open = false;
-      socket.close();
-    },
-  };
+  }
+
+  close(): void {
+    this.#open = false;
+    this.#socket.close();
+  }
 }
 
 /** The messages of what is there, undefined when there is nothing. */

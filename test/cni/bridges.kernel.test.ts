@@ -4,6 +4,7 @@ import { Bridges } from '../../src/cni/bridges.ts';
 import { groups } from '../../src/kernel/groups.ts';
 import { Announcements } from '../../src/netlink/announcements.ts';
 import { SyncSession } from '../../src/netlink/session.ts';
+import { systemClock } from '../../src/world/clock.ts';
 import { openSocket } from '../../src/netlink/socket.ts';
 import { createNetns } from '../kit/netns.ts';
 
@@ -14,7 +15,7 @@ async function node() {
   const netns = createNetns();
   const options = { netnsFd: netns.fd };
   const session = new SyncSession(openSocket(binding, options));
-  const announcements = new Announcements(openSocket(binding, { ...options, groups }));
+  const announcements = new Announcements(openSocket(binding, { ...options, groups }), systemClock);
   onTestFinished(() => {
     session.close();
     announcements.close();

@@ -87,13 +87,18 @@ describe('two nodes joined by etcd', () => {
   test('wait for a network configuration, and say so', async () => {
     const first = cluster.launch(0, { args: ['--healthz-port=8471'] });
     await until(() => cluster.logs.get(0)?.includes(`etcdctl put ${prefix}/config`) === true);
-    const ready = `fetch('http://127.0.0.1:8471/readyz').then(async (a) => console.log(a.status, await a.text()))`;
-    expect(await cluster.nodes[0]?.exec(process.execPath, '-e', ready)).toMatch(
-      /503 .*network configuration/s,
-    );
+    const get = (path: string) =>
+      cluster.nodes[0]?.exec(
+        process.execPath,
+        '-e',
+        `fetch('http://127.0.0.1:8471${path}').then(async (a) => console.log(a.status, await a.text()))`,
+      );
+    expect(await get('/readyz')).toMatch(/503 .*network configuration/s);
+    expect(await get('/metrics')).toMatch(/^503 /);
     await put('config', config);
     await until(() => fs.existsSync(cluster.file('0.env')));
     expect(first.exitCode).toBeNull();
+    expect(await get('/metrics')).toMatch(/^200 .*^flanneld_registry_up 1$.*^flanneld_peers 0$/ms);
   });
 
   test('one to which no registry was named looks for etcd here, names others, and ends by SIGTERM', async () => {

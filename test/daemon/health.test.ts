@@ -5,8 +5,8 @@ import { type AddressInfo, connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { answer, serveHealth } from '../../src/daemon/health.ts';
 
-const well = { waitingFor: () => [] };
-const starting = { waitingFor: () => ['the registry', 'subnet.env'] };
+const well = { waitingFor: () => [], metrics: () => 'flanneld_ready 1\n' };
+const starting = { waitingFor: () => ['the registry', 'subnet.env'], metrics: () => undefined };
 
 test.each([
   ['/healthz', well, 200, 'flanneld is running'],
@@ -14,7 +14,9 @@ test.each([
   ['/healthz?verbose', starting, 200, 'flanneld is running'],
   ['/readyz', well, 200, 'flanneld is ready'],
   ['/readyz', starting, 503, 'flanneld is not ready yet: the registry; subnet.env\n'],
-  ['/metrics', well, 404, 'there are /healthz and /readyz'],
+  ['/metrics', well, 200, 'flanneld_ready 1\n'],
+  ['/metrics', starting, 503, 'flanneld has no network yet: there is nothing to count\n'],
+  ['/', well, 404, 'there are /healthz, /readyz and /metrics'],
 ])('%s %#', (url, health, status, body) => {
   expect(answer(url, health)).toEqual({ status, body });
 });

@@ -16,7 +16,11 @@ async function withLinks(count: number) {
       newLink({ IFLA_IFNAME: `b${i}`, IFLA_LINKINFO: { IFLA_INFO_KIND: 'bridge' } }),
     ),
   );
-  const remover = new LinkRemover(kernel.open(), new Announcements(kernel.open([k.RTNLGRP_LINK])), session);
+  const remover = new LinkRemover(
+    kernel.open(),
+    new Announcements(kernel.open([k.RTNLGRP_LINK]), systemClock),
+    session,
+  );
   await new Promise((resolve) => {
     setTimeout(resolve, 5);
   });
@@ -51,7 +55,11 @@ describe('LinkRemover', () => {
     const stranger = kernel.links.get(5);
     if (stranger === undefined) throw new Error('no link 5');
     stranger.IFLA_GROUP = 0x464c_0000;
-    const remover = new LinkRemover(kernel.open(), new Announcements(kernel.open([k.RTNLGRP_LINK])), session);
+    const remover = new LinkRemover(
+      kernel.open(),
+      new Announcements(kernel.open([k.RTNLGRP_LINK]), systemClock),
+      session,
+    );
     await session.dump(getLink());
     await Promise.all([remover.remove(2), remover.remove(3)]);
     expect([...kernel.links.keys()]).toEqual([1, 4, 5]);
@@ -95,7 +103,11 @@ describe('LinkRemover', () => {
 
   test('without announcements the acknowledgement will do', async () => {
     const { kernel, session } = await withLinks(3);
-    const remover = new LinkRemover(kernel.open(), new Announcements(kernel.open([k.RTNLGRP_NSID])), session);
+    const remover = new LinkRemover(
+      kernel.open(),
+      new Announcements(kernel.open([k.RTNLGRP_NSID]), systemClock),
+      session,
+    );
     await Promise.all([remover.remove(2), remover.remove(3), remover.remove(4)]);
     expect([...kernel.links.keys()]).toEqual([1]);
   });
@@ -110,7 +122,11 @@ describe('LinkRemover', () => {
       await send(bytes);
       atOnce.now--;
     };
-    const remover = new LinkRemover(sender, new Announcements(kernel.open([k.RTNLGRP_LINK])), session);
+    const remover = new LinkRemover(
+      sender,
+      new Announcements(kernel.open([k.RTNLGRP_LINK]), systemClock),
+      session,
+    );
     await session.dump(getLink());
     const all: Promise<void>[] = [];
     for (let i = 0; i < 100; i++) {

@@ -145,7 +145,7 @@ describe('a subscription', () => {
 describe('LinkRemover', () => {
   const removerOf = (groups: readonly number[]) => {
     const asynchronous = new AsyncSession(open(), systemClock);
-    const announcements = new Announcements(open(groups));
+    const announcements = new Announcements(open(groups), systemClock);
     const remover = new LinkRemover(open(), announcements, asynchronous);
     return {
       remover,
