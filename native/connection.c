@@ -121,17 +121,6 @@ bool connection_send(struct connection *connection, const void *data, size_t len
   return true;
 }
 
-bool connection_send_frame(struct connection *connection, enum frame_type type, const void *payload, uint32_t length) {
-  uint8_t *frame = malloc(FRAME_HEADER + length);
-  if (frame == NULL) return fail(connection, strerror(ENOMEM), "");
-  put_u32(frame, type);
-  put_u32(frame + 4, length);
-  memcpy(frame + FRAME_HEADER, payload, length);
-  bool sent = connection_send(connection, frame, FRAME_HEADER + length, NULL, 0);
-  free(frame);
-  return sent;
-}
-
 static bool make_room(struct connection *connection, size_t size) {
   if (size <= connection->size) return true;
   uint8_t *data = malloc(size);

@@ -33,7 +33,6 @@ void connection_limit(struct connection *connection, int timeout);
 
 /* Sends bytes, the descriptors riding on the first of them. */
 bool connection_send(struct connection *connection, const void *data, size_t length, const int *descriptors, size_t count);
-bool connection_send_frame(struct connection *connection, enum frame_type type, const void *payload, uint32_t length);
 
 /* The next frame; its payload is there until the next call. */
 bool connection_receive(struct connection *connection, struct frame *frame);

@@ -111,8 +111,7 @@ static bool finish(struct connection *connection, const struct request *request,
   }
   bool printed = done.whole && work.reply.length > 0 && print_reply(work.reply.bytes, work.reply.length, status);
   if (printed) *outcome = REPLIED;
-  bool told = (printed && *status != 0) || connection_send_frame(connection, DONE, done.payload, (uint32_t)done.length);
-  free(done.payload);
+  bool told = (printed && *status != 0) || connection_send(connection, done.frame, done.length, NULL, 0);
   return told && !printed;
 }
 

@@ -5,7 +5,6 @@
 #include <linux/if.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -157,8 +156,8 @@ bool work_read(const uint8_t *payload, size_t length, struct work *work) {
 
 int work_do(const struct work *work, int netns, int netlink, struct done *done) {
   enum { HEAD = 8 };
-  uint8_t *payload = malloc(HEAD + ANSWER);
-  if (payload == NULL) return -ENOMEM;
+  static uint8_t frame[FRAME_HEADER + HEAD + ANSWER];
+  uint8_t *payload = frame + FRAME_HEADER;
   struct worker worker = {.netns = netns, .netlink = netlink, .host = -1, .home = -1, .answer = payload + HEAD};
   struct cursor cursor = {work->tasks.bytes, work->tasks.bytes + work->tasks.length};
   uint32_t count = 0;
@@ -169,13 +168,12 @@ int work_do(const struct work *work, int netns, int netlink, struct done *done) 
   }
   go(&worker, false);
   if (worker.host >= 0) close(worker.host);
-  if (failed == -EBADMSG) {
-    free(payload);
-    return failed;
-  }
+  if (failed == -EBADMSG) return failed;
   put_u32(payload, count);
   put_u32(payload + 4, (uint32_t)-failed);
   size_t answer = failed != 0 && worker.length > 0 ? (size_t)worker.length : 0;
-  *done = (struct done){payload, HEAD + answer, failed == 0};
+  put_u32(frame, DONE);
+  put_u32(frame + 4, (uint32_t)(HEAD + answer));
+  *done = (struct done){frame, FRAME_HEADER + HEAD + answer, failed == 0};
   return 0;
 }

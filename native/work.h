@@ -16,9 +16,9 @@ struct work {
   struct section reply; /* empty: the daemon goes on */
 };
 
-/* How it went, as the payload of a DONE frame tells it. */
+/* How it went: a DONE frame, which is there until the next work. */
 struct done {
-  uint8_t *payload;
+  const uint8_t *frame;
   size_t length;
   bool whole; /* no task failed */
 };
