@@ -15,7 +15,7 @@
 
 static int64_t now(void) {
   struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
+  clock_gettime(CLOCK_BOOTTIME, &time);
   return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
@@ -35,11 +35,13 @@ static bool fail(struct connection *connection, const char *what, const char *de
   return false;
 }
 
-void connection_limit(struct connection *connection, int timeout) {
-  connection->timeout = timeout;
-  connection->deadline = now() + timeout;
+void connection_extend(struct connection *connection, int milliseconds) {
+  connection->timeout = milliseconds;
+  connection->deadline += milliseconds;
   connection->late = false;
 }
+
+bool connection_is_over(const struct connection *connection) { return now() > connection->deadline; }
 
 void connection_close(struct connection *connection) {
   if (connection->fd >= 0) close(connection->fd);
@@ -64,7 +66,8 @@ bool connection_open(struct connection *connection, const char *path, int timeou
   connection->data = connection->first;
   connection->size = sizeof connection->first;
   connection->length = connection->read = 0;
-  connection_limit(connection, timeout);
+  connection->deadline = now();
+  connection_extend(connection, timeout);
   if (strlen(path) >= sizeof address.sun_path) return fail(connection, strerror(ENAMETOOLONG), "");
   strcpy(address.sun_path, path);
   connection->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -95,10 +98,11 @@ static bool wait_for(struct connection *connection, short events) {
 bool connection_send(struct connection *connection, const void *data, size_t length, const int *descriptors, size_t count) {
   union {
     struct cmsghdr header;
-    char space[CMSG_SPACE(2 * sizeof(int))];
+    char space[CMSG_SPACE(MAX_DESCRIPTORS * sizeof(int))];
   } control = {0};
   struct iovec iov = {(void *)data, length};
   struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+  if (count > MAX_DESCRIPTORS) return fail(connection, strerror(EINVAL), "");
   if (count > 0) {
     message.msg_control = &control;
     message.msg_controllen = CMSG_SPACE(count * sizeof *descriptors);

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MAX_PAYLOAD = 16 * 1024 * 1024, FRAME_HEADER = 8 };
+enum { MAX_PAYLOAD = 16 * 1024 * 1024, FRAME_HEADER = 8, MAX_DESCRIPTORS = 3 };
 
 enum frame_type { REQUEST = 1, REPLY, NOT_MINE, WORK, DONE };
 
@@ -18,7 +18,7 @@ struct frame {
 
 struct connection {
   int fd;
-  int64_t deadline; /* milliseconds of CLOCK_MONOTONIC */
+  int64_t deadline; /* milliseconds of CLOCK_BOOTTIME, which goes on while the machine sleeps */
   int timeout;      /* the milliseconds that led to it, for a message */
   bool late;        /* that was why a call has answered false */
   char why[256];    /* what went wrong, once a call has answered false */
@@ -27,11 +27,13 @@ struct connection {
   uint8_t first[16 * 1024];
 };
 
-/* Connects to the daemon at `path`. The rest must be done within `timeout` milliseconds, until a new limit is set. */
+/* Connects to the daemon at `path`. The rest must be done within `timeout` milliseconds, and those by which that is extended. */
 bool connection_open(struct connection *connection, const char *path, int timeout);
-void connection_limit(struct connection *connection, int timeout);
+void connection_extend(struct connection *connection, int milliseconds);
+/* Whether that time is over. */
+bool connection_is_over(const struct connection *connection);
 
-/* Sends bytes, the descriptors riding on the first of them. */
+/* Sends bytes, the descriptors (MAX_DESCRIPTORS at most) riding on the first of them. */
 bool connection_send(struct connection *connection, const void *data, size_t length, const int *descriptors, size_t count);
 
 /* The next frame; its payload is there until the next call. */

@@ -65,7 +65,8 @@ static void decide(struct connection *connection, const struct request *request,
   uint64_t claim;
   if (*outcome != UNDECIDED) return;
   *outcome = read(request->claim, &claim, sizeof claim) == sizeof claim ? NOT_STARTED : UNKNOWN;
-  if (*outcome == UNKNOWN) connection_limit(connection, work_timeout);
+  /* No new beginning: what is not done by then the daemon may take for left behind. */
+  if (*outcome == UNKNOWN) connection_extend(connection, work_timeout);
 }
 
 /* Prints a reply and sets the exit status; false: it is no reply. */
@@ -82,7 +83,7 @@ static bool print_reply(const uint8_t *reply, size_t length, int *status) {
 }
 
 static bool send_request(struct connection *connection, const struct request *request) {
-  int doors[] = {request->claim, request->netns, request->netlink};
+  const int doors[MAX_DESCRIPTORS] = {request->claim, request->netns, request->netlink};
   return connection_send(connection, request->frame, request->length, doors, request->netlink >= 0 ? 3 : 1);
 }
 
@@ -104,7 +105,7 @@ static bool finish(struct connection *connection, const struct request *request,
   struct work work;
   struct done done;
   int failed = work_read(frame->payload, frame->length, &work) ? 0 : -EBADMSG;
-  if (failed == 0) failed = work_do(&work, request->netns, request->netlink, &done);
+  if (failed == 0) failed = work_do(&work, connection, request->netns, request->netlink, &done);
   if (failed != 0) {
     note(connection, failed == -EBADMSG ? "it sent work that makes no sense" : strerror(-failed));
     return false;

@@ -18,6 +18,7 @@ int netns_enter(int netns, int *home) {
   if (setns(netns, CLONE_NEWNET) == 0) return 0;
   int failed = -errno;
   close(*home);
+  *home = -1;
   return failed;
 }
 
@@ -65,8 +66,8 @@ int netns_open_datagram(int netns, int family) {
 }
 
 /* A sysctl takes its value in one write(2) from offset 0, so a short write is an error. */
-int netns_write_here(const char *path, const void *data, size_t length) {
-  int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+int netns_write_here(int directory, const char *path, const void *data, size_t length) {
+  int fd = openat(directory, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return -errno;
   ssize_t written = write(fd, data, length);
   int result = written < 0 ? -errno : (size_t)written == length ? 0 : -EIO;
@@ -78,7 +79,7 @@ int netns_write(int netns, const char *path, const void *data, size_t length) {
   int home;
   int result = netns_enter(netns, &home);
   if (result < 0) return result;
-  result = netns_write_here(path, data, length);
+  result = netns_write_here(AT_FDCWD, path, data, length);
   netns_leave(home);
   return result;
 }

@@ -21,8 +21,8 @@ int netns_open_datagram(int netns, int family);
 int netns_enter(int netns, int *home);
 void netns_leave(int home);
 
-/* Writes `data` to a sysctl file where this thread is. Answers 0. */
-int netns_write_here(const char *path, const void *data, size_t length);
+/* Writes `data` to a sysctl file where this thread is; `path` as openat(2) takes it. Answers 0. */
+int netns_write_here(int directory, const char *path, const void *data, size_t length);
 
 /* Writes `data` to the sysctl file `path` as seen from inside `netns` (-1: this thread's own). Answers 0. */
 int netns_write(int netns, const char *path, const void *data, size_t length);

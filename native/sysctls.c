@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,18 +22,38 @@ static bool allowed(const char *path) {
   return true;
 }
 
-static bool holds(const char *path, const char *value) {
-  char is[64];
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  ssize_t length = fd < 0 ? -1 : read(fd, is, sizeof is);
-  if (fd >= 0) close(fd);
-  while (length > 0 && is[length - 1] == '\n') length--;
-  return length == (ssize_t)strlen(value) && memcmp(is, value, (size_t)length) == 0;
+void directory_close(struct directory *directory) {
+  if (directory->path[0] != 0) close(directory->fd);
+  directory->path[0] = 0;
 }
 
-int sysctl_write(const char *path, const char *value, bool if_different) {
+/* The open directory that a link's settings are below (`net/ipv6/conf` of `net/ipv6/conf/eth0/accept_ra`), and the rest of the path. */
+static int find(struct directory *directory, const char *path, const char **rest) {
+  static const char *const known[] = {"net/ipv4/conf/", "net/ipv6/conf/"};
+  char whole[sizeof "/proc/sys/" + sizeof directory->path] = "/proc/sys/";
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    size_t length = strlen(known[i]);
+    if (strncmp(path, known[i], length) != 0) continue;
+    *rest = path + length;
+    if (strcmp(directory->path, known[i]) == 0) return directory->fd;
+    directory_close(directory);
+    strcat(whole, known[i]);
+    directory->fd = open(whole, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory->fd < 0) return -errno;
+    strcpy(directory->path, known[i]);
+    return directory->fd;
+  }
+  *rest = path;
+  return AT_FDCWD;
+}
+
+int sysctl_write(struct directory *directory, const char *path, const char *value) {
   char whole[PATH_MAX];
+  const char *rest;
   if (!allowed(path)) return -EACCES;
-  if (snprintf(whole, sizeof whole, "/proc/sys/%s", path) >= PATH_MAX) return -ENAMETOOLONG;
-  return if_different && holds(whole, value) ? 0 : netns_write_here(whole, value, strlen(value));
+  int fd = find(directory, path, &rest);
+  if (fd < 0 && fd != AT_FDCWD) return fd;
+  const char *before = fd == AT_FDCWD ? "/proc/sys/" : "";
+  if (snprintf(whole, sizeof whole, "%s%s", before, rest) >= PATH_MAX) return -ENAMETOOLONG;
+  return netns_write_here(fd, whole, value, strlen(value));
 }

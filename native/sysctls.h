@@ -1,12 +1,18 @@
 #ifndef SYSCTLS_H
 #define SYSCTLS_H
 
-#include <stdbool.h>
+
+/* Where the settings of links are: a directory of /proc/sys, open. To find it takes longer the more pods there are. */
+struct directory {
+  char path[64]; /* empty: none */
+  int fd;
+};
 
 /*
- * Writes a sysctl of the namespace where this thread is; `path` is relative to /proc/sys and must be below net/.
- * `if_different`: not when that is what it holds. Answers 0 or -errno, -EACCES for another path.
+ * Writes a sysctl of the namespace where this thread is; `path` is relative to /proc/sys and must be below net/. `directory`
+ * is kept for the next one in the same namespace. Answers 0 or -errno, -EACCES for another path.
  */
-int sysctl_write(const char *path, const char *value, bool if_different);
+int sysctl_write(struct directory *directory, const char *path, const char *value);
+void directory_close(struct directory *directory);
 
 #endif

@@ -27,6 +27,7 @@ struct worker {
   int netlink; /* a socket in the pod */
   int host;    /* a socket in this process's own namespace, when it was needed */
   int home;    /* leads back from the pod; -1: this thread is at home */
+  struct directory directory; /* of the namespace where it is */
   uint32_t ifindex;
   uint8_t *answer; /* of the kernel, to the message that was sent last */
   ssize_t length;
@@ -61,6 +62,7 @@ static const char *take_string(struct cursor *cursor) {
 static int go(struct worker *worker, bool into_pod) {
   if (into_pod && worker->netns < 0) return -EBADF;
   if (into_pod == (worker->home >= 0)) return 0;
+  directory_close(&worker->directory);
   if (into_pod) return netns_enter(worker->netns, &worker->home);
   netns_leave(worker->home);
   worker->home = -1;
@@ -77,11 +79,12 @@ static int socket_in(struct worker *worker, bool pod) {
 }
 
 static int write_sysctl(struct worker *worker, struct cursor *cursor, bool in_pod) {
-  bool required = take_u8(cursor) != 0, if_different = take_u8(cursor) != 0;
+  bool required = take_u8(cursor) != 0;
   const char *path = take_string(cursor), *value = take_string(cursor);
   if (value == NULL) return -EBADMSG;
   int result = go(worker, in_pod);
-  if (result == 0) result = sysctl_write(path, value, if_different);
+  if (result != 0) return result;
+  result = sysctl_write(&worker->directory, path, value);
   return required ? result : 0;
 }
 
@@ -134,7 +137,6 @@ static int send_message(struct worker *worker, struct cursor *cursor, bool in_po
 
 static int do_task(struct worker *worker, struct cursor *cursor) {
   uint8_t what = take_u8(cursor), place = take_u8(cursor);
-  worker->length = 0;
   if (place != 'p' && place != 'h') return -EBADMSG;
   switch (what) {
     case 's': return write_sysctl(worker, cursor, place == 'p');
@@ -154,7 +156,7 @@ bool work_read(const uint8_t *payload, size_t length, struct work *work) {
   return true;
 }
 
-int work_do(const struct work *work, int netns, int netlink, struct done *done) {
+int work_do(const struct work *work, const struct connection *connection, int netns, int netlink, struct done *done) {
   enum { HEAD = 8 };
   static uint8_t frame[FRAME_HEADER + HEAD + ANSWER];
   uint8_t *payload = frame + FRAME_HEADER;
@@ -163,9 +165,11 @@ int work_do(const struct work *work, int netns, int netlink, struct done *done) 
   uint32_t count = 0;
   int failed = 0;
   while (failed == 0 && cursor.at != cursor.end) {
-    failed = do_task(&worker, &cursor);
+    worker.length = 0;
+    failed = connection_is_over(connection) ? -ETIME : do_task(&worker, &cursor);
     if (failed == 0) count++;
   }
+  directory_close(&worker.directory);
   go(&worker, false);
   if (worker.host >= 0) close(worker.host);
   if (failed == -EBADMSG) return failed;

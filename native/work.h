@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct connection;
+
 struct section {
   const uint8_t *bytes;
   size_t length;
@@ -27,9 +29,9 @@ struct done {
 bool work_read(const uint8_t *payload, size_t length, struct work *work);
 
 /*
- * Does the tasks up to the first one that fails. `netns` is the pod's network namespace, `netlink` a socket inside it, both
+ * Does the tasks up to the first one that fails, -ETIME once the connection's time is over. `netns` is the pod's network namespace, `netlink` a socket inside it, both
  * -1 when there is none. Answers 0, -EBADMSG for tasks that are malformed, or another -errno.
  */
-int work_do(const struct work *work, int netns, int netlink, struct done *done);
+int work_do(const struct work *work, const struct connection *connection, int netns, int netlink, struct done *done);
 
 #endif

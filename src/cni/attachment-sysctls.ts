@@ -10,33 +10,30 @@ export interface Sysctl {
   value: string;
   /** Without it the attachment would not work; the others are courtesies, as in the reference. */
   required: boolean;
-  /** Not written where it has the value already: somebody set it, and all that hangs on it, before us. */
-  ifDifferent: boolean;
 }
 
 /** Between making the link and adding addresses: IPv6 may be off in the pod until then. */
 export function sysctlsOf(input: AttachmentInput, ips: readonly PlannedAddress[]): Sysctl[] {
   const { options, bridge, pod, host } = input;
-  const gatewayOf = (family: Family) => (options.isGateway || options.isDefaultGateway) && has(family);
+  const mustForward = (family: Family) =>
+    (options.isGateway || options.isDefaultGateway) && has(family) && !input.forwarding[family];
   const has = (family: Family) => ips.some(({ address }) => prefixFamily(address) === family);
   const inPod = (path: string, value: number, required = false): Sysctl => ({
     where: 'pod',
     path: `net/${path}`,
     value: String(value),
     required,
-    ifDifferent: false,
   });
   const onHost = (path: string, value: number, required = false): Sysctl => ({
     ...inPod(path, value, required),
     where: 'host',
   });
   const ifname = pod.ifname;
-  const forwarding = (path: string): Sysctl => ({ ...onHost(path, 1, true), ifDifferent: true });
   return [
     ...(bridge.adopted ? [] : [onHost(`ipv6/conf/${options.bridge}/accept_ra`, 0)]),
     onHost(`ipv6/conf/${host.name}/accept_ra`, 0),
-    ...(gatewayOf(4) ? [forwarding('ipv4/ip_forward')] : []),
-    ...(gatewayOf(6) ? [forwarding('ipv6/conf/all/forwarding')] : []),
+    ...(mustForward(4) ? [onHost('ipv4/ip_forward', 1, true)] : []),
+    ...(mustForward(6) ? [onHost('ipv6/conf/all/forwarding', 1, true)] : []),
     ...(has(6)
       ? [
           inPod('ipv6/conf/lo/disable_ipv6', 0, true),

@@ -1,4 +1,4 @@
-import type { Address } from '../net/address.ts';
+import type { Address, Family } from '../net/address.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Prefix } from '../net/prefix.ts';
 import { gatewaySteps, readySteps } from './attachment-bridge.ts';
@@ -75,6 +75,8 @@ export interface AttachmentInput {
   pod: { ifname: string; mac: Mac; netnsFd: number };
   /** The node's end. */
   host: { name: string; mac: Mac };
+  /** Whether the node forwards already, by family. */
+  forwarding: Readonly<Record<Family, boolean>>;
   /** The MTU of what carries IPv6 traffic to other nodes, where it is smaller than the pod's. */
   ipv6RouteMtu?: number | undefined;
 }

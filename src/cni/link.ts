@@ -34,20 +34,23 @@ export class StepError extends Error {
   override readonly name = 'StepError';
   readonly step: Step;
   readonly error: NetlinkError;
+  /** The name of the link that it is about, where the step has but an index. */
+  readonly link: string | undefined;
 
-  constructor(step: Step, error: NetlinkError) {
+  constructor(step: Step, error: NetlinkError, link?: string) {
     super(error.message, { cause: error });
     this.step = step;
     this.error = error;
+    this.link = link;
   }
 }
 
-/** Sends all steps in one go. Throws a {@link StepError} for the first that was refused and may not be. */
-export function apply(session: Session, steps: readonly Step[]): void {
+/** Sends all steps in one go, about `link` perhaps. Throws a {@link StepError} for the first that was refused and may not be. */
+export function apply(session: Session, steps: readonly Step[], link?: string): void {
   for (const [i, error] of session.batch(steps.map(requestOf)).entries()) {
     const step = steps[i];
     if (error !== undefined && step !== undefined && step.tolerate !== error.code) {
-      throw new StepError(step, error);
+      throw new StepError(step, error, link);
     }
   }
 }

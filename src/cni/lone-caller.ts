@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Binding } from '../../native/binding.ts';
 import * as k from '../netlink/constants.ts';
@@ -50,17 +50,15 @@ export class LoneCaller implements Caller {
         const session = this.#sessionIn(task.where);
         const ifindex = session.indexOf(task.link);
         if (ifindex === undefined) throw vanished(task.link);
-        apply(session, task.steps(ifindex));
+        apply(session, task.steps(ifindex), task.link);
       }
     }
   }
 
   /** Answers 0 or a positive errno. */
-  protected writeSysctl({ where, path: name, value, ifDifferent }: Sysctl): number {
-    const file = `/proc/sys/${name}`;
-    if (ifDifferent && holds(file, value)) return 0;
+  protected writeSysctl({ where, path: name, value }: Sysctl): number {
     const podFd = this.pod.state === 'open' ? this.pod.fd : -1;
-    return -this.#binding.writeInNetns(where === 'pod' ? podFd : -1, file, value);
+    return -this.#binding.writeInNetns(where === 'pod' ? podFd : -1, `/proc/sys/${name}`, value);
   }
 
   #write(sysctl: Sysctl): void {
@@ -100,15 +98,6 @@ export class LoneCaller implements Caller {
     if (this.pod.state !== 'open') return;
     this.pod.session.close();
     closeSync(this.pod.fd);
-  }
-}
-
-/** One of the node's own. What cannot be read is found out by writing. */
-function holds(file: string, value: string): boolean {
-  try {
-    return readFileSync(file, 'latin1').trim() === value;
-  } catch {
-    return false;
   }
 }
 

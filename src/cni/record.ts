@@ -92,3 +92,7 @@ export class Records {
 
 export const sameKey = (one: AttachmentKey, other: AttachmentKey): boolean =>
   one.network === other.network && one.containerID === other.containerID && one.ifname === other.ifname;
+
+/** The key as one text. Network names hold no slash, and container IDs no colon. */
+export const keyText = ({ network, containerID, ifname }: AttachmentKey): string =>
+  `${network}/${containerID}:${ifname}`;

@@ -1,5 +1,6 @@
 import { getSystemErrorMap } from 'node:util';
 import * as k from '../netlink/constants.ts';
+import type { LinkWrite } from '../netlink/route/link.ts';
 import type { Step } from './attachment-step.ts';
 import { StepError } from './link.ts';
 import { SysctlError } from './task.ts';
@@ -10,13 +11,13 @@ export function explain(error: unknown): unknown {
   return error instanceof SysctlError ? explainSysctl(error) : error;
 }
 
-function explainStep({ step, error }: StepError): Error {
+function explainStep({ step, error, link }: StepError): Error {
   const advice = adviceFor(step, error.code);
-  const text = `failed to ${purposeOf(step)}: ${error.message}${advice === undefined ? '' : `; ${advice}`}`;
+  const text = `failed to ${purposeOf(step, link)}: ${error.message}${advice === undefined ? '' : `; ${advice}`}`;
   return new Error(text, { cause: error });
 }
 
-function purposeOf(step: Step): string {
+function purposeOf(step: Step, link?: string): string {
   switch (step.message) {
     case 'newLink': {
       const name = step.value.IFLA_IFNAME;
@@ -24,10 +25,8 @@ function purposeOf(step: Step): string {
     }
     case 'setLink':
     case 'delLink':
-      if (step.value.ifi_family === k.AF_BRIDGE)
-        return `set the VLANs of port number ${step.value.ifi_index}`;
-      if (step.message === 'delLink') return `remove link number ${step.value.ifi_index}`;
-      return `set up link number ${step.value.ifi_index}`;
+      if (step.value.ifi_family === k.AF_BRIDGE) return `set the VLANs of ${named('port', step, link)}`;
+      return `${step.message === 'delLink' ? 'remove' : 'set up'} ${named('link', step, link)}`;
     case 'newAddress':
       return `add address ${step.value.IFA_LOCAL}/${step.value.ifa_prefixlen}`;
     case 'delAddress':
@@ -38,6 +37,9 @@ function purposeOf(step: Step): string {
       return `forget the neighbour ${step.value.NDA_DST}`;
   }
 }
+
+const named = (what: string, { value }: Step & { value: LinkWrite }, link?: string): string =>
+  link === undefined ? `${what} number ${value.ifi_index}` : `${what} ${link}`;
 
 function routeText({ value }: Step & { message: 'newRoute' }): string {
   const dst = value.RTA_DST === undefined ? 'default' : `${value.RTA_DST}/${value.rtm_dst_len}`;

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { NetlinkError } from '../netlink/error.ts';
 import { placeOfIndex, refusalOf, relayed } from '../netlink/relay.ts';
 import { requestOf, type Step } from './attachment-step.ts';
 import { StepError } from './link.ts';
@@ -33,36 +34,37 @@ function linesOf(task: Task): Line[] {
     case 'sysctl':
       return [sysctlLine(task)];
     case 'steps':
-      return task.steps.map((step) => stepLine(task.where, step, false));
+      return task.steps.map((step) => stepLine(task.where, step));
     case 'stepsOn':
-      return [linkLine(task), ...task.steps(0).map((step) => stepLine(task.where, step, true))];
+      return [linkLine(task), ...task.steps(0).map((step) => stepLine(task.where, step, task.link))];
   }
 }
 
 const letter = (where: Place): string => (where === 'pod' ? 'p' : 'h');
-const flag = (set: boolean): string => (set ? '\x01' : '\0');
 
 function sysctlLine({ sysctl }: Task & { task: 'sysctl' }): Line {
-  const { where, path, value, required, ifDifferent } = sysctl;
-  const text = `s${letter(where)}${flag(required)}${flag(ifDifferent)}${path}\0${value}\0`;
-  return { bytes: Buffer.from(text, 'latin1'), refusal: (errno) => new SysctlError(sysctl, errno) };
+  const { where, path, value, required } = sysctl;
+  const text = `s${letter(where)}${required ? '\x01' : '\0'}${path}\0${value}\0`;
+  return { bytes: Buffer.from(text), refusal: (errno) => new SysctlError(sysctl, errno) };
 }
 
 function linkLine({ where, link }: Task & { task: 'stepsOn' }): Line {
-  return { bytes: Buffer.from(`l${letter(where)}${link}\0`), refusal: () => vanished(link) };
+  const refusal = (errno: number) =>
+    errno === constants.errno.ENODEV ? vanished(link) : new NetlinkError(`looking for ${link}`, errno);
+  return { bytes: Buffer.from(`l${letter(where)}${link}\0`), refusal };
 }
 
-/** `onLink`: the launcher puts the index of the link in that it looked for last. */
-function stepLine(where: Place, step: Step, onLink: boolean): Line {
+/** `link`: the launcher puts the index of that one in, which it looked for last. */
+function stepLine(where: Place, step: Step, link?: string): Line {
   const request = requestOf(step);
   const message = relayed(request);
   const bytes = Buffer.allocUnsafe(14 + message.length);
   bytes.write(`m${letter(where)}`, 'latin1');
   bytes.writeUInt32LE(toleratedBy(step), 2);
-  bytes.writeUInt32LE(onLink ? placeOfIndex(request) : 0, 6);
+  bytes.writeUInt32LE(link === undefined ? 0 : placeOfIndex(request), 6);
   bytes.writeUInt32LE(message.length, 10);
   bytes.set(message, 14);
-  return { bytes, refusal: (errno, answer) => new StepError(step, refusalOf(request, errno, answer)) };
+  return { bytes, refusal: (errno, answer) => new StepError(step, refusalOf(request, errno, answer), link) };
 }
 
 /** 0 for none. */

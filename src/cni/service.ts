@@ -15,6 +15,7 @@ import type { Random } from '../world/random.ts';
 import { Bridges } from './bridges.ts';
 import { defaultDataDir } from './configuration.ts';
 import { machineFiles } from './files.ts';
+import { Forwarding } from './forwarding.ts';
 import { ownNetwork } from './own-network.ts';
 import { serve } from './serve.ts';
 import { CniServer } from './server.ts';
@@ -70,7 +71,14 @@ export function createCniService(options: CniServiceOptions): CniService {
   const host = new SyncSession(openSocket(binding));
   const session = new AsyncSession(openSocket(binding), clock);
   const remover = new LinkRemover(openSocket(binding), announcements, session);
-  const world = warmWorld(options, stores, host, (ifindex) => remover.remove(ifindex));
+  const forwarding = new Forwarding();
+  const world = warmWorld({
+    ...options,
+    stores,
+    host,
+    forwarding,
+    removeLink: (ifindex) => remover.remove(ifindex),
+  });
   const server = new CniServer({
     binding,
     clock,
@@ -87,6 +95,7 @@ export function createCniService(options: CniServiceOptions): CniService {
       remover.close();
       session.close();
       host.close();
+      forwarding.close();
       stores.close();
     },
     sweep: () => sweep(world, defaultDataDir),
@@ -94,18 +103,22 @@ export function createCniService(options: CniServiceOptions): CniService {
   };
 }
 
-function warmWorld(
-  options: CniServiceOptions,
-  stores: Stores,
-  host: SyncSession,
-  removeLink: World['removeLink'],
-): World {
-  const { clock, log, random, run, bootTime, announcements } = options;
+interface WarmWorldInput extends CniServiceOptions {
+  readonly stores: Stores;
+  readonly host: SyncSession;
+  readonly forwarding: Forwarding;
+  readonly removeLink: World['removeLink'];
+}
+
+function warmWorld(input: WarmWorldInput): World {
+  const { clock, log, random, run, bootTime, announcements, stores, host, forwarding, removeLink } = input;
   const bridges = new Bridges(host, announcements);
   const adoptedBridges = new Set<number>();
   return {
     host,
     observeBridge: (name) => bridges.observe(name, adoptedBridges),
+    forwarding: () => forwarding.now(),
+    beingMade: new Set(),
     removeLink,
     store: (directory) => stores.open(directory),
     files: machineFiles,
@@ -117,7 +130,7 @@ function warmWorld(
     adoptedBridges,
     ...warmMasquerade(run),
     get ipv6RouteMtu() {
-      return options.ipv6RouteMtu();
+      return input.ipv6RouteMtu();
     },
   };
 }

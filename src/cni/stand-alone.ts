@@ -11,6 +11,7 @@ import { systemClock } from '../world/clock.ts';
 import { silentLog } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
 import { machineFiles } from './files.ts';
+import { Forwarding } from './forwarding.ts';
 import type { LauncherRequest, Reply } from './frame.ts';
 import { observeBridge } from './link.ts';
 import { LoneCaller } from './lone-caller.ts';
@@ -30,23 +31,27 @@ export async function serveAlone(
     clock: systemClock,
   });
   const host = new SyncSession(openSocket(binding));
+  const forwarding = new Forwarding();
   const caller = new LoneCaller(binding, environment, host);
   try {
     const request: LauncherRequest = { environment: environment as Record<string, string>, stdin };
-    return await serve(loneWorld(host, stores), request, caller);
+    return await serve(loneWorld(host, stores, forwarding), request, caller);
   } finally {
     caller.close();
     host.close();
+    forwarding.close();
     stores.close();
   }
 }
 
-function loneWorld(host: SyncSession, stores: Stores): World {
+function loneWorld(host: SyncSession, stores: Stores, forwarding: Forwarding): World {
   const run = runProcess();
   const adoptedBridges = new Set<number>();
   return {
     host,
     observeBridge: (name) => observeBridge(host, name, adoptedBridges),
+    forwarding: () => forwarding.now(),
+    beingMade: new Set(),
     removeLink: async (ifindex) => removeLink(host, ifindex),
     store: (directory) => stores.open(directory),
     files: machineFiles,

@@ -3,7 +3,7 @@ import { type Owner, ownerKey } from '../ipam/entry.ts';
 import { leftovers } from '../ipam/sweep.ts';
 import { getLink } from '../netlink/route/link.ts';
 import { FlannelState } from './flannel-state.ts';
-import { type AttachmentRecord, Records, sameKey } from './record.ts';
+import { type AttachmentRecord, keyText, Records, sameKey } from './record.ts';
 import { isInside, readDelegate } from './recorded-delegate.ts';
 import { forgetAttachment, removeAttachment } from './removal.ts';
 import type { World } from './world.ts';
@@ -31,7 +31,7 @@ export async function sweep(world: World, dataDir: string): Promise<Swept> {
     const records = new Records(world.files, dataDir);
     const state = new FlannelState(world.files, dataDir);
     // Before the links: whose link is not there then has lost it, or has an address so young that it stays.
-    const places = placesOf(records, state);
+    const places = placesOf(records, state, world.beingMade);
     const links = new Set(world.host.dump(getLink()).flatMap(({ IFLA_IFNAME = [] }) => IFLA_IFNAME));
     for (const place of places) {
       await guarded(world, `leftovers of pods in network ${place.network}`, async () => {
@@ -56,7 +56,7 @@ async function guarded({ log }: World, what: string, work: () => Promise<void>):
 }
 
 /** Every network that has a record of ours or a state file of flannel's. */
-function placesOf(records: Records, state: FlannelState): Place[] {
+function placesOf(records: Records, state: FlannelState, beingMade: ReadonlySet<string>): Place[] {
   const places = new Map<string, Place>();
   const at = (dataDir: string, network: string): Place => {
     const directory = path.join(dataDir, network);
@@ -65,6 +65,7 @@ function placesOf(records: Records, state: FlannelState): Place[] {
     return place;
   };
   for (const key of records.keys()) {
+    if (beingMade.has(keyText(key))) continue;
     const record = records.read(key);
     if (record !== undefined && record.ipamDataDir !== '')
       at(record.ipamDataDir, key.network).records.push(record);

@@ -1,6 +1,7 @@
 import type { MasqueradeBackend } from '../firewall/pod-masquerade.ts';
 import type { Run } from '../firewall/process.ts';
 import type { Store } from '../ipam/store.ts';
+import type { Family } from '../net/address.ts';
 import type { SyncSession } from '../netlink/session.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
@@ -16,6 +17,10 @@ export interface World {
   readonly host: SyncSession;
   /** See observeBridge in src/cni/link.ts. */
   observeBridge(name: string): BridgeState | undefined;
+  /** Whether the node forwards, by family. */
+  forwarding(): Readonly<Record<Family, boolean>>;
+  /** Attachments that are being made, as keys of src/cni/record.ts: there is a record, and perhaps no link yet. */
+  readonly beingMade: Set<string>;
   /** Resolves when the link is gone; that it was gone before is fine. */
   removeLink(ifindex: number): Promise<void>;
   /** The addresses of one network; `directory` is `<ipam.dataDir>/<network>`. */

@@ -24,7 +24,7 @@ export interface Leftover {
 
 /**
  * How long a young entry is left alone, in milliseconds: its ADD may have written the record, and not made
- * the veth pair yet. Twice what the launcher gives an ADD.
+ * the veth pair yet. The launcher makes none once it is 65 seconds old.
  */
 export const grace = 120_000;
 

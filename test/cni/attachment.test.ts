@@ -42,6 +42,7 @@ function input(changes: Partial<AttachmentInput> = {}): AttachmentInput {
     ips: [ipv4, ipv6],
     routes,
     pod: { ifname: 'eth0', mac: mac('02:00:00:00:00:03'), netnsFd: 9 },
+    forwarding: { 4: false, 6: false },
     host: { name: 'veth01020304', mac: mac('02:00:00:00:00:02') },
     ...changes,
   };
@@ -163,19 +164,15 @@ describe('the plan of an attachment', () => {
   });
 
   test('sysctls: what the reference writes, forwarding only where it is off', () => {
-    const { sysctls } = planAttachment(input({ bridge: { ...bridge, adopted: false } }));
-    const marks = (required: boolean, ifDifferent: boolean) =>
-      `${required ? '!' : ''}${ifDifferent ? ' if different' : ''}`;
+    const { sysctls } = planAttachment(
+      input({ forwarding: { 4: true, 6: false }, bridge: { ...bridge, adopted: false } }),
+    );
     expect(
-      sysctls.map(
-        ({ where, path, value, required, ifDifferent }) =>
-          `${where} ${path}=${value}${marks(required, ifDifferent)}`,
-      ),
+      sysctls.map(({ where, path, value, required }) => `${where} ${path}=${value}${required ? '!' : ''}`),
     ).toEqual([
       'host net/ipv6/conf/cni0/accept_ra=0',
       'host net/ipv6/conf/veth01020304/accept_ra=0',
-      'host net/ipv4/ip_forward=1! if different',
-      'host net/ipv6/conf/all/forwarding=1! if different',
+      'host net/ipv6/conf/all/forwarding=1!',
       'pod net/ipv6/conf/lo/disable_ipv6=0!',
       'pod net/ipv6/conf/eth0/disable_ipv6=0!',
       'pod net/ipv6/conf/eth0/keep_addr_on_down=1!',

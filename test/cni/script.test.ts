@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Step } from '../../src/cni/attachment-step.ts';
 import { StepError } from '../../src/cni/link.ts';
+import { explain } from '../../src/cni/refusal.ts';
 import { Script } from '../../src/cni/script.ts';
 import { SysctlError, type Task } from '../../src/cni/task.ts';
 import { type Address, parseAddress } from '../../src/net/address.ts';
@@ -12,7 +13,6 @@ const sysctl = {
   path: 'net/ipv4/ip_forward',
   value: '1',
   required: true,
-  ifDifferent: true,
 } as const;
 const up: Step = { message: 'setLink', value: { ifi_index: 7, ifi_flags: k.IFF_UP, ifi_change: k.IFF_UP } };
 const route = (RTA_OIF: number): Step => ({
@@ -22,12 +22,10 @@ const route = (RTA_OIF: number): Step => ({
 });
 const none = Buffer.alloc(0);
 
-test('a sysctl is place, required, only where it differs, path, value', () => {
-  const other = { ...sysctl, where: 'pod', path: 'net/x', required: false, ifDifferent: false } as const;
+test('a sysctl is place, required, path, value', () => {
+  const other = { ...sysctl, where: 'pod', path: 'net/x', required: false } as const;
   const tasks = [sysctl, other].map((each) => ({ task: 'sysctl', sysctl: each }) as const);
-  expect(new Script(tasks).bytes.toString('latin1')).toBe(
-    'sh\x01\x01net/ipv4/ip_forward\x001\0sp\0\0net/x\x001\0',
-  );
+  expect(new Script(tasks).bytes.toString('latin1')).toBe('sh\x01net/ipv4/ip_forward\x001\0sp\0net/x\x001\0');
 });
 
 test('a step is place, what is tolerated, where the index goes, and a whole message', () => {
@@ -80,4 +78,22 @@ test('what was not done is told by its line: a sysctl, a link, a step with the w
   answer.writeInt32LE(-17, 16);
   expect(script.outcome(2, 1, answer)?.message).toBe('RTM_SETLINK: EEXIST (file already exists)');
   expect(script.outcome(3, 0, none)).toBeUndefined();
+});
+
+test('names are UTF-8, as in the messages', () => {
+  const named = { ...sysctl, path: 'net/ipv6/conf/cniĀ0/accept_ra' };
+  const { bytes } = new Script([{ task: 'sysctl', sysctl: named }]);
+  expect(bytes.toString('utf8')).toBe('sh\x01net/ipv6/conf/cniĀ0/accept_ra\x001\0');
+});
+
+test('an error names the link, which has no index yet, and says of a search what went wrong', () => {
+  const vlan: Step = { message: 'setLink', value: { ifi_family: k.AF_BRIDGE, ifi_index: 0 } };
+  const script = new Script([
+    { task: 'stepsOn', where: 'host', link: 'veth1', steps: () => [vlan] },
+    { task: 'stepsOn', where: 'pod', link: 'eth0', steps: () => [up] },
+  ]);
+  const said = (line: number, errno: number) => (explain(script.outcome(line, errno, none)) as Error).message;
+  expect(said(1, 95)).toMatch(/^failed to set the VLANs of port veth1: RTM_SETLINK: EOPNOTSUPP/);
+  expect(said(3, 1)).toMatch(/^failed to set up link eth0: RTM_SETLINK: EPERM/);
+  expect(said(2, 24)).toBe('looking for eth0: EMFILE (too many open files)');
 });

@@ -40,6 +40,8 @@ function world(files: Partial<Files> = {}): World {
     bootTime: 0,
     adoptedBridges: new Set(),
     observeBridge: noKernel,
+    forwarding: noKernel,
+    beingMade: new Set(),
     masqueradeBackend: () => Promise.reject(new Error('no firewall')),
     expectMasquerade: () => Promise.resolve(),
   };

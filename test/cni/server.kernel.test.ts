@@ -15,7 +15,7 @@ import { scratchDirectory } from './scratch.ts';
 const binding = loadBinding();
 const reply = (stdout: string): Reply => ({ status: 0, stdout, stderr: '' });
 const { REPLY, NOT_MINE, WORK, DONE } = frameTypes;
-const sysctl = { where: 'pod', path: 'net/x', value: '1', required: true, ifDifferent: false } as const;
+const sysctl = { where: 'pod', path: 'net/x', value: '1', required: true } as const;
 const u32 = (...numbers: number[]) => Buffer.from(new Uint32Array(numbers).buffer);
 
 function serving(serve: Serve, options: Partial<ServerOptions> = {}) {
@@ -117,7 +117,7 @@ describe('the server', () => {
     client.request(environment());
     const work = await client.receive();
     expect(work?.type).toBe(WORK);
-    const script = Buffer.from('sp\u0001\0net/x\u00001\0');
+    const script = Buffer.from('sp\u0001net/x\u00001\0');
     expect(work?.payload).toEqual(
       Buffer.concat([u32(script.length), script, u32(0, 6), Buffer.from('result')]),
     );

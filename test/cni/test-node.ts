@@ -4,7 +4,7 @@ import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { type Binding, loadBinding } from '../../native/binding.ts';
 import type { Sysctl } from '../../src/cni/attachment-sysctls.ts';
-import { type Files, machineFiles } from '../../src/cni/files.ts';
+import { machineFiles } from '../../src/cni/files.ts';
 import type { Reply } from '../../src/cni/frame.ts';
 import { observeBridge } from '../../src/cni/link.ts';
 import { LoneCaller } from '../../src/cni/lone-caller.ts';
@@ -67,11 +67,13 @@ export class TestNode {
     this.world = {
       host: session,
       observeBridge: (name) => observeBridge(session, name, adoptedBridges),
+      forwarding: () => ({ 4: this.#holds('ipv4/ip_forward'), 6: this.#holds('ipv6/conf/all/forwarding') }),
+      beingMade: new Set(),
       async removeLink(ifi_index) {
         session.request(delLink({ ifi_index }));
       },
       store: (directory) => this.#stores.open(directory),
-      files: this.#files(),
+      files: machineFiles,
       clock: systemClock,
       random: systemRandom,
       log: silentLog,
@@ -204,13 +206,9 @@ export class TestNode {
   }
 
   /** Sysctls of the node are those of its namespace. */
-  #files(): Files {
-    const inside = (file: string) =>
-      execFileSync('ip', ['netns', 'exec', this.host.name, 'cat', file], { encoding: 'utf8' });
-    return {
-      ...machineFiles,
-      read: (file) => (file.startsWith('/proc/sys/net/') ? inside(file) : machineFiles.read(file)),
-    };
+  #holds(name: string): boolean {
+    const command = ['netns', 'exec', this.host.name, 'cat', `/proc/sys/net/${name}`];
+    return execFileSync('ip', command, { encoding: 'utf8' }).trim() === '1';
   }
 
   #run(): Run {

@@ -36,11 +36,11 @@ export function work(script: Uint8Array, tail: Uint8Array = Buffer.alloc(0)): Bu
 /** Lines of a script that write sysctls: rows of place ('p' pod, 'h' host), path and value. */
 export function sysctls(
   entries: readonly [place: string, path: string, value: string][],
-  { required = false, ifDifferent = false } = {},
+  { required = false } = {},
 ): Buffer {
-  const flags = `${required ? '\x01' : '\0'}${ifDifferent ? '\x01' : '\0'}`;
+  const flag = required ? '\x01' : '\0';
   return Buffer.from(
-    entries.map(([place, path, value]) => `s${place}${flags}${path}\0${value}\0`).join(''),
+    entries.map(([place, path, value]) => `s${place}${flag}${path}\0${value}\0`).join(''),
     'latin1',
   );
 }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -346,8 +346,8 @@ describe('once the daemon has begun', () => {
       Buffer.from('\xff\xff\xff\xff', 'latin1'),
       work(Buffer.from('s')),
       work(Buffer.from('xh')),
-      work(Buffer.from('sx\0\0net/x\x001\0')),
-      work(Buffer.from('sh\0\0net/x\x001')),
+      work(Buffer.from('sx\0net/x\x001\0')),
+      work(Buffer.from('sh\0net/x\x001')),
       work(link('h', 'a-name-of-16-bytes')),
       work(message('h', Buffer.alloc(15))),
       work(message('h', Buffer.alloc(16), 0, 13)),
@@ -513,13 +513,23 @@ describe('work', () => {
     });
   });
 
-  test('leaves sysctls alone that differ in nothing, when that is asked for', async () => {
-    const fixed = 'net/ipv4/conf/lo/mc_forwarding'; // nobody may write this one
-    const write = async (value: string, ifDifferent: boolean) =>
-      (await worked(sysctls([['h', fixed, value]], { required: true, ifDifferent }), {})).errno;
-    expect(await write('0', false)).toBe(13);
-    expect(await write('0', true)).toBe(0);
-    expect(await write('1', true)).toBe(13);
+  test('is not done by a launcher that was stopped past its time', async () => {
+    await withNetns(async (pod) => {
+      let done: Frame | undefined;
+      const talk = beginning(async (conversation) => {
+        const [pid = 0] = binding.peerCredentials(conversation.fd) as [number, number, number];
+        process.kill(pid, 'SIGSTOP');
+        await conversation.send(WORK, work(message('p', address(1)), reply(0, 'result')));
+        await sleep(700);
+        process.kill(pid, 'SIGCONT');
+        done = await conversation.next();
+      });
+      const env = { CNI_COMMAND: 'ADD', CNI_NETNS: pod.path, FLANNELD_TIMEOUT_MS: '300' };
+      const outcome = await withDaemon(talk, () => launch(env));
+      expect(outcome).toMatchObject({ status: 1, stdout: expect.stringContaining('"code":11') });
+      expect(done?.payload.toString('hex')).toBe('000000003e000000'); // ETIME
+      expect(await addressesIn(pod)).not.toContain('192.0.2.1');
+    });
   });
 
   test.each([
@@ -636,5 +646,49 @@ console.log(process.version, addon.exports.openNetlink(0, -1) > 2, require('node
       '{"a":1}',
     );
     expect(outcome).toEqual({ status: 0, stdout: 'v26.10.0 true {"a":1}\n', stderr: '' });
+  });
+});
+
+describe('the launcher, built with the address sanitizer', () => {
+  const sanitized = path.join(directory, 'bin', 'sanitized');
+
+  beforeAll(() => {
+    const sources = ['launcher', 'connection', 'request', 'work', 'sysctls', 'netns', 'runtime'];
+    const strict = ['-std=gnu17', '-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+    execFileSync('gcc', [...strict, '-o', sanitized, ...sources.map((name) => `native/${name}.c`)]);
+  });
+
+  test('does a request with all its descriptors, a script of every kind of line, and a long reply', async () => {
+    await withNetns(async (pod) => {
+      // RTM_NEWLINK for the link whose index is put in, and for none.
+      const nothing = Buffer.from([32, 0, 0, 0, 16, 0, 5, 0, ...Array.from({ length: 24 }, () => 0)]);
+      const script = Buffer.concat([
+        sysctls([
+          ['p', 'net/ipv4/conf/lo/arp_filter', '1'],
+          ['p', 'net/ipv6/conf/lo/accept_ra', '0'],
+          ['h', 'net/ipv4/conf/lo/arp_filter', '0'],
+          ['p', 'net/ipv6/conf/absent/accept_ra', '0'],
+        ]),
+        link('p', 'lo'),
+        message('p', nothing, 0, 20),
+        message('h', nothing, 19),
+      ]);
+      const long = 'x'.repeat(1 << 20);
+      const talk = beginning(async (conversation) => {
+        await conversation.send(WORK, work(script));
+        const done = await conversation.next();
+        await conversation.send(REPLY, reply(0, `${done?.payload.toString('hex', 0, 8)} ${long}`));
+      });
+      const env = {
+        ASAN_OPTIONS: 'detect_leaks=0', // it ends at once, and frees nothing
+        PATH: '/usr/bin:/bin',
+        FLANNELD_SOCKET: socket,
+        CNI_COMMAND: 'ADD',
+        CNI_NETNS: pod.path,
+      };
+      const outcome = await withDaemon(talk, () => execute([sanitized], env, '{}'));
+      const stdout = outcome.stdout.slice(0, 18);
+      expect({ ...outcome, stdout }).toEqual({ status: 0, stdout: '0700000000000000 x', stderr: '' });
+    });
   });
 });

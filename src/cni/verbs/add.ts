@@ -1,14 +1,16 @@
 import path from 'node:path';
 import { setUpMasquerade } from '../../firewall/masquerade.ts';
 import type { MasqueradeBackend } from '../../firewall/pod-masquerade.ts';
+import { IpamError } from '../../ipam/error.ts';
 import { type Dns, parseResolvConf } from '../../ipam/resolv-conf.ts';
 import { randomMac } from '../../net/mac.ts';
 import type { PlannedAddress } from '../attachment.ts';
 import type { AttachmentRequest, Delegated } from '../delegated.ts';
 import { CniError, cniCodes } from '../error.ts';
 import { FlannelState } from '../flannel-state.ts';
+import { findLink, StepError } from '../link.ts';
 import { openPod } from '../pod.ts';
-import { type AttachmentRecord, Records } from '../record.ts';
+import { type AttachmentRecord, keyText, Records } from '../record.ts';
 import { explain } from '../refusal.ts';
 import { forgetAttachment, otherAddresses, removeAttachment } from '../removal.ts';
 import { type Result, resultDocument } from '../result.ts';
@@ -25,9 +27,27 @@ export async function add(
   try {
     return await addAttachment(world, caller, request, delegated);
   } catch (error) {
-    throw explain(error);
+    throw isThere(caller, request, error) ? thereAlready(request) : explain(error);
   }
 }
+
+/**
+ * Whether the pod has an interface of that name, when that may be what was wrong. It is not asked before: by its name only an
+ * ioctl finds a link without waiting for RTNL, and that starts modprobe for a name that there is not.
+ */
+function isThere({ pod }: Caller, { key }: AttachmentRequest, error: unknown): boolean {
+  const isDuplicate = error instanceof IpamError && error.code === 'DUPLICATE';
+  const isTaken = error instanceof StepError && error.error.code === 'EEXIST';
+  if (pod.state !== 'open' || (!isDuplicate && !isTaken)) return false;
+  return findLink(pod.session, { IFLA_IFNAME: key.ifname }) !== undefined;
+}
+
+const thereAlready = ({ key, netns }: AttachmentRequest): CniError =>
+  new CniError(
+    cniCodes.badEnvironment,
+    `container veth name ("${key.ifname}") already exists in "${netns}"`,
+    'every ADD needs a DEL before the next one',
+  );
 
 async function addAttachment(
   world: World,
@@ -37,13 +57,6 @@ async function addAttachment(
 ): Promise<string> {
   const { key, netns } = request;
   const pod = openPod(caller, netns);
-  if (pod.session.indexOf(key.ifname) !== undefined) {
-    throw new CniError(
-      cniCodes.badEnvironment,
-      `container veth name ("${key.ifname}") already exists in "${netns}"`,
-      'every ADD needs a DEL before the next one',
-    );
-  }
   const dns = delegated.dns ?? readDns(world, delegated);
   const backend = delegated.ipMasq ? await masqueradeBackend(world, delegated) : undefined;
   caller.begin();
@@ -70,6 +83,7 @@ async function addAttachment(
       checkCaller(caller);
     }
     const attaching = { world, caller, delegated, records, pod, record, bridge, ips };
+    world.beingMade.add(keyText(key));
     const result = await attach(attaching, (attachment) =>
       resultDocument(resultOf(attachment, request, dns), request.cniVersion),
     );
@@ -78,6 +92,8 @@ async function addAttachment(
   } catch (error) {
     await rollBack(world, records, state, record);
     throw error;
+  } finally {
+    world.beingMade.delete(keyText(key));
   }
 }
 

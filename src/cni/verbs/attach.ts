@@ -85,6 +85,7 @@ function planned(attaching: Attaching, vlanGateway: GatewayLink | undefined, mac
     routes: delegated.ipam.routes,
     pod: { ifname: record.ifname, mac, netnsFd: pod.fdOfCaller },
     host,
+    forwarding: world.forwarding(),
     ipv6RouteMtu: world.ipv6RouteMtu,
   });
   return {
