@@ -517,7 +517,7 @@ describe('work', () => {
     await withNetns(async (pod) => {
       let done: Frame | undefined;
       const talk = beginning(async (conversation) => {
-        const [pid = 0] = binding.peerCredentials(conversation.fd) as [number, number, number];
+        const [pid] = binding.peerCredentials(conversation.fd) as [number, number, number];
         process.kill(pid, 'SIGSTOP');
         await conversation.send(WORK, work(message('p', address(1)), reply(0, 'result')));
         await sleep(700);
