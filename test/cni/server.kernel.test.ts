@@ -254,6 +254,22 @@ describe('the server', () => {
     expect(await client.receive()).toBeUndefined();
   });
 
+  test('leaves launchers of before the claim to themselves: an upgrade replaces one program before the other', async () => {
+    const { connect } = serving(() => Promise.reject(new Error('served')));
+    const pod = createNetns();
+    onTestFinished(() => pod.remove());
+    for (const [netns, descriptors] of [
+      ['absent', []],
+      ['ok', [pod.fd, pod.fd]],
+    ] as const) {
+      const client = connect();
+      const variables = Object.entries(environment({ FLANNEL_NETNS: netns }));
+      const payload = variables.map(([key, value]) => `${key}=${value}\0`).join('');
+      client.send(frameTypes.REQUEST, `${payload}\0{}`, descriptors);
+      expect(await client.receive()).toBeUndefined();
+    }
+  });
+
   test('answers the frames of cni-tool', async () => {
     const handlers = new Map([
       [firstToolFrame, (payload: Buffer) => Promise.resolve(Buffer.from(`<${payload.toString()}>`))],
