@@ -67,10 +67,11 @@ export class Peers {
     return [...this.#book.peers.values()];
   }
 
-  /** Why nodes are not peers, by whoever found it. */
+  /** Why nodes are not peers, each once: what is wrong with a lease comes before what the backend says of the one before it. */
   get refusals(): Refusal[] {
-    const own = [...this.#refusals].map(([id, reason]) => ({ id, reason }));
-    return [...this.#book.refusals, ...own];
+    const byBackend = [...this.#refusals].map(([id, reason]) => ({ id, reason }));
+    const refused = new Map([...byBackend, ...this.#book.refusals].map((refusal) => [refusal.id, refusal]));
+    return [...refused.values()];
   }
 
   /** What the kernel says about the ways to others may have changed. */

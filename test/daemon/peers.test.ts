@@ -138,6 +138,14 @@ describe('who is refused', () => {
     expect([peers.refusals, scene.log.length]).toEqual([[], 2]);
   });
 
+  test('for two reasons is told once', () => {
+    scene.offLink.add('192.0.2.2');
+    const peers = scene.peers('host-gw');
+    peers.all(entries(lease(2, { backendType: 'host-gw' })));
+    peers.changed('node-2', { unreadable: 'no JSON' });
+    expect(peers.refusals).toEqual([{ id: 'node-2', reason: expect.stringContaining('no JSON') }]);
+  });
+
   test('for being off-link is taken when a way has come', () => {
     scene.offLink.add('192.0.2.2');
     const peers = scene.peers('host-gw');
