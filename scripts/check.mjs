@@ -13,7 +13,8 @@ export async function check({ vitest = [] } = {}) {
     process.env.FLANNELETTE_TEST_REPORT === undefined ? [] : ['--reporter=./scripts/test-report.mjs'];
   const none = vitest.length > 0 ? ['--passWithNoTests'] : []; // a pattern may be meant for another stage
   const reporters = ['--reporter=dot', ...report, ...none];
-  const pure = [...vitestCommand, '--project', 'pure', ...reporters, ...vitest];
+  // More than there are cores: a good part of the time they wait, for connections that are to time out and the like.
+  const pure = [...vitestCommand, '--project', 'pure', '--maxWorkers=3', ...reporters, ...vitest];
   const steps = {
     // What has not changed is not looked at again: a second instead of three.
     'types (tsc)': [bin('tsc'), ['-p', '.', '--incremental', '--tsBuildInfoFile', '.cache/tsc.json']],
