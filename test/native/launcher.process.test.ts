@@ -380,10 +380,10 @@ describe('once the daemon has begun', () => {
 describe('once the daemon has begun, and says so late', () => {
   test('the launcher waits for it', async () => {
     const talk = beginning(async (conversation) => {
-      await sleep(400);
+      await sleep(1200);
       await conversation.send(REPLY, reply(0, 'late'));
     });
-    const env = { CNI_COMMAND: 'ADD', FLANNELD_TIMEOUT_MS: '300' };
+    const env = { CNI_COMMAND: 'ADD', FLANNELD_TIMEOUT_MS: '1000' };
     expect(await withDaemon(talk, () => launch(env))).toMatchObject({ status: 0, stdout: 'late' });
   });
 });
