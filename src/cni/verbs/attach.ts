@@ -11,7 +11,7 @@ import { bridgeStep } from '../attachment-bridge.ts';
 import { hasVlans } from '../attachment-vlan.ts';
 import type { Delegated } from '../delegated.ts';
 import { settleAddresses } from '../duplicate-address.ts';
-import { apply, findLink, type Session } from '../link.ts';
+import { apply, findLink, type Session, StepError } from '../link.ts';
 import type { AttachmentRecord, Records } from '../record.ts';
 import { vlansAreOff } from '../refusal.ts';
 import { tasksOf, vanished } from '../task.ts';
@@ -63,6 +63,7 @@ export async function attach(
       await perform(attaching, attachment, result);
       return result;
     } catch (error) {
+      if (!isNameTaken(error)) throw error;
       const taken = findLink(world.host, { IFLA_IFNAME: record.hostLink });
       const clash = taken !== undefined && taken.IFLA_ADDRESS !== record.hostMac;
       if (clash && attempt < nameAttempts) continue;
@@ -72,6 +73,10 @@ export async function attach(
     }
   }
 }
+
+/** Only what is refused when it is made can have a name that is another's. */
+const isNameTaken = (error: unknown): boolean =>
+  error instanceof StepError && error.step.message === 'newLink' && error.error.code === 'EEXIST';
 
 function planned(attaching: Attaching, vlanGateway: GatewayLink | undefined, mac: Mac): Attachment {
   const { world, delegated, record, bridge, pod, ips } = attaching;
