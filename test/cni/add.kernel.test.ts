@@ -156,6 +156,18 @@ describe('an ADD that fails leaves nothing', () => {
     expect(await pod.json('ip', 'link', 'show', 'dev', 'eth0')).toHaveLength(1);
   });
 
+  test('when the same attachment is added with other addresses: the first one stays whole', async () => {
+    const node = new TestNode();
+    const pod = node.pod();
+    await node.ok('ADD', pod);
+    const before = await node.leftovers();
+    const elsewhere = node.configuration({ ipam: { dataDir: `${node.networks}2` } });
+    expect(await node.error('ADD', pod, elsewhere)).toMatchObject({ code: 4 });
+    expect(await node.leftovers()).toEqual(before);
+    await node.ok('DEL', pod);
+    expect(await node.leftovers()).toEqual(nothing);
+  });
+
   test('when the same attachment is added twice: the first one stays whole', async () => {
     const node = new TestNode();
     const pod = node.pod();

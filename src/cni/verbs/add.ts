@@ -57,6 +57,12 @@ async function addAttachment(
 ): Promise<string> {
   const { key, netns } = request;
   const pod = openPod(caller, netns);
+  const records = new Records(world.files, request.dataDir);
+  const state = new FlannelState(world.files, request.dataDir);
+  // What is written of an attachment that stands must not be written over, and then taken away.
+  const isKnown = records.read(key) !== undefined || state.read(key.containerID) !== undefined;
+  if (isKnown && findLink(pod.session, { IFLA_IFNAME: key.ifname }) !== undefined)
+    throw thereAlready(request);
   const dns = delegated.dns ?? readDns(world, delegated);
   const backend = delegated.ipMasq ? await masqueradeBackend(world, delegated) : undefined;
   caller.begin();
@@ -73,8 +79,6 @@ async function addAttachment(
     ipamDataDir: delegated.ipam.dataDir,
     masquerade: backend,
   };
-  const records = new Records(world.files, request.dataDir);
-  const state = new FlannelState(world.files, request.dataDir);
   try {
     state.write(key.containerID, delegated.text);
     if (backend !== undefined) {
