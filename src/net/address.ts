@@ -49,9 +49,10 @@ export function addressBytes(address: Address): Uint8Array {
 
 /** The address as an unsigned integer, for arithmetic. */
 export function addressToInteger(address: Address): bigint {
-  let value = 0n;
-  for (const byte of addressBytes(address)) value = (value << 8n) | BigInt(byte);
-  return value;
+  const bytes = addressBytes(address);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  if (bytes.length === 4) return BigInt(view.getUint32(0));
+  return (view.getBigUint64(0) << 64n) | view.getBigUint64(8);
 }
 
 /** The inverse of {@link addressToInteger}. Throws a RangeError outside the family's range. */
@@ -60,8 +61,11 @@ export function addressFromInteger(value: bigint, family: Family): Address {
     throw new RangeError(`${value} is no IPv${family} address`);
   }
   const bytes = new Uint8Array(addressBits(family) / 8);
-  for (let i = bytes.length - 1, rest = value; i >= 0; i--, rest >>= 8n) bytes[i] = Number(rest & 0xffn);
-  return family === 4 ? (bytes.join('.') as Address) : addressFromBytes(bytes);
+  const view = new DataView(bytes.buffer);
+  if (family === 4) view.setUint32(0, Number(value));
+  else view.setBigUint64(0, value >> 64n);
+  if (family === 6) view.setBigUint64(8, value);
+  return addressFromBytes(bytes);
 }
 
 /** IPv4 before IPv6, then by value. */

@@ -34,7 +34,8 @@ export function macBytes(mac: Mac): Uint8Array {
 /** The canonical text of six bytes. Throws a RangeError for other lengths. */
 export function macFromBytes(bytes: Uint8Array): Mac {
   if (bytes.length !== 6) throw new RangeError(`a MAC address has 6 bytes, not ${bytes.length}`);
-  return Array.from(bytes, (byte) => hex[byte]).join(':') as Mac;
+  const text = (at: number) => hex[bytes[at] ?? 0];
+  return `${text(0)}:${text(1)}:${text(2)}:${text(3)}:${text(4)}:${text(5)}` as Mac;
 }
 
 const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
