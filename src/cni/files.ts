@@ -1,15 +1,16 @@
-import {
+import fs, {
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
 import { storeError } from '../ipam/error.ts';
+import { makeDirectory } from '../ipam/make-directory.ts';
 
 /** The few things that the verbs do with files; passed in. What they do not name is thrown. */
 export interface Files {
@@ -27,12 +28,13 @@ export interface Files {
 
 /** The files of this machine. What cannot be read or written is an IpamError `STORE` that says what to do. */
 export const machineFiles: Files = {
-  read: (file) => named(`cannot read ${file}`, () => unlessMissing(() => readFileSync(file, 'utf8'))),
+  read: (file) => named(`cannot read ${file}`, () => ifThere(file, () => readFileSync(file, 'utf8'))),
   write: (file, text) => named(`cannot write ${file}`, () => write(file, text)),
   remove(file) {
     // What a writer left that was killed.
-    unlessMissing(() => unlinkSync(unfinished(file)));
-    return unlessMissing(() => (unlinkSync(file), true)) ?? false;
+    const rest = unfinished(file);
+    ifThere(rest, () => unlinkSync(rest));
+    return ifThere(file, () => (unlinkSync(file), true)) ?? false;
   },
   has: existsSync,
   list: (directory) => unlessMissing(() => readdirSync(directory)) ?? [],
@@ -46,7 +48,7 @@ function write(file: string, text: string): void {
   const save = () => writeFileSync(fresh, text, { mode: 0o600 });
   try {
     if (unlessMissing(() => (save(), true)) === undefined) {
-      mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+      makeDirectory(fs, path.dirname(file), 0o700);
       save();
     }
     renameSync(fresh, file);
@@ -63,6 +65,10 @@ function named<T>(tried: string, action: () => T): T {
     throw storeError(tried, error);
   }
 }
+
+/** To look first takes a tenth of the time that an exception takes. */
+const ifThere = <T>(file: string, action: () => T): T | undefined =>
+  statSync(file, { throwIfNoEntry: false }) === undefined ? undefined : unlessMissing(action);
 
 function unlessMissing<T>(action: () => T): T | undefined {
   try {

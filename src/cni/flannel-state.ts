@@ -19,6 +19,10 @@ export class FlannelState {
     return this.#files.read(path.join(this.#dataDir, containerID));
   }
 
+  has(containerID: string): boolean {
+    return this.#files.has(path.join(this.#dataDir, containerID));
+  }
+
   /** Throws what the files throw. */
   write(containerID: string, delegate: string): void {
     this.#files.write(path.join(this.#dataDir, containerID), delegate);

@@ -43,6 +43,11 @@ export class Records {
     return this.#parse(this.#file(key), key);
   }
 
+  /** Whether there is one, readable or not. */
+  has(key: AttachmentKey): boolean {
+    return this.#files.has(this.#file(key));
+  }
+
   /** Throws what the files throw. */
   write(record: AttachmentRecord): void {
     this.#files.write(this.#file(record), JSON.stringify(record));

@@ -1,7 +1,8 @@
 import { constants } from 'node:os';
 import path from 'node:path';
 import { type Clock, sleep } from '../world/clock.ts';
-import { errnoOf, IpamError, storeError } from './error.ts';
+import { IpamError, storeError } from './error.ts';
+import { makeDirectory } from './make-directory.ts';
 import type { Files } from './files.ts';
 
 /** flock(2): 0, or -errno. `operation` as in <sys/file.h>. */
@@ -73,26 +74,13 @@ export class LockFile {
 
   #openFile(): { fd: number } & Identity {
     try {
-      this.#makeDirectory(path.dirname(this.path));
+      makeDirectory(this.#files, path.dirname(this.path), 0o755);
       const { O_CREAT, O_RDONLY } = this.#files.constants;
       const fd = this.#files.openSync(this.path, O_CREAT | O_RDONLY, 0o750);
       const { dev, ino } = this.#files.fstatSync(fd, { bigint: true });
       return { fd, dev, ino };
     } catch (error) {
       throw storeError(`cannot open the lock ${this.path}`, error);
-    }
-  }
-
-  /** On a read-only file system Node's recursive mkdir says ENOENT: the step that fails says why. */
-  #makeDirectory(directory: string): void {
-    try {
-      this.#files.mkdirSync(directory, { recursive: true, mode: 0o755 });
-    } catch (error) {
-      const parent = path.dirname(directory);
-      if (errnoOf(error) !== 'ENOENT' || parent === directory) throw error;
-      const isThere = this.#files.statSync(parent, { throwIfNoEntry: false }) !== undefined;
-      if (isThere) this.#files.mkdirSync(directory, { mode: 0o755 });
-      else this.#makeDirectory(parent);
     }
   }
 
