@@ -27,6 +27,19 @@ export class Lately<T> {
   }
 }
 
+/** The same for what depends on an object, which an earlier answer was, and a text: that which came with it last is remembered. */
+export class LatelyOf<O extends object, T> {
+  readonly #answers = new WeakMap<O, { readonly key: string; readonly answer: T }>();
+
+  of(object: O, key: string, answer: () => T): T {
+    const known = this.#answers.get(object);
+    if (known?.key === key) return known.answer;
+    const fresh = answer();
+    this.#answers.set(object, { key, answer: fresh });
+    return fresh;
+  }
+}
+
 /** Different documents have different texts: 1 and 1.0 too, of which Go takes the second for no integer. */
 export const keyOf = (document: unknown): string =>
   JSON.stringify(document, (_key, value: unknown) =>

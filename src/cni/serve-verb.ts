@@ -6,7 +6,7 @@ import { delegateOf, delegateText } from './delegate.ts';
 import type { AttachmentRequest, Delegated } from './delegated.ts';
 import type { Verb } from './environment.ts';
 import { CniError, cniCodes } from './error.ts';
-import { keyOf, Lately } from './lately.ts';
+import { keyOf, Lately, LatelyOf } from './lately.ts';
 import { FlannelState } from './flannel-state.ts';
 import { readPreviousResult } from './previous-result.ts';
 import { defaultIpamDataDir, isInside, type RecordedDelegate, readDelegate } from './recorded-delegate.ts';
@@ -118,7 +118,7 @@ function presentOf(world: World, request: CniRequest): Present & { delegate?: Js
   };
   const conf = attempt(() => netConfOf(request));
   if (conf === undefined) return unknown;
-  const known = attempt(() => delegateBy(world, request, conf));
+  const known = attempt(() => delegateBy(world, conf));
   if (known !== undefined) return { ...known.recorded, delegate: known.delegate };
   return readDelegate(JSON.stringify({ ...conf.delegate, name: request.name, ipam: conf.ipam })) ?? unknown;
 }
@@ -128,7 +128,7 @@ function presentDelegate(world: World, caller: Caller, request: CniRequest): Kno
   const conf = netConfOf(request);
   // Where a daemon does not see the host's files, the stand-alone program must do it.
   caller.expect([conf.subnetFile, path.dirname(conf.dataDir)]);
-  return delegateBy(world, request, conf);
+  return delegateBy(world, conf);
 }
 
 interface KnownDelegate {
@@ -137,8 +137,8 @@ interface KnownDelegate {
 }
 
 const confs = new Lately<NetConf>();
-const delegates = new Lately<KnownDelegate>();
-const bridges = new Lately<Delegated>();
+const delegates = new LatelyOf<NetConf, KnownDelegate>();
+const bridges = new LatelyOf<KnownDelegate, Delegated>();
 
 const keys = new WeakMap<JsonObject, string>();
 
@@ -159,25 +159,23 @@ function keyOfDocument(document: JsonObject): string {
 const netConfOf = ({ document, name, cniVersion }: CniRequest): NetConf =>
   confs.of(keyOfDocument(document), () => readNetConf(document, name, cniVersion));
 
-function delegateBy({ files }: World, { document }: CniRequest, conf: NetConf): KnownDelegate {
+function delegateBy({ files }: World, conf: NetConf): KnownDelegate {
   const text = files.read(conf.subnetFile);
-  return delegates.of(`${keyOfDocument(document)}\n${text}`, () => {
+  const understand = () => {
     const delegate = delegateOf(conf, parseSubnetEnv(text, conf.subnetFile));
     return { delegate, recorded: recordedOf(delegate) };
-  });
+  };
+  return text === undefined ? understand() : delegates.of(conf, text, understand);
 }
 
 /** It always has a name, so it can be read. */
 const recordedOf = (delegate: JsonObject): RecordedDelegate =>
   readDelegate(delegateText(delegate)) as RecordedDelegate;
 
-function understand(
-  { delegate, recorded }: KnownDelegate,
-  { environment, cniVersion }: CniRequest,
-): Delegated {
+function understand(known: KnownDelegate, { environment, cniVersion }: CniRequest): Delegated {
   const args = readArgs(environment.args);
-  const key = `${cniVersion}\n${JSON.stringify(args)}\n${recorded.text}`;
-  return bridges.of(key, () => readBridge(delegate, args, cniVersion));
+  const key = `${cniVersion} ${args.ip ?? ''} ${args.mac ?? ''}`;
+  return bridges.of(known, key, () => readBridge(known.delegate, args, cniVersion));
 }
 
 function attachmentOf({ environment, document, name, cniVersion }: CniRequest): AttachmentRequest {
