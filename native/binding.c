@@ -1,6 +1,7 @@
 /* The addon: one C function for each call of the interface Binding in binding.ts, where each is described. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <linux/if.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
@@ -338,6 +339,12 @@ static napi_value create_netns(napi_env env, napi_callback_info info) {
   return answer(env, new_netns(path.chars));
 }
 
+static napi_value current_cpu(napi_env env, napi_callback_info info) {
+  (void)info;
+  int cpu = sched_getcpu();
+  return answer(env, cpu < 0 ? -errno : cpu);
+}
+
 static napi_value close_descriptor(napi_env env, napi_callback_info info) {
   int fd;
   if (!read_arguments(env, info, "i", &fd)) return NULL;
@@ -370,6 +377,7 @@ static const struct {
     {"filesystemType", filesystem_type},
     {"writeInNetns", write_in_netns},
     {"createNetns", create_netns},
+    {"cpu", current_cpu},
     {"close", close_descriptor},
 };
 

@@ -8,7 +8,7 @@
 
 enum { MAX_PAYLOAD = 16 * 1024 * 1024, FRAME_HEADER = 8, MAX_DESCRIPTORS = 3 };
 
-enum frame_type { REQUEST = 1, REPLY, NOT_MINE, WORK, DONE };
+enum frame_type { REQUEST = 1, REPLY, NOT_MINE, WORK, DONE, AHEAD };
 
 struct frame {
   uint32_t type;

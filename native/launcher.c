@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,25 @@ static bool print_reply(const uint8_t *reply, size_t length, int *status) {
   return true;
 }
 
+/* The CPUs that this process was given; only once it has left one of them. */
+static cpu_set_t given;
+static bool left;
+
+/*
+ * What comes ahead comes from a daemon that works on meanwhile. The kernel may wake this process on that very CPU although others
+ * sleep: in a virtual machine it takes those for busy. Then it is time to go elsewhere.
+ */
+static void leave_to_daemon(int cpu) {
+  if (left || sched_getcpu() != cpu || sched_getaffinity(0, sizeof given, &given) != 0 || CPU_COUNT(&given) < 2) return;
+  cpu_set_t others = given;
+  CPU_CLR(cpu, &others);
+  left = sched_setaffinity(0, sizeof others, &others) == 0;
+}
+
+static void return_to_given_cpus(void) {
+  if (left) sched_setaffinity(0, sizeof given, &given);
+}
+
 static bool send_request(struct connection *connection, const struct request *request) {
   const int doors[MAX_DESCRIPTORS] = {request->claim, request->netns, request->netlink};
   return connection_send(connection, request->frame, request->length, doors, request->netlink >= 0 ? 3 : 1);
@@ -100,24 +120,34 @@ static void note_not_mine(struct connection *connection, const struct frame *fra
  * Does what is left and prints the reply that came with it, if any; only then is the daemon told, which undoes what nobody
  * was told of. False: there is nothing more to hear, and the outcome says how it ended.
  */
-static bool finish(struct connection *connection, const struct request *request, const struct frame *frame, int *status,
+static bool finish(struct connection *connection, struct worker *worker, const struct frame *frame, int *status,
                    enum outcome *outcome) {
   struct work work;
-  struct done done;
-  int failed = work_read(frame->payload, frame->length, &work) ? 0 : -EBADMSG;
-  if (failed == 0) failed = work_do(&work, connection, request->netns, request->netlink, &done);
-  if (failed != 0) {
-    note(connection, failed == -EBADMSG ? "it sent work that makes no sense" : strerror(-failed));
+  if (!work_read(frame->payload, frame->length, &work) || !work_do(worker, work.script, connection)) {
+    note(connection, "it sent work that makes no sense");
     return false;
   }
+  struct done done = work_done(worker);
   bool printed = done.whole && work.reply.length > 0 && print_reply(work.reply.bytes, work.reply.length, status);
   if (printed) *outcome = REPLIED;
   bool told = (printed && *status != 0) || connection_send(connection, done.frame, done.length, NULL, 0);
   return told && !printed;
 }
 
+/* Does a script that comes ahead of others. False: it makes no sense. */
+static bool begin(struct connection *connection, struct worker *worker, const struct frame *frame) {
+  enum { CPU = 4 };
+  if (frame->length >= CPU) {
+    leave_to_daemon((int)get_u32(frame->payload));
+    if (work_do(worker, (struct section){frame->payload + CPU, frame->length - CPU}, connection)) return true;
+  }
+  note(connection, "it sent work that makes no sense");
+  return false;
+}
+
 static enum outcome converse(struct connection *connection, const struct request *request, int work_timeout, int *status) {
   enum outcome outcome = UNDECIDED;
+  struct worker worker = work_begin(request->home, request->netns, request->netlink);
   bool talking = send_request(connection, request);
   while (talking) {
     struct frame frame;
@@ -131,11 +161,14 @@ static enum outcome converse(struct connection *connection, const struct request
     } else if (frame.type == NOT_MINE && outcome == NOT_STARTED) {
       note_not_mine(connection, &frame);
     } else if (frame.type == WORK && outcome == UNKNOWN) {
-      talking = finish(connection, request, &frame, status, &outcome);
+      talking = finish(connection, &worker, &frame, status, &outcome);
+    } else if (frame.type == AHEAD && outcome == UNKNOWN) {
+      talking = begin(connection, &worker, &frame);
     } else {
       note(connection, "it sent a frame that makes no sense here");
     }
   }
+  work_end(&worker);
   decide(connection, request, work_timeout, &outcome);
   return outcome;
 }
@@ -160,6 +193,7 @@ static int run_alone(const struct request *request, const char *why) {
              why, runtime.looked);
     return cni_error(FLANNEL_RUNTIME_MISSING, "flannel can reach no daemon and has no runtime of its own", details);
   }
+  return_to_given_cpus();
   int failed = prepare_input(request);
   char *arguments[] = {NULL, NULL, NULL, NULL, NULL};
   if (failed == 0) failed = runtime_exec(&runtime, arguments);

@@ -10,28 +10,38 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-int netns_enter(int netns, int *home) {
+int netns_home(void) {
+  int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  return home < 0 ? -errno : home;
+}
+
+int netns_enter(int netns) { return setns(netns, CLONE_NEWNET) == 0 ? 0 : -errno; }
+
+void netns_return(int home) {
+  if (setns(home, CLONE_NEWNET) == 0) return;
+  perror("flannelette: setns back to the own network namespace");
+  abort();
+}
+
+/* For one thing to be done in there; `home` is -1 when this thread is to stay where it is. */
+static int visit(int netns, int *home) {
   *home = -1;
   if (netns < 0) return 0;
-  *home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-  if (*home < 0) return -errno;
-  if (setns(netns, CLONE_NEWNET) == 0) return 0;
-  int failed = -errno;
-  close(*home);
-  *home = -1;
+  int opened = netns_home();
+  if (opened < 0) return opened;
+  int failed = netns_enter(netns);
+  if (failed == 0) *home = opened;
+  else close(opened);
   return failed;
 }
 
-void netns_leave(int home) {
+static void leave(int home) {
   if (home < 0) return;
-  if (setns(home, CLONE_NEWNET) != 0) {
-    perror("flannelette: setns back to the own network namespace");
-    abort();
-  }
+  netns_return(home);
   close(home);
 }
 
-static int open_netlink(int protocol) {
+int netns_open_netlink_here(int protocol) {
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
   if (fd < 0) return -errno;
   /* Kernels without one of them answer less precisely; nothing here depends on them. */
@@ -48,26 +58,26 @@ static int open_netlink(int protocol) {
 
 int netns_open_netlink(int netns, int protocol) {
   int home;
-  int result = netns_enter(netns, &home);
+  int result = visit(netns, &home);
   if (result < 0) return result;
-  result = open_netlink(protocol);
-  netns_leave(home);
+  result = netns_open_netlink_here(protocol);
+  leave(home);
   return result;
 }
 
 int netns_open_datagram(int netns, int family) {
   int home;
-  int result = netns_enter(netns, &home);
+  int result = visit(netns, &home);
   if (result < 0) return result;
   int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   result = fd < 0 ? -errno : fd;
-  netns_leave(home);
+  leave(home);
   return result;
 }
 
 /* A sysctl takes its value in one write(2) from offset 0, so a short write is an error. */
-int netns_write_here(int directory, const char *path, const void *data, size_t length) {
-  int fd = openat(directory, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+static int write_here(const char *path, const void *data, size_t length) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return -errno;
   ssize_t written = write(fd, data, length);
   int result = written < 0 ? -errno : (size_t)written == length ? 0 : -EIO;
@@ -77,9 +87,9 @@ int netns_write_here(int directory, const char *path, const void *data, size_t l
 
 int netns_write(int netns, const char *path, const void *data, size_t length) {
   int home;
-  int result = netns_enter(netns, &home);
+  int result = visit(netns, &home);
   if (result < 0) return result;
-  result = netns_write_here(AT_FDCWD, path, data, length);
-  netns_leave(home);
+  result = write_here(path, data, length);
+  leave(home);
   return result;
 }

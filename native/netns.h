@@ -10,19 +10,19 @@
  * kernel can make them: with words, without an echo, and for strict dumps.
  */
 int netns_open_netlink(int netns, int protocol);
+int netns_open_netlink_here(int protocol);
 
 /* The same for an unbound datagram socket of `family`, AF_INET or AF_INET6. */
 int netns_open_datagram(int netns, int family);
 
-/*
- * Moves this thread into `netns`, and puts what leads home into `home`; netns_leave goes back. A thread that
- * cannot would configure the wrong host: the process is ended.
- */
-int netns_enter(int netns, int *home);
-void netns_leave(int home);
+/* A descriptor of the namespace where this thread is. */
+int netns_home(void);
 
-/* Writes `data` to a sysctl file where this thread is; `path` as openat(2) takes it. Answers 0. */
-int netns_write_here(int directory, const char *path, const void *data, size_t length);
+/* Moves this thread into `netns`. Answers 0. */
+int netns_enter(int netns);
+
+/* Moves it back. A thread that cannot would configure the wrong host: the process is ended. */
+void netns_return(int home);
 
 /* Writes `data` to the sysctl file `path` as seen from inside `netns` (-1: this thread's own). Answers 0. */
 int netns_write(int netns, const char *path, const void *data, size_t length);

@@ -36,11 +36,21 @@ static int append(struct request *request, size_t *size, const char *text) {
   return 0;
 }
 
+/* Answers 0 or a positive errno. */
+static int open_socket_in(struct request *request) {
+  if (request->home < 0) return -request->home;
+  int result = netns_enter(request->netns);
+  if (result < 0) return -result;
+  request->netlink = netns_open_netlink_here(NETLINK_ROUTE);
+  netns_return(request->home);
+  return request->netlink < 0 ? -request->netlink : 0;
+}
+
 /*
  * Opens the namespace and the socket inside it, and says in `state` how that went. O_NONBLOCK because a
  * FIFO under that name must not hold the launcher. A namespace of another kind is found out by setns(2).
  */
-static void open_netns(struct request *request, char *state, size_t size) {
+static void open_netns(struct request *request, const struct stat *own, char *state, size_t size) {
   const char *path = getenv("CNI_NETNS");
   if (path == NULL || *path == 0) {
     snprintf(state, size, "FLANNEL_NETNS=absent");
@@ -54,10 +64,12 @@ static void open_netns(struct request *request, char *state, size_t size) {
     failed = errno;
   else if (filesystem.f_type != NSFS_MAGIC && filesystem.f_type != PROC_SUPER_MAGIC)
     foreign = true;
-  else if ((request->netlink = netns_open_netlink(request->netns, NETLINK_ROUTE)) < 0)
-    failed = -request->netlink;
-  if (request->netlink >= 0) {
-    snprintf(state, size, "FLANNEL_NETNS=ok:%d", request->netns);
+  else
+    failed = open_socket_in(request);
+  struct stat pod;
+  if (request->netlink >= 0 && fstat(request->netns, &pod) == 0) {
+    bool same = pod.st_dev == own->st_dev && pod.st_ino == own->st_ino;
+    snprintf(state, size, "FLANNEL_NETNS=%s:%d", same ? "own" : "ok", request->netns);
     return;
   }
   if (request->netns >= 0) close(request->netns);
@@ -72,14 +84,15 @@ static void open_netns(struct request *request, char *state, size_t size) {
 
 static int append_variables(struct request *request, size_t *size) {
   char line[64];
-  struct stat own;
+  struct stat own = {0};
   int failed = 0;
   for (char **variable = environ; *variable != NULL && failed == 0; variable++)
     if (strncmp(*variable, "CNI_", 4) == 0) failed = append(request, size, *variable);
   if (failed != 0) return failed;
-  open_netns(request, line, sizeof line);
+  bool known = request->home >= 0 && fstat(request->home, &own) == 0;
+  open_netns(request, &own, line, sizeof line);
   if ((failed = append(request, size, line)) != 0) return failed;
-  if (stat("/proc/self/ns/net", &own) == 0) {
+  if (known) {
     snprintf(line, sizeof line, "FLANNEL_OWN_NETNS=%ju:%ju", (uintmax_t)own.st_dev, (uintmax_t)own.st_ino);
     if ((failed = append(request, size, line)) != 0) return failed;
   }
@@ -110,6 +123,7 @@ int request_collect(struct request *request) {
   size_t size = 64 * 1024;
   *request = (struct request){.frame = malloc(size), .length = FRAME_HEADER, .netns = -1, .netlink = -1};
   if (request->frame == NULL) return -ENOMEM;
+  request->home = netns_home();
   request->claim = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
   if (request->claim < 0) return -errno;
   int failed = append_variables(request, &size);

@@ -22,13 +22,13 @@ static bool allowed(const char *path) {
   return true;
 }
 
-void directory_close(struct directory *directory) {
+void sysctl_directory_close(struct sysctl_directory *directory) {
   if (directory->path[0] != 0) close(directory->fd);
   directory->path[0] = 0;
 }
 
 /* The open directory that a link's settings are below (`net/ipv6/conf` of `net/ipv6/conf/eth0/accept_ra`), and the rest of the path. */
-static int find(struct directory *directory, const char *path, const char **rest) {
+static int find(struct sysctl_directory *directory, const char *path, const char **rest) {
   static const char *const known[] = {"net/ipv4/conf/", "net/ipv6/conf/"};
   char whole[sizeof "/proc/sys/" + sizeof directory->path] = "/proc/sys/";
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -36,7 +36,7 @@ static int find(struct directory *directory, const char *path, const char **rest
     if (strncmp(path, known[i], length) != 0) continue;
     *rest = path + length;
     if (strcmp(directory->path, known[i]) == 0) return directory->fd;
-    directory_close(directory);
+    sysctl_directory_close(directory);
     strcat(whole, known[i]);
     directory->fd = open(whole, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (directory->fd < 0) return -errno;
@@ -47,7 +47,8 @@ static int find(struct directory *directory, const char *path, const char **rest
   return AT_FDCWD;
 }
 
-int sysctl_write(struct directory *directory, const char *path, const char *value) {
+/* Opens the setting; answers a descriptor or -errno. */
+static int open_setting(struct sysctl_directory *directory, const char *path, int flags) {
   char whole[PATH_MAX];
   const char *rest;
   if (!allowed(path)) return -EACCES;
@@ -55,5 +56,41 @@ int sysctl_write(struct directory *directory, const char *path, const char *valu
   if (fd < 0 && fd != AT_FDCWD) return fd;
   const char *before = fd == AT_FDCWD ? "/proc/sys/" : "";
   if (snprintf(whole, sizeof whole, "%s%s", before, rest) >= PATH_MAX) return -ENAMETOOLONG;
-  return netns_write_here(fd, whole, value, strlen(value));
+  fd = openat(fd, whole, flags | O_CLOEXEC | O_NOFOLLOW);
+  return fd < 0 ? -errno : fd;
+}
+
+/* A sysctl takes its value in one write(2) from offset 0, so a short write is an error. */
+static int put(int fd, const char *value) {
+  ssize_t written = pwrite(fd, value, strlen(value), 0);
+  return written < 0 ? -errno : (size_t)written == strlen(value) ? 0 : -EIO;
+}
+
+int sysctl_write(struct sysctl_directory *directory, const char *path, const char *value) {
+  int fd = open_setting(directory, path, O_WRONLY);
+  if (fd < 0) return fd;
+  int result = put(fd, value);
+  close(fd);
+  return result;
+}
+
+int sysctl_hold(struct sysctl_directory *directory, const char *path, const char *value, struct held_sysctl *held) {
+  if (held->path[0] != 0) return -EBUSY;
+  if (strlen(path) >= sizeof held->path) return -ENAMETOOLONG;
+  int fd = open_setting(directory, path, O_RDWR);
+  if (fd < 0) return fd;
+  ssize_t length = read(fd, held->before, sizeof held->before - 1);
+  int result = length < 0 ? -errno : put(fd, value);
+  close(fd);
+  if (result != 0) return result;
+  held->before[length] = 0;
+  strcpy(held->path, path);
+  return 0;
+}
+
+int sysctl_release(struct sysctl_directory *directory, struct held_sysctl *held) {
+  if (held->path[0] == 0) return 0;
+  int result = sysctl_write(directory, held->path, held->before);
+  held->path[0] = 0;
+  return result;
 }

@@ -15,22 +15,15 @@
 #include "sysctls.h"
 
 /* As long as an acknowledgement gets (our own header, and words of the kernel's), and as a message may be. */
-enum { ANSWER = 8192, MESSAGE = 65536 };
+enum { ANSWER = 8192, MESSAGE = 65536, DONE_HEAD = 8 };
+
+/* A DONE frame; the kernel's answers are received where they stand in it. */
+static uint8_t frame[FRAME_HEADER + DONE_HEAD + ANSWER];
+static uint8_t *const payload = frame + FRAME_HEADER, *const answer = frame + FRAME_HEADER + DONE_HEAD;
 
 /* What is left to read. Once something was missing nothing more is there. */
 struct cursor {
   const uint8_t *at, *end;
-};
-
-struct worker {
-  int netns;   /* the pod's */
-  int netlink; /* a socket in the pod */
-  int host;    /* a socket in this process's own namespace, when it was needed */
-  int home;    /* leads back from the pod; -1: this thread is at home */
-  struct directory directory; /* of the namespace where it is */
-  uint32_t ifindex;
-  uint8_t *answer; /* of the kernel, to the message that was sent last */
-  ssize_t length;
 };
 
 static const uint8_t *take(struct cursor *cursor, size_t length) {
@@ -60,32 +53,41 @@ static const char *take_string(struct cursor *cursor) {
 
 /* Where this thread has to be. */
 static int go(struct worker *worker, bool into_pod) {
-  if (into_pod && worker->netns < 0) return -EBADF;
-  if (into_pod == (worker->home >= 0)) return 0;
-  directory_close(&worker->directory);
-  if (into_pod) return netns_enter(worker->netns, &worker->home);
-  netns_leave(worker->home);
-  worker->home = -1;
-  return 0;
+  if (into_pod && (worker->netns < 0 || worker->home < 0)) return -EBADF;
+  if (into_pod == worker->away) return 0;
+  sysctl_directory_close(&worker->directory);
+  int failed = 0;
+  if (into_pod) failed = netns_enter(worker->netns);
+  else netns_return(worker->home);
+  worker->away = into_pod && failed == 0;
+  return failed;
 }
 
 static int socket_in(struct worker *worker, bool pod) {
   if (pod) return worker->netlink < 0 ? -EBADF : worker->netlink;
   if (worker->host >= 0) return worker->host;
   int result = go(worker, false);
-  if (result == 0) result = netns_open_netlink(-1, NETLINK_ROUTE);
+  if (result == 0) result = netns_open_netlink_here(NETLINK_ROUTE);
   if (result >= 0) worker->host = result;
   return result;
 }
 
-static int write_sysctl(struct worker *worker, struct cursor *cursor, bool in_pod) {
+static int write_sysctl(struct worker *worker, struct cursor *cursor, bool in_pod, bool hold) {
   bool required = take_u8(cursor) != 0;
   const char *path = take_string(cursor), *value = take_string(cursor);
   if (value == NULL) return -EBADMSG;
   int result = go(worker, in_pod);
   if (result != 0) return result;
-  result = sysctl_write(&worker->directory, path, value);
+  if (hold)
+    result = sysctl_hold(&worker->directory, path, value, &worker->held);
+  else
+    result = sysctl_write(&worker->directory, path, value);
   return required ? result : 0;
+}
+
+static int release_sysctl(struct worker *worker, bool in_pod) {
+  int result = go(worker, in_pod);
+  return result != 0 ? result : sysctl_release(&worker->directory, &worker->held);
 }
 
 /* What follows is about this link. */
@@ -109,75 +111,84 @@ static int ask(struct worker *worker, int fd, const uint8_t *message, size_t len
   for (;;) {
     struct sockaddr_nl sender = {0};
     socklen_t size = sizeof sender;
-    worker->length = recvfrom(fd, worker->answer, ANSWER, 0, (struct sockaddr *)&sender, &size);
+    worker->length = recvfrom(fd, answer, ANSWER, 0, (struct sockaddr *)&sender, &size);
     if (worker->length < 0 && errno == EINTR) continue;
     if (worker->length < 0) return -errno;
     /* Any process may send to a netlink port; only port 0 is the kernel. */
     if (sender.nl_pid == 0) break;
   }
   if (worker->length < (ssize_t)(sizeof header + sizeof error)) return -EPROTO;
-  memcpy(&header, worker->answer, sizeof header);
-  memcpy(&error, worker->answer + sizeof header, sizeof error);
+  memcpy(&header, answer, sizeof header);
+  memcpy(&error, answer + sizeof header, sizeof error);
   return header.nlmsg_type == NLMSG_ERROR ? error : -EPROTO;
 }
 
 static int send_message(struct worker *worker, struct cursor *cursor, bool in_pod) {
   int tolerated = (int)take_u32(cursor);
-  uint32_t place = take_u32(cursor), length = take_u32(cursor);
+  uint32_t offset = take_u32(cursor), length = take_u32(cursor);
   const uint8_t *bytes = take(cursor, length);
   static uint8_t message[MESSAGE];
   if (bytes == NULL || length < sizeof(struct nlmsghdr) || length > sizeof message) return -EBADMSG;
-  if (place > length - 4) return -EBADMSG;
+  if (offset > length - 4) return -EBADMSG;
   memcpy(message, bytes, length);
-  if (place > 0) memcpy(message + place, &worker->ifindex, 4);
+  if (offset > 0) memcpy(message + offset, &worker->ifindex, 4);
   int fd = socket_in(worker, in_pod);
   int result = fd < 0 ? fd : ask(worker, fd, message, length);
   return result == -tolerated ? 0 : result;
 }
 
-static int do_task(struct worker *worker, struct cursor *cursor) {
+static int do_line(struct worker *worker, struct cursor *cursor) {
   uint8_t what = take_u8(cursor), place = take_u8(cursor);
   if (place != 'p' && place != 'h') return -EBADMSG;
+  bool in_pod = place == 'p';
   switch (what) {
-    case 's': return write_sysctl(worker, cursor, place == 'p');
-    case 'l': return find_link(worker, cursor, place == 'p');
-    case 'm': return send_message(worker, cursor, place == 'p');
+    case 's': return write_sysctl(worker, cursor, in_pod, false);
+    case 'k': return write_sysctl(worker, cursor, in_pod, true);
+    case 'r': return release_sysctl(worker, in_pod);
+    case 'l': return find_link(worker, cursor, in_pod);
+    case 'm': return send_message(worker, cursor, in_pod);
     default: return -EBADMSG;
   }
 }
 
-bool work_read(const uint8_t *payload, size_t length, struct work *work) {
-  struct cursor cursor = {payload, payload + length};
-  size_t tasks = take_u32(&cursor);
-  const uint8_t *bytes = take(&cursor, tasks);
-  if (bytes == NULL) return false;
-  work->tasks = (struct section){bytes, tasks};
+bool work_read(const uint8_t *bytes, size_t length, struct work *work) {
+  struct cursor cursor = {bytes, bytes + length};
+  size_t script = take_u32(&cursor);
+  const uint8_t *lines = take(&cursor, script);
+  if (lines == NULL) return false;
+  work->script = (struct section){lines, script};
   work->reply = (struct section){cursor.at, (size_t)(cursor.end - cursor.at)};
   return true;
 }
 
-int work_do(const struct work *work, const struct connection *connection, int netns, int netlink, struct done *done) {
-  enum { HEAD = 8 };
-  static uint8_t frame[FRAME_HEADER + HEAD + ANSWER];
-  uint8_t *payload = frame + FRAME_HEADER;
-  struct worker worker = {.netns = netns, .netlink = netlink, .host = -1, .home = -1, .answer = payload + HEAD};
-  struct cursor cursor = {work->tasks.bytes, work->tasks.bytes + work->tasks.length};
-  uint32_t count = 0;
-  int failed = 0;
-  while (failed == 0 && cursor.at != cursor.end) {
-    worker.length = 0;
-    failed = connection_is_over(connection) ? -ETIME : do_task(&worker, &cursor);
-    if (failed == 0) count++;
+struct worker work_begin(int home, int netns, int netlink) {
+  return (struct worker){.home = home, .netns = netns, .netlink = netlink, .host = -1};
+}
+
+bool work_do(struct worker *worker, struct section script, const struct connection *connection) {
+  struct cursor cursor = {script.bytes, script.bytes + script.length};
+  while (worker->failed == 0 && cursor.at != cursor.end) {
+    worker->length = 0;
+    worker->failed = connection_is_over(connection) ? -ETIME : do_line(worker, &cursor);
+    if (worker->failed == 0) worker->count++;
   }
-  directory_close(&worker.directory);
-  go(&worker, false);
-  if (worker.host >= 0) close(worker.host);
-  if (failed == -EBADMSG) return failed;
-  put_u32(payload, count);
-  put_u32(payload + 4, (uint32_t)-failed);
-  size_t answer = failed != 0 && worker.length > 0 ? (size_t)worker.length : 0;
+  return worker->failed != -EBADMSG;
+}
+
+struct done work_done(struct worker *worker) {
+  bool whole = worker->failed == 0;
+  size_t answered = !whole && worker->length > 0 ? (size_t)worker->length : 0;
+  put_u32(payload, worker->count);
+  put_u32(payload + 4, (uint32_t)-worker->failed);
   put_u32(frame, DONE);
-  put_u32(frame + 4, (uint32_t)(HEAD + answer));
-  *done = (struct done){frame, FRAME_HEADER + HEAD + answer, failed == 0};
-  return 0;
+  put_u32(frame + 4, (uint32_t)(DONE_HEAD + answered));
+  worker->count = 0;
+  worker->failed = 0;
+  return (struct done){frame, FRAME_HEADER + DONE_HEAD + answered, whole};
+}
+
+void work_end(struct worker *worker) {
+  go(worker, false);
+  sysctl_directory_close(&worker->directory);
+  if (worker->host >= 0) close(worker->host);
 }

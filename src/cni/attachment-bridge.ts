@@ -11,7 +11,7 @@ import {
 } from '../net/prefix.ts';
 import * as k from '../netlink/constants.ts';
 import type { AddressWrite } from '../netlink/route/address.ts';
-import type { AttachmentInput, BridgeOptions, GatewayLink, PlannedAddress } from './attachment.ts';
+import type { AddressInput, BridgeOptions, GatewayLink, PlannedAddress, VethInput } from './attachment.ts';
 import type { Step } from './attachment-step.ts';
 import { hasVlans } from './attachment-vlan.ts';
 
@@ -34,8 +34,8 @@ export function bridgeStep(options: BridgeOptions, mac: Mac): Step {
   };
 }
 
-/** Brings the bridge up, makes it promiscuous, pins its MAC: only what it is not yet. */
-export function readySteps({ bridge, options }: AttachmentInput): Step[] {
+/** Brings the bridge up, makes it promiscuous, pins its MAC, gives it a link-local address: only what it is not yet. */
+export function readySteps({ bridge, options, families }: VethInput): Step[] {
   const steps: Step[] = [];
   const set = (flag: number): Step => ({
     message: 'setLink',
@@ -46,6 +46,9 @@ export function readySteps({ bridge, options }: AttachmentInput): Step[] {
   if (options.isGateway && !bridge.adopted) {
     steps.push({ message: 'setLink', value: { ifi_index: bridge.ifindex, IFLA_ADDRESS: bridge.mac } });
   }
+  const isFirst = !bridge.adopted && bridge.addresses.every((address) => prefixFamily(address) === 4);
+  const isGateway = options.isGateway || options.isDefaultGateway;
+  if (isGateway && families.includes(6) && isFirst) steps.push(...linkLocalSteps(bridge, options));
   return steps;
 }
 
@@ -54,7 +57,7 @@ export function readySteps({ bridge, options }: AttachmentInput): Step[] {
  * is replaced when `forceAddress` says so, and an Error otherwise.
  */
 export function gatewaySteps(
-  { gateway: link, options }: Pick<AttachmentInput, 'gateway' | 'options'>,
+  { gateway: link, options, bridge }: Pick<AddressInput, 'gateway' | 'options' | 'bridge'>,
   ips: readonly PlannedAddress[],
 ): Step[] {
   if (!options.isGateway && !options.isDefaultGateway) return [];
@@ -79,7 +82,7 @@ export function gatewaySteps(
     return [
       ...removals,
       addressStep(wanted, link.ifindex, options.enabledad, 'EEXIST'),
-      ...linkLocalSteps(wanted, link, options),
+      ...(prefixFamily(wanted) === 6 && link.ifindex !== bridge.ifindex ? linkLocalSteps(link, options) : []),
     ];
   });
 }
@@ -89,12 +92,10 @@ export function gatewaySteps(
  * would be tentative for up to two seconds after the bridge got its first port; the same one without that test is there before.
  */
 function linkLocalSteps(
-  gateway: Prefix,
-  { mac, ifindex }: GatewayLink,
+  { mac, ifindex }: Pick<GatewayLink, 'mac' | 'ifindex'>,
   { enabledad }: BridgeOptions,
 ): Step[] {
-  if (prefixFamily(gateway) === 4 || enabledad) return [];
-  return [addressStep(prefixOf(linkLocalAddress(mac), 64), ifindex, false, 'EEXIST')];
+  return enabledad ? [] : [addressStep(prefixOf(linkLocalAddress(mac), 64), ifindex, false, 'EEXIST')];
 }
 
 /** Every other IPv4 address, but of IPv6 only those of the same network: a link has several of these. */

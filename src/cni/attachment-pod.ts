@@ -1,26 +1,55 @@
+import { familyOf } from '../net/address.ts';
 import { prefixAddress, prefixFamily, prefixLength } from '../net/prefix.ts';
 import * as k from '../netlink/constants.ts';
+import type { Request } from '../netlink/message.ts';
+import { newNeighbour } from '../netlink/route/neighbour.ts';
 import type { RouteWrite } from '../netlink/route/route.ts';
-import type { AttachmentInput, PlannedRoute } from './attachment.ts';
+import type { AddressInput, PlannedAddress, PlannedRoute } from './attachment.ts';
 import { addressStep } from './attachment-bridge.ts';
 import { type Addressing, gatewayOf, isDefaultRoute } from './attachment-routes.ts';
 import type { Step } from './attachment-step.ts';
 
-/** Addresses come before the link is up, so that arp_notify announces them when it comes up; then the routes. */
-export function podSteps(
-  { options, ipv6RouteMtu }: Pick<AttachmentInput, 'options' | 'ipv6RouteMtu'>,
+/** One entry of IFLA_INET_CONF as it is written: struct nlattr, then IPV4_DEVCONF_ARP_NOTIFY (linux/ip.h) = 1. */
+const arpNotify = Uint8Array.of(8, 0, k.IPV4_DEVCONF_ARP_NOTIFY, 0, 1, 0, 0, 0);
+
+/** Up; and from then on its IPv4 addresses are announced whenever it comes up again, as the reference has it. */
+export const upStep = (ifindex: number): Step => ({
+  message: 'setLink',
+  value: {
+    ifi_index: ifindex,
+    ifi_flags: k.IFF_UP,
+    ifi_change: k.IFF_UP,
+    IFLA_AF_SPEC: { AF_INET: { IFLA_INET_CONF: arpNotify } },
+  },
+});
+
+/** The addresses of a link that is up, then the routes. */
+export function addressSteps(
+  { options, ipv6RouteMtu }: Pick<AddressInput, 'options' | 'ipv6RouteMtu'>,
   addressing: Addressing,
   ifindex: number,
 ): Step[] {
   return [
     ...addressing.ips.map(({ address }) => addressStep(address, ifindex, options.enabledad)),
-    { message: 'setLink', value: { ifi_index: ifindex, ifi_flags: k.IFF_UP, ifi_change: k.IFF_UP } },
     ...addressing.routes.map((route): Step => {
       const mtu = route.mtu ?? (isToOtherNodes(route) ? ipv6RouteMtu : undefined);
       const value = routeWrite({ ...route, gw: gatewayOf(route, addressing.ips), mtu }, ifindex);
       return { message: 'newRoute', flags: k.NLM_F_CREATE, value };
     }),
   ];
+}
+
+/**
+ * Asks for the gateways, by a broadcast which everybody on the bridge learns from who has the address now: other pods may still
+ * know its last holder's MAC, and would go on for seconds. With many pods the kernel takes a millisecond to tell them all. The
+ * pod's own first packet finds the gateway known.
+ */
+export function announcements(ips: readonly PlannedAddress[], ndm_ifindex: number): Request[] {
+  const gateways = ips.flatMap(({ gateway }) =>
+    gateway !== undefined && familyOf(gateway) === 4 ? [gateway] : [],
+  );
+  const about = { ndm_family: k.AF_INET, ndm_ifindex, ndm_flags: k.NTF_USE };
+  return gateways.map((NDA_DST) => newNeighbour({ ...about, NDA_DST }, k.NLM_F_CREATE));
 }
 
 /** The device that carries IPv6 between nodes may take less than the pod's MTU; the way out of the cluster does not use it. */

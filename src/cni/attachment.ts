@@ -1,12 +1,13 @@
 import type { Address, Family } from '../net/address.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Prefix } from '../net/prefix.ts';
+import type { Request } from '../netlink/message.ts';
 import { gatewaySteps, readySteps } from './attachment-bridge.ts';
-import { podSteps } from './attachment-pod.ts';
+import { addressSteps, announcements, upStep } from './attachment-pod.ts';
 import { type Addressing, completeAddressing } from './attachment-routes.ts';
 import type { Step } from './attachment-step.ts';
 import { type Sysctl, sysctlsOf } from './attachment-sysctls.ts';
-import { vethSteps } from './attachment-veth.ts';
+import { portSteps, staleNeighbourSteps, vethStep } from './attachment-veth.ts';
 import { vlanSteps } from './attachment-vlan.ts';
 import type { VlanOptions } from './vlan-configuration.ts';
 
@@ -64,45 +65,76 @@ export interface GatewayLink {
   addresses: readonly Prefix[];
 }
 
-export interface AttachmentInput {
+export interface VethInput {
+  options: BridgeOptions;
+  bridge: BridgeState;
+  /** Of the addresses that the pod is going to have. */
+  families: readonly Family[];
+  /** The pod's end: name, MAC, and the namespace by descriptor. */
+  pod: { ifname: string; mac: Mac; netnsFd: number };
+  /** The node's end. */
+  host: { name: string; mac: Mac };
+}
+
+/**
+ * What an ADD does to the kernel first, on a socket in the node's namespace: the bridge's state, then the veth pair, born in
+ * place. All is as the reference bridge plugin 1.9 would make it: same links, settings, addresses and routes.
+ */
+export const planVeth = (input: VethInput): Step[] => [...readySteps(input), vethStep(input)];
+
+export interface PortInput extends VethInput {
+  /** Whether the node forwards already, by family; undefined for one that it does not have. */
+  forwarding: Readonly<Record<Family, boolean | undefined>>;
+}
+
+/** What becomes of the pair then, for which no address need be known. */
+export interface PortPlan {
+  sysctls: readonly Sysctl[];
+  /** For a socket in the node's namespace. */
+  port: readonly Step[];
+  /** The same, when the node's end has got its index: the port's VLANs. */
+  vlans(ifindex: number): readonly Step[];
+  /** For a socket in the pod's namespace, where the link has got the index that is given. */
+  pod(ifindex: number): readonly Step[];
+}
+
+export function planPort(input: PortInput): PortPlan {
+  return {
+    sysctls: sysctlsOf(input),
+    port: portSteps(input),
+    vlans: (ifindex) => vlanSteps(input.options, input.bridge, ifindex),
+    pod: (ifindex) => [upStep(ifindex)],
+  };
+}
+
+export interface AddressInput {
   options: BridgeOptions;
   bridge: BridgeState;
   /** Where the gateways are: the bridge itself, except with a VLAN. */
   gateway: GatewayLink;
   ips: readonly PlannedAddress[];
   routes: readonly PlannedRoute[];
-  /** The pod's end: name, MAC, and the namespace by descriptor. */
-  pod: { ifname: string; mac: Mac; netnsFd: number };
-  /** The node's end. */
-  host: { name: string; mac: Mac };
-  /** Whether the node forwards already, by family. */
-  forwarding: Readonly<Record<Family, boolean>>;
   /** The MTU of what carries IPv6 traffic to other nodes, where it is smaller than the pod's. */
   ipv6RouteMtu?: number | undefined;
 }
 
-/** All that an ADD does to the kernel, in the order in which it does it. */
-export interface AttachmentPlan extends Addressing {
-  /** For a socket in the node's namespace: the bridge's state, then the veth pair, born in place. */
+/** What it takes until the pod can use its addresses. */
+export interface AddressPlan extends Addressing {
+  /** For a socket in the node's namespace. */
   host: readonly Step[];
-  /** For the same socket, when the node's end has got its index: the port's VLANs. */
-  port(ifindex: number): readonly Step[];
-  sysctls: readonly Sysctl[];
   /** For a socket in the pod's namespace, where the link has got the index that is given. */
   pod(ifindex: number): readonly Step[];
+  /** For the same socket, afterwards, and for nobody to wait for. */
+  announcements(ifindex: number): readonly Request[];
 }
 
-/**
- * Plans an attachment as the reference bridge plugin 1.9 would make it: same links, settings, addresses
- * and routes. Throws an Error when the bridge has a gateway address other than the wanted one.
- */
-export function planAttachment(input: AttachmentInput): AttachmentPlan {
+/** Throws an Error when the bridge has a gateway address other than the wanted one. */
+export function planAddresses(input: AddressInput): AddressPlan {
   const addressing = completeAddressing(input);
   return {
     ...addressing,
-    host: [...readySteps(input), ...gatewaySteps(input, addressing.ips), ...vethSteps(input, addressing.ips)],
-    port: (ifindex) => vlanSteps(input.options, input.bridge, ifindex),
-    sysctls: sysctlsOf(input, addressing.ips),
-    pod: (ifindex) => podSteps(input, addressing, ifindex),
+    host: [...gatewaySteps(input, addressing.ips), ...staleNeighbourSteps(input.bridge, addressing.ips)],
+    pod: (ifindex) => addressSteps(input, addressing, ifindex),
+    announcements: (ifindex) => announcements(addressing.ips, ifindex),
   };
 }

@@ -14,7 +14,8 @@ export class Forwarding {
   readonly #open = new Map<Family, number>();
   readonly #buffer = new Uint8Array(1);
 
-  now(): Readonly<Record<Family, boolean>> {
+  /** Undefined for a family that this kernel does not have. */
+  now(): Readonly<Record<Family, boolean | undefined>> {
     return { 4: this.#isOn(4), 6: this.#isOn(6) };
   }
 
@@ -23,14 +24,13 @@ export class Forwarding {
     this.#open.clear();
   }
 
-  /** What cannot be read is not on: writing it will say why. */
-  #isOn(family: Family): boolean {
+  #isOn(family: Family): boolean | undefined {
     try {
       const fd = this.#open.get(family) ?? openSync(files[family], 'r');
       this.#open.set(family, fd);
       return readSync(fd, this.#buffer, 0, 1, 0) === 1 && this.#buffer[0] === '1'.charCodeAt(0);
     } catch {
-      return false;
+      return undefined;
     }
   }
 }

@@ -5,6 +5,7 @@ export const frameTypes = {
   NOT_MINE: 3,
   WORK: 4,
   DONE: 5,
+  AHEAD: 6,
 } as const;
 export const firstToolFrame = 32;
 
@@ -106,6 +107,13 @@ export function encodeWork(script: Uint8Array, reply: Reply | undefined): Buffer
   const length = Buffer.allocUnsafe(4);
   length.writeUInt32LE(script.length);
   return Buffer.concat([length, script, reply === undefined ? Buffer.alloc(0) : encodeReply(reply)]);
+}
+
+/** A script that is done at once, and told of with the next WORK. `cpu`: where the daemon is, and stays. */
+export function encodeAhead(script: Uint8Array, cpu: number): Buffer {
+  const head = Buffer.allocUnsafe(4);
+  head.writeInt32LE(cpu);
+  return Buffer.concat([head, script]);
 }
 
 /** How it went. */

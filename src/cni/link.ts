@@ -14,6 +14,7 @@ export interface Session {
   request<T>(request: Request<T>): T[];
   dump<T>(request: Request<T>): T[];
   batch(requests: readonly Request[]): (NetlinkError | undefined)[];
+  post(requests: readonly Request[]): Promise<void>;
   indexOf(name: string): number | undefined;
 }
 

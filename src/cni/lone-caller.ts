@@ -24,6 +24,7 @@ export class LoneCaller implements Caller {
   readonly #binding: Binding;
   readonly #environment: Readonly<NodeJS.ProcessEnv>;
   readonly #host: SyncSession;
+  #started: Task[] = [];
 
   /** `host`: in the node's namespace. */
   constructor(binding: Binding, environment: Readonly<NodeJS.ProcessEnv>, host: SyncSession) {
@@ -42,16 +43,33 @@ export class LoneCaller implements Caller {
 
   expect(): void {}
 
+  start(tasks: readonly Task[]): void {
+    this.#started.push(...tasks);
+  }
+
+  async settle(): Promise<void> {
+    this.#started = [];
+  }
+
   async perform(tasks: readonly Task[]): Promise<void> {
-    for (const task of tasks) {
-      if (task.task === 'sysctl') this.#write(task.sysctl);
-      else if (task.task === 'steps') apply(this.#sessionIn(task.where), task.steps);
-      else {
+    for (const task of [...this.#started.splice(0), ...tasks]) this.#do(task);
+  }
+
+  #do(task: Task): void {
+    switch (task.task) {
+      case 'sysctl':
+        return this.#write(task.sysctl);
+      case 'steps':
+        return apply(this.#sessionIn(task.where), task.steps);
+      case 'stepsOn': {
         const session = this.#sessionIn(task.where);
         const ifindex = session.indexOf(task.link);
         if (ifindex === undefined) throw vanished(task.link);
-        apply(session, task.steps(ifindex), task.link);
+        return apply(session, task.steps(ifindex), task.link);
       }
+      case 'hold':
+      case 'release':
+      // Nobody is waiting for what would be faster.
     }
   }
 

@@ -3,6 +3,7 @@ import { NetlinkError } from '../netlink/error.ts';
 import { placeOfIndex, refusalOf, relayed } from '../netlink/relay.ts';
 import { requestOf, type Step } from './attachment-step.ts';
 import { StepError } from './link.ts';
+import type { Sysctl } from './attachment-sysctls.ts';
 import { type Place, SysctlError, type Task, vanished } from './task.ts';
 
 /** One thing for the launcher to do, and what it means when that fails with an errno and, perhaps, words of the kernel. */
@@ -13,9 +14,12 @@ interface Line {
 
 /** Tasks as the launcher reads them: docs/launcher-protocol.md, WORK. */
 export class Script {
+  readonly #before: readonly Line[];
   readonly #lines: readonly Line[];
 
-  constructor(tasks: readonly Task[]) {
+  /** `before`: what the launcher does first, and says nothing about. */
+  constructor(tasks: readonly Task[], before?: Script) {
+    this.#before = before === undefined ? [] : [...before.#before, ...before.#lines];
     this.#lines = tasks.flatMap(linesOf);
   }
 
@@ -23,16 +27,20 @@ export class Script {
     return Buffer.concat(this.#lines.map(({ bytes }) => bytes));
   }
 
-  /** What went wrong when so many were done and the next one failed; undefined when all are done. */
+  /** What went wrong when so many were done, those before counted, and the next one failed; undefined when all are done. */
   outcome(done: number, errno: number, answer: Uint8Array): Error | undefined {
-    return this.#lines[done]?.refusal(errno, answer);
+    return [...this.#before, ...this.#lines][done]?.refusal(errno, answer);
   }
 }
 
 function linesOf(task: Task): Line[] {
   switch (task.task) {
     case 'sysctl':
-      return [sysctlLine(task)];
+      return [sysctlLine('s', task.sysctl)];
+    case 'hold':
+      return [sysctlLine('k', task.sysctl)];
+    case 'release':
+      return [releaseLine(task.sysctl)];
     case 'steps':
       return task.steps.map((step) => stepLine(task.where, step));
     case 'stepsOn':
@@ -42,11 +50,16 @@ function linesOf(task: Task): Line[] {
 
 const letter = (where: Place): string => (where === 'pod' ? 'p' : 'h');
 
-function sysctlLine({ sysctl }: Task & { task: 'sysctl' }): Line {
+function sysctlLine(what: 's' | 'k', sysctl: Sysctl): Line {
   const { where, path, value, required } = sysctl;
-  const text = `s${letter(where)}${required ? '\x01' : '\0'}${path}\0${value}\0`;
+  const text = `${what}${letter(where)}${required ? '\x01' : '\0'}${path}\0${value}\0`;
   return { bytes: Buffer.from(text), refusal: (errno) => new SysctlError(sysctl, errno) };
 }
+
+const releaseLine = (sysctl: Sysctl): Line => ({
+  bytes: Buffer.from(`r${letter(sysctl.where)}`),
+  refusal: (errno) => new SysctlError(sysctl, errno),
+});
 
 function linkLine({ where, link }: Task & { task: 'stepsOn' }): Line {
   const refusal = (errno: number) =>

@@ -15,7 +15,6 @@ import {
   type Reply,
 } from './frame.ts';
 import { LauncherConnection } from './launcher-connection.ts';
-import { identityOf } from './own-network.ts';
 import { podNamespace, WarmCaller } from './warm-caller.ts';
 import { Aborted, type Caller, NotMine } from './world.ts';
 
@@ -148,7 +147,7 @@ export class CniServer {
   }
 
   #begin(connection: LauncherConnection, request: LauncherRequest): WarmCaller | undefined {
-    const { binding, ownNetns } = this.#options;
+    const { binding } = this.#options;
     const { environment } = request;
     const descriptors = connection.takeDescriptors();
     const release = () => {
@@ -162,9 +161,13 @@ export class CniServer {
       connection.close();
       return undefined;
     }
-    const podIsOwn = pod.state === 'open' && identityOf(pod.fd) === ownNetns;
-    const options = { exists: (file: string) => this.#sees(file), claim: () => take(claim) };
-    const caller = new WarmCaller(connection, pod, podIsOwn, options);
+    const options = {
+      exists: (file: string) => this.#sees(file),
+      claim: () => take(claim),
+      isAlone: () => this.#connections.size === 1,
+      cpu: () => binding.cpu(),
+    };
+    const caller = new WarmCaller(connection, pod, options);
     void this.#serve(connection, request, caller).finally(release);
     return caller;
   }

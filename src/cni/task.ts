@@ -1,12 +1,15 @@
-import type { AttachmentPlan } from './attachment.ts';
+import type { AddressPlan, PortPlan } from './attachment.ts';
 import type { Step } from './attachment-step.ts';
-import type { Sysctl } from './attachment-sysctls.ts';
+import { noLinkLocal, type Sysctl } from './attachment-sysctls.ts';
 
 export type Place = 'pod' | 'host';
 
 /** A piece of what an ADD does to the kernel. Whoever may enter the pod does them in order, up to the first that fails. */
 export type Task =
   | { readonly task: 'sysctl'; readonly sysctl: Sysctl }
+  /** The same until `release` puts back what was there; one at a time. It saves time where many pods are, and no more. */
+  | { readonly task: 'hold'; readonly sysctl: Sysctl }
+  | { readonly task: 'release'; readonly sysctl: Sysctl }
   | { readonly task: 'steps'; readonly where: Place; readonly steps: readonly Step[] }
   /** Steps on a link that has no index before the task is done. */
   | {
@@ -16,19 +19,36 @@ export type Task =
       steps(ifindex: number): readonly Step[];
     };
 
-/** The links; what only a sysctl can say, before there are addresses; then the pod's end. */
-export function tasksOf(
-  plan: AttachmentPlan,
-  { host, pod }: { host: { name: string }; pod: { ifname: string } },
-): Task[] {
-  const inVlans = plan.port(0).length > 0;
+export const vethTasks = (steps: readonly Step[]): Task[] => [{ task: 'steps', where: 'host', steps }];
+
+interface Ends {
+  readonly host: { readonly name: string };
+  readonly pod: { readonly ifname: string };
+}
+
+/** Both ends of the pair up to where only addresses are missing, with what only a sysctl can say. */
+export function portTasks(plan: PortPlan, { host, pod }: Ends): Task[] {
+  const sysctls = (where: Place) =>
+    plan.sysctls
+      .filter((sysctl) => sysctl.where === where)
+      .map((sysctl) => ({ task: 'sysctl', sysctl }) as const);
+  const inVlans = plan.vlans(0).length > 0;
   return [
-    { task: 'steps', where: 'host', steps: plan.host },
-    ...(inVlans ? [{ task: 'stepsOn', where: 'host', link: host.name, steps: plan.port } as const] : []),
-    ...plan.sysctls.map((sysctl) => ({ task: 'sysctl', sysctl }) as const),
+    ...sysctls('host'),
+    { task: 'steps', where: 'host', steps: plan.port },
+    ...(inVlans ? [{ task: 'stepsOn', where: 'host', link: host.name, steps: plan.vlans } as const] : []),
+    ...sysctls('pod'),
+    { task: 'hold', sysctl: noLinkLocal(pod.ifname) },
     { task: 'stepsOn', where: 'pod', link: pod.ifname, steps: plan.pod },
   ];
 }
+
+/** What comes when the addresses are known. */
+export const addressTasks = (plan: AddressPlan, { ifname }: Ends['pod']): Task[] => [
+  { task: 'steps', where: 'host', steps: plan.host },
+  { task: 'stepsOn', where: 'pod', link: ifname, steps: plan.pod },
+  { task: 'release', sysctl: noLinkLocal(ifname) },
+];
 
 /** A sysctl without which the attachment would not work could not be written. */
 export class SysctlError extends Error {

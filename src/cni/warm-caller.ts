@@ -1,5 +1,5 @@
 import type { SyncSession } from '../netlink/session.ts';
-import { decodeDone, encodeWork, type Frame, frameTypes, type Reply, success } from './frame.ts';
+import { decodeDone, encodeAhead, encodeWork, type Frame, frameTypes, type Reply, success } from './frame.ts';
 import type { LauncherConnection } from './launcher-connection.ts';
 import { Script } from './script.ts';
 import type { Task } from './task.ts';
@@ -13,17 +13,26 @@ export class WarmCaller implements Caller {
   readonly #exists: (file: string) => boolean;
   readonly #claim: () => boolean;
   #answered = false;
+  readonly #isAlone: () => boolean;
+  readonly #cpu: () => number;
+  /** What the launcher does already. */
+  #ahead: Script | undefined;
+  /** What was started and is still to be sent. */
+  #started: Task[] = [];
   /** What the daemon waits for from the launcher now. */
   #waiting: { type: number; resolve(payload: Buffer): void; reject(error: Error): void } | undefined;
 
   constructor(
     connection: LauncherConnection,
-    pod: PodNamespace,
-    podIsOwn: boolean,
+    { pod, podIsOwn }: Pick<Caller, 'pod' | 'podIsOwn'>,
     options: {
       exists: (file: string) => boolean;
       /** Takes the request, unless its launcher has given it up. */
       claim: () => boolean;
+      /** No other request is being served. */
+      isAlone: () => boolean;
+      /** Where this thread is. */
+      cpu: () => number;
     },
   ) {
     this.#connection = connection;
@@ -31,6 +40,8 @@ export class WarmCaller implements Caller {
     this.podIsOwn = podIsOwn;
     this.#exists = options.exists;
     this.#claim = options.claim;
+    this.#isAlone = options.isAlone;
+    this.#cpu = options.cpu;
   }
 
   /** The launcher has printed the answer and is gone. */
@@ -53,8 +64,25 @@ export class WarmCaller implements Caller {
     if (unseen !== undefined) throw new NotMine(`${unseen} does not exist where flanneld runs`);
   }
 
+  /** Where others wait for the daemon, too, nothing is won: they keep all CPUs busy, and each frame costs time. */
+  start(tasks: readonly Task[]): void {
+    if (!this.#isAlone()) {
+      this.#started.push(...tasks);
+      return;
+    }
+    this.#ahead = new Script(tasks, this.#ahead);
+    this.#connection.send(frameTypes.AHEAD, encodeAhead(this.#ahead.bytes, this.#cpu()));
+  }
+
+  async settle(): Promise<void> {
+    this.#started = [];
+    if (this.#ahead === undefined) return;
+    await this.perform([]).catch(() => {}); // that it came to nothing is known
+  }
+
   async perform(tasks: readonly Task[], stdout?: string): Promise<void> {
-    const script = new Script(tasks);
+    const script = new Script([...this.#started.splice(0), ...tasks], this.#ahead);
+    this.#ahead = undefined;
     const work = encodeWork(script.bytes, stdout === undefined ? undefined : success(stdout));
     const done = decodeDone(await this.#ask(frameTypes.WORK, work, frameTypes.DONE));
     if (done === undefined) throw this.#misbehaved();
@@ -104,12 +132,14 @@ export function podNamespace(
   state: string | undefined,
   descriptors: readonly number[],
   sessionOn: (socketFd: number) => SyncSession,
-): PodNamespace | undefined {
+): Pick<Caller, 'pod' | 'podIsOwn'> | undefined {
   const [word, number] = state?.split(':') ?? [];
-  if (word === 'absent' || word === 'missing' || word === 'foreign') return { state: word };
+  if (word === 'absent' || word === 'missing' || word === 'foreign')
+    return { pod: { state: word }, podIsOwn: false };
   if (number === undefined || !/^\d+$/.test(number)) return undefined;
-  if (word === 'error') return { state: word, errno: Number(number) };
+  if (word === 'error') return { pod: { state: word, errno: Number(number) }, podIsOwn: false };
   const [, fd, socketFd] = descriptors;
-  if (word !== 'ok' || fd === undefined || socketFd === undefined) return undefined;
-  return { state: 'open', fd, fdOfCaller: Number(number), session: sessionOn(socketFd) };
+  if ((word !== 'ok' && word !== 'own') || fd === undefined || socketFd === undefined) return undefined;
+  const pod = { state: 'open', fd, fdOfCaller: Number(number), session: sessionOn(socketFd) } as const;
+  return { pod, podIsOwn: word === 'own' };
 }

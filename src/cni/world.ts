@@ -17,8 +17,8 @@ export interface World {
   readonly host: SyncSession;
   /** See observeBridge in src/cni/link.ts. */
   observeBridge(name: string): BridgeState | undefined;
-  /** Whether the node forwards, by family. */
-  forwarding(): Readonly<Record<Family, boolean>>;
+  /** Whether the node forwards, by family; undefined for one that its kernel does not have. */
+  forwarding(): Readonly<Record<Family, boolean | undefined>>;
   /** Attachments that are being made, as keys of src/cni/record.ts: there is a record, and perhaps no link yet. */
   readonly beingMade: Set<string>;
   /** Resolves when the link is gone; that it was gone before is fine. */
@@ -61,10 +61,14 @@ export interface Caller {
   begin(): void;
   /** Nobody waits any more: what was done must be undone. */
   aborted(): boolean;
+  /** Begins with tasks and does not wait: `perform`, which tells how they went, or `settle` must follow. */
+  start(tasks: readonly Task[]): void;
+  /** Waits until what was started is over, however it went. Never rejects. */
+  settle(): Promise<void>;
   /** Throws {@link NotMine} when one of these, which the request names, is not there for a daemon to see. */
   expect(files: readonly string[]): void;
   /**
-   * Does the tasks in order. `stdout`: all that is left to do when they went well is to print that, and then the caller
+   * Does the tasks in order, behind those that were started. `stdout`: all that is left to do when they went well is to print that, and then the caller
    * is gone. Rejects with a SysctlError or a StepError for the first that was refused, and with {@link Aborted}.
    */
   perform(tasks: readonly Task[], stdout?: string): Promise<void>;

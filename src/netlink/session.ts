@@ -52,6 +52,13 @@ export class SyncSession {
     return outcomes;
   }
 
+  /** Sends on a thread and reads no answers: for what nobody has to know the outcome of. Never rejects. */
+  async post(requests: readonly Request[]): Promise<void> {
+    if (requests.length === 0) return;
+    const { bytes } = new Batch(requests, this.#sequence.take(requests.length));
+    await this.#socket.sendThreaded(bytes).catch(() => {});
+  }
+
   /** The ifindex of a link, undefined when there is none. Throws a NetlinkError. */
   indexOf(name: string): number | undefined {
     return this.#socket.indexOf(name);

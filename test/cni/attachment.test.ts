@@ -1,12 +1,21 @@
 import { describe, expect, test } from 'vitest';
-import { type AttachmentInput, planAttachment } from '../../src/cni/attachment.ts';
+import {
+  type AddressInput,
+  type PortInput,
+  planAddresses,
+  planPort,
+  planVeth,
+} from '../../src/cni/attachment.ts';
 import { bridgeStep } from '../../src/cni/attachment-bridge.ts';
 import { address } from '../../src/net/address.ts';
 import { mac } from '../../src/net/mac.ts';
 import { prefix } from '../../src/net/prefix.ts';
 import * as k from '../../src/netlink/constants.ts';
+import { viewOf } from '../../src/netlink/payload.ts';
 
-const options: AttachmentInput['options'] = {
+type Input = PortInput & AddressInput;
+
+const options: Input['options'] = {
   bridge: 'cni0',
   isGateway: true,
   isDefaultGateway: true,
@@ -20,7 +29,7 @@ const options: AttachmentInput['options'] = {
   vlanTrunk: [],
   preserveDefaultVlan: false,
 };
-const bridge: AttachmentInput['bridge'] = {
+const bridge: PortInput['bridge'] = {
   ifindex: 3,
   mac: mac('02:00:00:00:00:01'),
   mtu: 1450,
@@ -34,9 +43,10 @@ const ipv4 = { address: prefix('10.244.1.2/24'), gateway: address('10.244.1.1') 
 const ipv6 = { address: prefix('fd00:244:0:1::2/64'), gateway: address('fd00:244:0:1::1') };
 const routes = [{ dst: prefix('10.244.0.0/16') }, { dst: prefix('fd00:244::/56') }];
 
-function input(changes: Partial<AttachmentInput> = {}): AttachmentInput {
+function input(changes: Partial<Input> = {}): Input {
   return {
     options,
+    families: [4, 6],
     bridge,
     gateway: { name: 'cni0', ifindex: 3, mac: bridge.mac, addresses: changes.bridge?.addresses ?? [] },
     ips: [ipv4, ipv6],
@@ -47,14 +57,100 @@ function input(changes: Partial<AttachmentInput> = {}): AttachmentInput {
     ...changes,
   };
 }
-const withOptions = (changes: Partial<AttachmentInput['options']>, more: Partial<AttachmentInput> = {}) =>
+const withOptions = (changes: Partial<Input['options']>, more: Partial<Input> = {}) =>
   input({ options: { ...options, ...changes }, ...more });
 
 describe('the plan of an attachment', () => {
-  test('on the node: gateways, the pair with the pod end born in the pod, the port, stale neighbours', () => {
-    const create = k.NLM_F_CREATE | k.NLM_F_EXCL;
+  const create = k.NLM_F_CREATE | k.NLM_F_EXCL;
+
+  test('first the pair, with the pod end born in the pod', () => {
     const queues = { IFLA_NUM_TX_QUEUES: 1, IFLA_NUM_RX_QUEUES: 1 };
-    expect(planAttachment(input()).host).toEqual([
+    expect(planVeth(input())).toEqual([
+      {
+        message: 'newLink',
+        flags: create,
+        value: {
+          ifi_flags: k.IFF_UP,
+          ifi_change: k.IFF_UP,
+          IFLA_IFNAME: 'veth01020304',
+          IFLA_ADDRESS: '02:00:00:00:00:02',
+          IFLA_MTU: 1450,
+          ...queues,
+          IFLA_MASTER: 3,
+          IFLA_LINKINFO: {
+            IFLA_INFO_KIND: 'veth',
+            IFLA_INFO_DATA: {
+              VETH_INFO_PEER: {
+                IFLA_IFNAME: 'eth0',
+                IFLA_ADDRESS: '02:00:00:00:00:03',
+                IFLA_MTU: 1450,
+                ...queues,
+                IFLA_NET_NS_FD: 9,
+              },
+            },
+          },
+        },
+      },
+    ]);
+  });
+
+  test('before the first pair the bridge gets a link-local address, which is not tentative', () => {
+    const fresh = { ...bridge, adopted: false };
+    const linkLocal = {
+      message: 'newAddress',
+      flags: create,
+      tolerate: 'EEXIST',
+      value: {
+        ifa_family: k.AF_INET6,
+        ifa_prefixlen: 64,
+        ifa_index: 3,
+        IFA_LOCAL: 'fe80::ff:fe00:1',
+        IFA_ADDRESS: 'fe80::ff:fe00:1',
+        IFA_FLAGS: k.IFA_F_NODAD,
+      },
+    };
+    expect(planVeth(input({ bridge: fresh }))).toContainEqual(linkLocal);
+    const has = { ...fresh, addresses: [prefix('fd00:244:0:1::1/64')] };
+    for (const other of [
+      input({ bridge: has }),
+      input({ bridge: fresh, families: [4] }),
+      withOptions({ enabledad: true }, { bridge: fresh }),
+      withOptions({ isGateway: false, isDefaultGateway: false }, { bridge: fresh }),
+    ])
+      expect(planVeth(other)).not.toContainEqual(linkLocal);
+  });
+
+  const quiet = { AF_INET6: { IFLA_INET6_ADDR_GEN_MODE: k.IN6_ADDR_GEN_MODE_NONE } };
+  const hairpin = { IFLA_INFO_SLAVE_KIND: 'bridge', IFLA_INFO_SLAVE_DATA: { IFLA_BRPORT_MODE: 1 } };
+
+  test('then the port, in one message: no link-local address where there is IPv6, and what it is asked to be', () => {
+    const port = (changes: Partial<Input>) => planPort(input(changes)).port.map(({ value }) => value);
+    const IFLA_IFNAME = 'veth01020304';
+    expect(port({})).toEqual([{ IFLA_IFNAME, IFLA_AF_SPEC: quiet, IFLA_LINKINFO: hairpin }]);
+    const plain = { ...options, hairpinMode: false };
+    expect(port({ options: plain })).toEqual([{ IFLA_IFNAME, IFLA_AF_SPEC: quiet }]);
+    const without = { 4: false, 6: undefined };
+    expect(port({ forwarding: without })).toEqual([{ IFLA_IFNAME, IFLA_LINKINFO: hairpin }]);
+    expect(port({ options: { ...options, mtu: 1200 } })).toEqual([{ IFLA_IFNAME, IFLA_LINKINFO: hairpin }]);
+    expect(port({ options: plain, forwarding: without })).toEqual([]);
+  });
+
+  test('the pod end comes up, and announces its addresses whenever it comes up again', () => {
+    expect(planPort(input()).pod(2)).toEqual([
+      {
+        message: 'setLink',
+        value: {
+          ifi_index: 2,
+          ifi_flags: k.IFF_UP,
+          ifi_change: k.IFF_UP,
+          IFLA_AF_SPEC: { AF_INET: { IFLA_INET_CONF: Uint8Array.of(8, 0, 22, 0, 1, 0, 0, 0) } },
+        },
+      },
+    ]);
+  });
+
+  test('with the addresses, on the node: gateways, stale neighbours', () => {
+    expect(planAddresses(input()).host).toEqual([
       {
         message: 'newAddress',
         flags: create,
@@ -82,55 +178,6 @@ describe('the plan of an attachment', () => {
         },
       },
       {
-        message: 'newAddress',
-        flags: create,
-        tolerate: 'EEXIST',
-        value: {
-          ifa_family: k.AF_INET6,
-          ifa_prefixlen: 64,
-          ifa_index: 3,
-          IFA_LOCAL: 'fe80::ff:fe00:1',
-          IFA_ADDRESS: 'fe80::ff:fe00:1',
-          IFA_FLAGS: k.IFA_F_NODAD,
-        },
-      },
-      {
-        message: 'newLink',
-        flags: create,
-        value: {
-          ifi_flags: k.IFF_UP,
-          ifi_change: k.IFF_UP,
-          IFLA_IFNAME: 'veth01020304',
-          IFLA_ADDRESS: '02:00:00:00:00:02',
-          IFLA_MTU: 1450,
-          ...queues,
-          IFLA_MASTER: 3,
-          IFLA_LINKINFO: {
-            IFLA_INFO_KIND: 'veth',
-            IFLA_INFO_DATA: {
-              VETH_INFO_PEER: {
-                IFLA_IFNAME: 'eth0',
-                IFLA_ADDRESS: '02:00:00:00:00:03',
-                IFLA_MTU: 1450,
-                ...queues,
-                IFLA_NET_NS_FD: 9,
-              },
-            },
-          },
-        },
-      },
-      {
-        message: 'newLink',
-        flags: 0,
-        value: {
-          IFLA_IFNAME: 'veth01020304',
-          IFLA_LINKINFO: {
-            IFLA_INFO_SLAVE_KIND: 'bridge',
-            IFLA_INFO_SLAVE_DATA: { IFLA_BRPORT_MODE: 1 },
-          },
-        },
-      },
-      {
         message: 'delNeighbour',
         tolerate: 'ENOENT',
         value: { ndm_family: k.AF_INET, ndm_ifindex: 3, NDA_DST: '10.244.1.2' },
@@ -143,19 +190,18 @@ describe('the plan of an attachment', () => {
     ]);
   });
 
-  test('in the pod: addresses without DAD, up, routes', () => {
-    const steps = planAttachment(input()).pod(2);
+  test('in the pod: addresses without DAD, routes', () => {
+    const steps = planAddresses(input()).pod(2);
     expect(steps.map(({ message }) => message)).toEqual([
       'newAddress',
       'newAddress',
-      'setLink',
       'newRoute',
       'newRoute',
       'newRoute',
       'newRoute',
     ]);
     expect(steps[1]?.value).toMatchObject({ IFA_LOCAL: 'fd00:244:0:1::2', IFA_FLAGS: k.IFA_F_NODAD });
-    expect(steps.slice(3).map(({ value }) => value)).toMatchObject([
+    expect(steps.slice(2).map(({ value }) => value)).toMatchObject([
       { RTA_DST: '10.244.0.0', rtm_dst_len: 16, RTA_GATEWAY: '10.244.1.1', RTA_OIF: 2 },
       { RTA_DST: 'fd00:244::', rtm_dst_len: 56, RTA_GATEWAY: 'fd00:244:0:1::1', RTA_OIF: 2 },
       { rtm_family: k.AF_INET, rtm_dst_len: 0, RTA_GATEWAY: '10.244.1.1' },
@@ -163,32 +209,41 @@ describe('the plan of an attachment', () => {
     ]);
   });
 
+  test('afterwards the IPv4 gateway is asked for, which makes the pod known', () => {
+    const told = (ips: Input['ips']) =>
+      planAddresses(input({ ips }))
+        .announcements(2)
+        .map(({ codec, body, flags }) => [flags, codec.decode(viewOf(body), 0, body.length)]);
+    const about = { ndm_family: k.AF_INET, ndm_ifindex: 2, ndm_flags: k.NTF_USE, NDA_DST: '10.244.1.1' };
+    expect(told([ipv4, ipv6])).toMatchObject([[k.NLM_F_CREATE, about]]);
+    expect(told([ipv6])).toEqual([]);
+  });
+
   test('sysctls: what the reference writes, forwarding only where it is off', () => {
-    const { sysctls } = planAttachment(
+    const { sysctls } = planPort(
       input({ forwarding: { 4: true, 6: false }, bridge: { ...bridge, adopted: false } }),
     );
     expect(
       sysctls.map(({ where, path, value, required }) => `${where} ${path}=${value}${required ? '!' : ''}`),
     ).toEqual([
       'host net/ipv6/conf/cni0/accept_ra=0',
-      'host net/ipv6/conf/veth01020304/accept_ra=0',
       'host net/ipv6/conf/all/forwarding=1!',
       'pod net/ipv6/conf/lo/disable_ipv6=0!',
       'pod net/ipv6/conf/eth0/disable_ipv6=0!',
       'pod net/ipv6/conf/eth0/keep_addr_on_down=1!',
       'pod net/ipv6/conf/eth0/accept_dad=0',
-      'pod net/ipv4/conf/eth0/arp_notify=1',
     ]);
   });
 
   test('no forwarding for a bridge that is no gateway', () => {
-    const { sysctls, host } = planAttachment(withOptions({ isGateway: false, isDefaultGateway: false }));
-    expect(sysctls.filter(({ path }) => /forward/.test(path))).toEqual([]);
+    const none = withOptions({ isGateway: false, isDefaultGateway: false });
+    const { host } = planAddresses(none);
+    expect(planPort(none).sysctls.filter(({ path }) => /forward/.test(path))).toEqual([]);
     expect(host.filter(({ message }) => message === 'newAddress')).toEqual([]);
   });
 
   test('the answer has the gateways and default routes that the bridge adds', () => {
-    const { ips, routes: answered } = planAttachment(input({ ips: [{ address: prefix('10.244.1.2/24') }] }));
+    const { ips, routes: answered } = planAddresses(input({ ips: [{ address: prefix('10.244.1.2/24') }] }));
     expect(ips).toEqual([{ address: '10.244.1.2/24', gateway: '10.244.1.1' }]);
     expect(answered).toEqual([...routes, { dst: '0.0.0.0/0', gw: '10.244.1.1' }]);
   });
@@ -198,14 +253,14 @@ describe('the plan of an attachment', () => {
       { dst: prefix('0.0.0.0/0') },
       { dst: prefix('0.0.0.0/0'), gw: address('10.244.1.9') },
     ]) {
-      const plan = planAttachment(input({ ips: [ipv4], routes: [own] }));
+      const plan = planAddresses(input({ ips: [ipv4], routes: [own] }));
       expect(plan.routes).toEqual([own]);
       expect(plan.pod(2).at(-1)?.value).toMatchObject({ RTA_GATEWAY: own.gw ?? '10.244.1.1' });
     }
   });
 
   test('a route that is written twice is meant once', () => {
-    expect(planAttachment(input({ ips: [ipv4], routes: [routes[0]!, routes[0]!] })).routes).toHaveLength(2);
+    expect(planAddresses(input({ ips: [ipv4], routes: [routes[0]!, routes[0]!] })).routes).toHaveLength(2);
   });
 
   test('a route keeps its mtu, advmss, priority, table and scope', () => {
@@ -217,7 +272,7 @@ describe('the plan of an attachment', () => {
       table: 1000,
       scope: 253,
     };
-    const steps = planAttachment(input({ ips: [ipv4], routes: [route] })).pod(2);
+    const steps = planAddresses(input({ ips: [ipv4], routes: [route] })).pod(2);
     expect(steps.find(({ message }) => message === 'newRoute')?.value).toMatchObject({
       RTA_METRICS: { RTAX_MTU: 1300, RTAX_ADVMSS: 1200 },
       RTA_PRIORITY: 7,
@@ -228,7 +283,7 @@ describe('the plan of an attachment', () => {
   });
 
   test("only IPv6 routes to other nodes carry the network's smaller MTU", () => {
-    const values = planAttachment(input({ ipv6RouteMtu: 1430 }))
+    const values = planAddresses(input({ ipv6RouteMtu: 1430 }))
       .pod(2)
       .map(({ value }) => value);
     const metrics = values.flatMap((value) => ('RTA_OIF' in value ? [value.RTA_METRICS] : []));
@@ -236,15 +291,16 @@ describe('the plan of an attachment', () => {
   });
 
   test('with enabledad the pod detects duplicates', () => {
-    const { pod, sysctls } = planAttachment(withOptions({ enabledad: true }));
-    expect(pod(2)[1]?.value).not.toHaveProperty('IFA_FLAGS');
+    const detecting = withOptions({ enabledad: true });
+    const { sysctls } = planPort(detecting);
+    expect(planAddresses(detecting).pod(2)[1]?.value).not.toHaveProperty('IFA_FLAGS');
     expect(sysctls.map(({ path, value }) => `${path}=${value}`)).toEqual(
       expect.arrayContaining(['net/ipv6/conf/eth0/enhanced_dad=1', 'net/ipv6/conf/eth0/accept_dad=1']),
     );
   });
 
   test('portIsolation isolates the port', () => {
-    const port = planAttachment(withOptions({ portIsolation: true, hairpinMode: false })).host[4];
+    const [port] = planPort(withOptions({ portIsolation: true, hairpinMode: false })).port;
     expect(port?.value).toMatchObject({
       IFLA_LINKINFO: { IFLA_INFO_SLAVE_DATA: { IFLA_BRPORT_ISOLATED: 1 } },
     });
@@ -265,8 +321,8 @@ describe('the bridge', () => {
 
   test('that is there is set up as far as it is not: up, promiscuous, MAC pinned', () => {
     const found = { ...bridge, up: false, adopted: false };
-    const plan = planAttachment(withOptions({ promiscMode: true, hairpinMode: false }, { bridge: found }));
-    expect(plan.host.slice(0, 3)).toEqual([
+    const steps = planVeth(withOptions({ promiscMode: true, hairpinMode: false }, { bridge: found }));
+    expect(steps.slice(0, 3)).toEqual([
       { message: 'setLink', value: { ifi_index: 3, ifi_flags: k.IFF_UP, ifi_change: k.IFF_UP } },
       { message: 'setLink', value: { ifi_index: 3, ifi_flags: k.IFF_PROMISC, ifi_change: k.IFF_PROMISC } },
       { message: 'setLink', value: { ifi_index: 3, IFLA_ADDRESS: '02:00:00:00:00:01' } },
@@ -275,20 +331,20 @@ describe('the bridge', () => {
 
   test('that has the gateways gets none', () => {
     const addresses = [prefix('10.244.1.1/24'), prefix('fd00:244:0:1::1/64')];
-    const { host } = planAttachment(input({ bridge: { ...bridge, addresses } }));
-    expect(host[0]?.message).toBe('newLink');
+    const { host } = planAddresses(input({ bridge: { ...bridge, addresses } }));
+    expect(host.map(({ message }) => message)).not.toContain('newAddress');
   });
 
   test.each(['10.9.9.1/24', '10.244.1.1/16', 'fd00:244:0:1::9/64'])('that has %s is refused', (other) => {
     const found = { ...bridge, addresses: [prefix(other)] };
-    expect(() => planAttachment(input({ bridge: found }))).toThrow(
+    expect(() => planAddresses(input({ bridge: found }))).toThrow(
       /"cni0" already has an IP address different from .*: it has .*forceAddress/,
     );
   });
 
   test('loses it with forceAddress', () => {
     const addresses = [prefix('10.9.9.1/24'), prefix('fd00:9::1/64')];
-    const { host } = planAttachment(
+    const { host } = planAddresses(
       withOptions(
         { forceAddress: true },
         { gateway: { name: 'cni0', ifindex: 3, mac: bridge.mac, addresses } },
@@ -301,7 +357,7 @@ describe('the bridge', () => {
 
   test('keeps an IPv6 address of another network beside the gateway', () => {
     const found = { ...bridge, addresses: [prefix('fd00:9::1/64')] };
-    const { host } = planAttachment(input({ bridge: found, ips: [ipv6] }));
+    const { host } = planAddresses(input({ bridge: found, ips: [ipv6] }));
     expect(host.map(({ message }) => message)).not.toContain('delAddress');
     expect(host[0]?.value).toMatchObject({ IFA_LOCAL: 'fd00:244:0:1::1' });
   });
@@ -309,9 +365,9 @@ describe('the bridge', () => {
 
 describe('VLANs', () => {
   const flags = k.BRIDGE_VLAN_INFO_PVID | k.BRIDGE_VLAN_INFO_UNTAGGED;
-  const infos = (changes: Partial<AttachmentInput['options']>, defaultPvid = 1) =>
-    planAttachment(withOptions(changes, { bridge: { ...bridge, defaultPvid } }))
-      .port(7)
+  const infos = (changes: Partial<Input['options']>, defaultPvid = 1) =>
+    planPort(withOptions(changes, { bridge: { ...bridge, defaultPvid } }))
+      .vlans(7)
       .map(({ message, value }) => [
         message,
         'IFLA_AF_SPEC' in value && value.IFLA_AF_SPEC && 'IFLA_BRIDGE_VLAN_INFO' in value.IFLA_AF_SPEC

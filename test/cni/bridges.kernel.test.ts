@@ -32,6 +32,7 @@ async function node() {
     request,
     dump: session.dump.bind(session),
     batch: session.batch.bind(session),
+    post: session.post.bind(session),
     indexOf: session.indexOf.bind(session),
   };
   const bridges = new Bridges(counting, announcements);

@@ -54,6 +54,8 @@ function caller(changes: Partial<Caller> = {}): Caller {
     begin() {},
     aborted: () => false,
     expect() {},
+    start() {},
+    settle: () => Promise.resolve(),
     perform: () => Promise.resolve(),
     expectDelegate: noKernel,
     delegate: noKernel,

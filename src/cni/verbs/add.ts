@@ -15,7 +15,7 @@ import { explain } from '../refusal.ts';
 import { forgetAttachment, otherAddresses, removeAttachment } from '../removal.ts';
 import { type Result, resultDocument } from '../result.ts';
 import { type Caller, checkCaller, type World } from '../world.ts';
-import { type Attachment, attach, ensureBridge } from './attach.ts';
+import { type Attaching, type Attachment, attach, ensureBridge, startLinks } from './attach.ts';
 
 /** ADD with the delegate done inside; answers the result. Whatever fails leaves nothing behind but the bridge. */
 export async function add(
@@ -60,7 +60,7 @@ async function addAttachment(
   const records = new Records(world.files, request.dataDir);
   const state = new FlannelState(world.files, request.dataDir);
   // What is written of an attachment that stands must not be written over, and then taken away.
-  const isKnown = records.read(key) !== undefined || state.read(key.containerID) !== undefined;
+  const isKnown = records.has(key) || state.has(key.containerID);
   if (isKnown && findLink(pod.session, { IFLA_IFNAME: key.ifname }) !== undefined)
     throw thereAlready(request);
   const dns = delegated.dns ?? readDns(world, delegated);
@@ -69,32 +69,34 @@ async function addAttachment(
 
   // Before the addresses: what is wrong with the bridge is wrong for every pod.
   const bridge = ensureBridge(world, delegated.options);
-  const ips = await allocate(world, caller, request, delegated);
+  const random = world.random(12);
   const record: AttachmentRecord = {
     ...key,
     netns,
     hostLink: '',
-    hostMac: randomMac(world.random(6)),
-    addresses: ips.map(({ address }) => address),
+    hostMac: randomMac(random),
+    addresses: [],
     ipamDataDir: delegated.ipam.dataDir,
     masquerade: backend,
   };
+  const mac = delegated.mac ?? randomMac(random.subarray(6));
+  const attaching = { world, caller, delegated, records, pod, record, bridge, mac };
+  world.beingMade.add(keyText(key));
   try {
+    // What an earlier ADD has left is known by its record, until there is an address for this one.
+    if (!isKnown) startLinks(attaching);
+    const ips = await allocate(world, caller, request, delegated);
+    record.addresses = ips.map(({ address }) => address);
     state.write(key.containerID, delegated.text);
-    if (backend !== undefined) {
-      const masquerade = { ...key, addresses: record.addresses };
-      await setUpMasquerade(world.run, backend, masquerade, otherAddresses(records, key));
-      checkCaller(caller);
-    }
-    const attaching = { world, caller, delegated, records, pod, record, bridge, ips };
-    world.beingMade.add(keyText(key));
-    const result = await attach(attaching, (attachment) =>
+    if (backend !== undefined) await masquerade(attaching, backend);
+    const result = await attach(attaching, ips, (attachment) =>
       resultDocument(resultOf(attachment, request, dns), request.cniVersion),
     );
     world.adoptedBridges.add(bridge.ifindex);
     return result;
   } catch (error) {
-    await rollBack(world, records, state, record);
+    await caller.settle();
+    if (!isKnown || record.addresses.length > 0) await rollBack(world, records, state, record);
     throw error;
   } finally {
     world.beingMade.delete(keyText(key));
@@ -113,6 +115,16 @@ function allocate(
   });
 }
 
+/** Rules are found by their addresses, so these are written down before. */
+async function masquerade(
+  { world, caller, records, record }: Attaching,
+  backend: MasqueradeBackend,
+): Promise<void> {
+  records.write(record);
+  await setUpMasquerade(world.run, backend, record, otherAddresses(records, record));
+  checkCaller(caller);
+}
+
 /** The same as DEL does, by the record alone: the pod's namespace may hold what the caller made meanwhile. */
 async function rollBack(
   world: World,
@@ -124,7 +136,8 @@ async function rollBack(
     await removeAttachment(world, records, {
       key: record,
       record,
-      ipamDataDirs: [record.ipamDataDir],
+      // An address of this attachment that was not handed out now is another's.
+      ipamDataDirs: record.addresses.length === 0 ? [] : [record.ipamDataDir],
       masquerade: record.masquerade === undefined ? [] : [record.masquerade],
     });
     forgetAttachment(records, state, record);

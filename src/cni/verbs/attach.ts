@@ -1,11 +1,14 @@
 import { type Mac, randomMac } from '../../net/mac.ts';
+import type { Family } from '../../net/address.ts';
 import {
-  type AttachmentPlan,
+  type AddressPlan,
   type BridgeOptions,
   type BridgeState,
   type GatewayLink,
   type PlannedAddress,
-  planAttachment,
+  planAddresses,
+  planPort,
+  planVeth,
 } from '../attachment.ts';
 import { bridgeStep } from '../attachment-bridge.ts';
 import { hasVlans } from '../attachment-vlan.ts';
@@ -14,7 +17,7 @@ import { settleAddresses } from '../duplicate-address.ts';
 import { apply, findLink, type Session, StepError } from '../link.ts';
 import type { AttachmentRecord, Records } from '../record.ts';
 import { vlansAreOff } from '../refusal.ts';
-import { tasksOf, vanished } from '../task.ts';
+import { addressTasks, portTasks, type Task, vanished, vethTasks } from '../task.ts';
 import { ensureVlanGateway } from '../vlan-gateway.ts';
 import { type Caller, checkCaller, type World } from '../world.ts';
 
@@ -26,7 +29,8 @@ export interface Attaching {
   pod: { fdOfCaller: number; session: Session };
   record: AttachmentRecord;
   bridge: BridgeState;
-  ips: readonly PlannedAddress[];
+  /** Of the pod's end. */
+  mac: Mac;
 }
 
 /** What is to be there, as the result names it. */
@@ -36,40 +40,42 @@ export interface Attachment {
   /** With a VLAN. */
   vlanGateway?: { name: string; mac: Mac } | undefined;
   pod: { ifname: string; mac: Mac };
-  plan: AttachmentPlan;
+  plan: AddressPlan;
 }
 
 /** Random names for the node's end, until one is free. */
 const nameAttempts = 10;
 
+/** Has the links made while addresses are looked for; `attach` must follow, or the caller's `settle`. */
+export function startLinks(attaching: Attaching): void {
+  for (const tasks of newLinks(attaching)) attaching.caller.start(tasks);
+}
+
 /**
- * The part of an ADD that changes the kernel; answers the result, which `describe` makes. The record is written before
- * the link is made and names it, so that whoever is killed in between leaves nothing that cannot be found. Rejects with an
- * Error.
+ * The links unless they are started, and what comes with the addresses; answers the result, which `describe` makes. Rejects
+ * with an Error.
  */
 export async function attach(
   attaching: Attaching,
+  ips: readonly PlannedAddress[],
   describe: (attachment: Attachment) => string,
 ): Promise<string> {
-  const { world, delegated, records, record } = attaching;
+  const { world, record } = attaching;
   const vlanGateway = gatewayOf(attaching);
-  const mac = delegated.mac ?? randomMac(world.random(6));
   for (let attempt = 1; ; attempt++) {
-    record.hostLink = `veth${Buffer.from(world.random(4)).toString('hex')}`;
-    const attachment = planned(attaching, vlanGateway, mac);
+    const links = record.hostLink === '' ? [...newLinks(attaching)].flat() : [];
+    const attachment = attachmentOf(attaching, vlanGateway, ips);
     const result = describe(attachment);
-    records.write(record);
     try {
-      await perform(attaching, attachment, result);
+      await perform(attaching, attachment, links, result);
       return result;
     } catch (error) {
       if (!isNameTaken(error)) throw error;
       const taken = findLink(world.host, { IFLA_IFNAME: record.hostLink });
-      const clash = taken !== undefined && taken.IFLA_ADDRESS !== record.hostMac;
-      if (clash && attempt < nameAttempts) continue;
+      if (taken === undefined || taken.IFLA_ADDRESS === record.hostMac) throw error;
       // What bears that name is another's: the way back must not take it for ours.
-      if (clash) record.hostLink = '';
-      throw error;
+      record.hostLink = '';
+      if (attempt === nameAttempts) throw error;
     }
   }
 }
@@ -78,24 +84,50 @@ export async function attach(
 const isNameTaken = (error: unknown): boolean =>
   error instanceof StepError && error.step.message === 'newLink' && error.error.code === 'EEXIST';
 
-function planned(attaching: Attaching, vlanGateway: GatewayLink | undefined, mac: Mac): Attachment {
-  const { world, delegated, record, bridge, pod, ips } = attaching;
+/**
+ * What it takes to make the links, the longest part first. The record is written before, and names the node's end, so that
+ * whoever is killed in between leaves nothing that cannot be found.
+ */
+function* newLinks({
+  world,
+  delegated,
+  records,
+  record,
+  bridge,
+  pod,
+  mac,
+}: Attaching): Generator<Task[], void> {
+  record.hostLink = `veth${Buffer.from(world.random(4)).toString('hex')}`;
+  records.write(record);
+  const ends = {
+    host: { name: record.hostLink, mac: record.hostMac },
+    pod: { ifname: record.ifname, mac, netnsFd: pod.fdOfCaller },
+  };
+  const families = delegated.ipam.sets.flatMap(([range]): Family[] =>
+    range === undefined ? [] : [range.family],
+  );
+  const veth = { options: delegated.options, bridge, families, ...ends };
+  yield vethTasks(planVeth(veth));
+  yield portTasks(planPort({ ...veth, forwarding: world.forwarding() }), ends);
+}
+
+function attachmentOf(
+  { world, delegated, record, bridge, mac }: Attaching,
+  vlanGateway: GatewayLink | undefined,
+  ips: readonly PlannedAddress[],
+): Attachment {
   const name = delegated.options.bridge;
-  const host = { name: record.hostLink, mac: record.hostMac };
-  const plan = planAttachment({
+  const plan = planAddresses({
     options: delegated.options,
     bridge,
     gateway: vlanGateway ?? { name, ...bridge },
     ips,
     routes: delegated.ipam.routes,
-    pod: { ifname: record.ifname, mac, netnsFd: pod.fdOfCaller },
-    host,
-    forwarding: world.forwarding(),
     ipv6RouteMtu: world.ipv6RouteMtu,
   });
   return {
     bridge: { name, mac: bridge.mac },
-    host,
+    host: { name: record.hostLink, mac: record.hostMac },
     vlanGateway: vlanGateway && { name: vlanGateway.name, mac: vlanGateway.mac },
     pod: { ifname: record.ifname, mac },
     plan,
@@ -105,13 +137,15 @@ function planned(attaching: Attaching, vlanGateway: GatewayLink | undefined, mac
 /** Duplicate address detection is what remains after the tasks; where it is off, the caller prints the result. */
 async function perform(
   { world, caller, delegated, pod: { session } }: Attaching,
-  { plan, host, pod }: Attachment,
+  { plan, pod }: Attachment,
+  links: readonly Task[],
   result: string,
 ): Promise<void> {
-  const tasks = tasksOf(plan, { host, pod });
-  if (!delegated.options.enabledad) return caller.perform(tasks, result);
-  await caller.perform(tasks);
+  const { enabledad } = delegated.options;
+  await caller.perform([...links, ...addressTasks(plan, pod)], enabledad ? undefined : result);
   const ifindex = session.indexOf(pod.ifname);
+  if (ifindex !== undefined) await session.post(plan.announcements(ifindex));
+  if (!enabledad) return;
   if (ifindex === undefined) throw vanished(pod.ifname);
   await settleAddresses(session, ifindex, world.clock);
   checkCaller(caller);
