@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { keyOf, Lately } from '../../src/cni/lately.ts';
+import { keyOf, Lately, LatelyOf } from '../../src/cni/lately.ts';
 import { parseJson } from '../../src/json/go-json.ts';
 
 test('answers what was answered under the same key, and asks anew under another', () => {
@@ -36,4 +36,19 @@ test('documents that Go reads differently have different keys', () => {
   );
   expect(new Set([keys[0], keys[1], keys[2]]).size).toBe(3);
   expect(keys[3]).toBe(keys[1]);
+});
+
+test('of an object and a text the last answer is kept, and none that is an error', () => {
+  const lately = new LatelyOf<object, number>();
+  const [one, other] = [{}, {}];
+  let asked = 0;
+  const ask = (object: object, key: string) => lately.of(object, key, () => ++asked);
+  expect([ask(one, 'a'), ask(other, 'a'), ask(one, 'a'), ask(one, 'b'), ask(one, 'a')]).toEqual([
+    1, 2, 1, 3, 4,
+  ]);
+  const fails = () => {
+    throw new Error('not now');
+  };
+  expect(() => lately.of(one, 'c', fails)).toThrow('not now');
+  expect(ask(one, 'a')).toBe(4);
 });

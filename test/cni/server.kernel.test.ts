@@ -1,4 +1,5 @@
 import { readdirSync, statSync } from 'node:fs';
+import { cpus } from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
@@ -14,7 +15,7 @@ import { scratchDirectory } from './scratch.ts';
 
 const binding = loadBinding();
 const reply = (stdout: string): Reply => ({ status: 0, stdout, stderr: '' });
-const { REPLY, NOT_MINE, WORK, DONE } = frameTypes;
+const { REPLY, NOT_MINE, WORK, DONE, AHEAD } = frameTypes;
 const sysctl = { where: 'pod', path: 'net/x', value: '1', required: true } as const;
 const u32 = (...numbers: number[]) => Buffer.from(new Uint32Array(numbers).buffer);
 
@@ -139,6 +140,80 @@ describe('the server', () => {
     expect(answer).toMatchObject({ name: 'SysctlError', sysctl: { path: 'net/x' }, errno: 2 });
   });
 
+  /** A request whose first task is started before the second is known. */
+  const startsFirst: Serve = async (_, caller) => {
+    caller.begin();
+    caller.start(tasks);
+    await caller.perform([{ task: 'sysctl', sysctl: { ...sysctl, path: 'net/y' } }], 'done');
+    return reply('done');
+  };
+
+  test('hands out ahead what is started, with the CPU that it is on, and counts it in', async () => {
+    const refusals: unknown[] = [];
+    const { connect } = serving(async (request, caller) => {
+      await startsFirst(request, caller).catch((error: unknown) => refusals.push(error));
+      return reply('');
+    });
+    const client = connect();
+    client.request(environment());
+    const ahead = await client.receive();
+    expect([ahead?.type, ahead?.payload.toString('latin1', 4)]).toEqual([AHEAD, 'sp\x01net/x\x001\0']);
+    expect(ahead?.payload.readInt32LE(0)).toBeLessThan(cpus().length);
+    const work = await client.receive();
+    expect([work?.type, work?.payload.toString('latin1', 4, 16)]).toEqual([WORK, 'sp\x01net/y\x001\0\0']);
+    client.send(DONE, u32(1, 13));
+    await client.receive();
+    expect(refusals).toMatchObject([{ errno: 13, sysctl: { path: 'net/y' } }]);
+  });
+
+  test('hands out all at once while others wait', async () => {
+    const { connect } = serving(startsFirst);
+    connect(); // and sends nothing yet
+    const client = connect();
+    client.request(environment());
+    const work = await client.receive();
+    expect(work?.type).toBe(WORK);
+    const script = 'sp\x01net/x\x001\0sp\x01net/y\x001\0';
+    expect(work?.payload.toString('latin1', 4, 4 + script.length)).toBe(script);
+  });
+
+  test('waits for what was started before it gives up', async () => {
+    const order: string[] = [];
+    const { connect } = serving(async (_, caller) => {
+      caller.begin();
+      caller.start(tasks);
+      await caller.settle();
+      order.push('settled');
+      await caller.settle(); // nothing is left to wait for
+      return reply('undone');
+    });
+    const client = connect();
+    client.request(environment());
+    expect((await client.receive())?.type).toBe(AHEAD);
+    const work = await client.receive();
+    expect([work?.type, work?.payload.toString('hex')]).toEqual([WORK, '00000000']);
+    order.push('done');
+    client.send(DONE, u32(0, 17));
+    expect((await client.receive())?.payload.subarray(8).toString()).toBe('undone');
+    expect(order).toEqual(['done', 'settled']);
+  });
+
+  test('waits no longer when the launcher is gone', async () => {
+    let settled = false;
+    const { socket } = serving(async (_, caller) => {
+      caller.begin();
+      caller.start(tasks);
+      await caller.settle();
+      settled = true;
+      return reply('');
+    });
+    const client = new LauncherClient(binding, socket);
+    client.request(environment());
+    await client.receive();
+    client.close();
+    await expect.poll(() => settled).toBe(true);
+  });
+
   test('says NOT_MINE with the reason', async () => {
     const { connect } = serving(() => Promise.reject(new NotMine('for a reason')));
     const client = connect();
@@ -231,7 +306,10 @@ describe('the server', () => {
     for (const client of clients) expect((await client.receive())?.type).toBe(REPLY);
   });
 
-  test('gets the namespace and a socket in it, and closes both', async () => {
+  test.each([
+    ['ok', false],
+    ['own', true],
+  ])('gets a namespace that is %s and a socket in it, and closes both', async (state, isOwn) => {
     const pod = createNetns();
     onTestFinished(() => pod.remove());
     const { connect } = serving((_, { pod: given, podIsOwn }) =>
@@ -240,9 +318,9 @@ describe('the server', () => {
     const client = connect();
     const before = openDescriptors();
     const socket = binding.openNetlink(0, pod.fd);
-    client.request(environment({ FLANNEL_NETNS: 'ok:9' }), '', [pod.fd, socket]);
+    client.request(environment({ FLANNEL_NETNS: `${state}:9` }), '', [pod.fd, socket]);
     binding.close(socket);
-    expect((await client.receive())?.payload.subarray(8).toString()).toBe('open false');
+    expect((await client.receive())?.payload.subarray(8).toString()).toBe(`open ${isOwn}`);
     // One less: the server's end of the connection is closed too, whose other end is still ours.
     await expect.poll(openDescriptors).toBeLessThanOrEqual(before);
   });

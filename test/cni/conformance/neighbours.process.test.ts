@@ -43,14 +43,17 @@ describe.each(ways)('a new pod, %s', (way) => {
   const linkLocal = (pod: Netns) =>
     pod.exec('ip', '-6', '-brief', 'addr', 'show', 'dev', 'eth0', 'scope', 'link');
 
-  test.each([0, 1, 3])('has the link-local address that its namespace wants, addr_gen_mode %i', async (mode) => {
-    const scene = machine.scene();
-    await scene.pod.exec('sh', '-c', `echo ${mode} > /proc/sys/net/ipv6/conf/default/addr_gen_mode`);
-    await scene.ok('ADD');
-    if (mode !== 1) await expect.poll(() => linkLocal(scene.pod)).toMatch(/fe80::/);
-    expect(await linkLocal(scene.pod)).not.toMatch(mode === 1 ? /fe80/ : /tentative/);
-    expect(scene.sysctl(scene.pod, 'ipv6/conf/eth0/addr_gen_mode')).toBe(String(mode));
-  });
+  test.each([0, 1, 3])(
+    'has the link-local address that its namespace wants, addr_gen_mode %i',
+    async (mode) => {
+      const scene = machine.scene();
+      await scene.pod.exec('sh', '-c', `echo ${mode} > /proc/sys/net/ipv6/conf/default/addr_gen_mode`);
+      await scene.ok('ADD');
+      if (mode !== 1) await expect.poll(() => linkLocal(scene.pod)).toMatch(/fe80::/);
+      expect(await linkLocal(scene.pod)).not.toMatch(mode === 1 ? /fe80/ : /tentative/);
+      expect(scene.sysctl(scene.pod, 'ipv6/conf/eth0/addr_gen_mode')).toBe(String(mode));
+    },
+  );
 
   test('has none where IPv6 is off', async () => {
     const scene = machine.scene();
