@@ -1,5 +1,5 @@
-import { type Mac, randomMac } from '../../net/mac.ts';
 import type { Family } from '../../net/address.ts';
+import { type Mac, randomMac } from '../../net/mac.ts';
 import {
   type AddressPlan,
   type BridgeOptions,
@@ -143,12 +143,27 @@ async function perform(
 ): Promise<void> {
   const { enabledad } = delegated.options;
   await caller.perform([...links, ...addressTasks(plan, pod)], enabledad ? undefined : result);
-  const ifindex = session.indexOf(pod.ifname);
-  if (ifindex !== undefined) await session.post(plan.announcements(ifindex));
-  if (!enabledad) return;
-  if (ifindex === undefined) throw vanished(pod.ifname);
-  await settleAddresses(session, ifindex, world.clock);
-  checkCaller(caller);
+  if (enabledad) {
+    const ifindex = session.indexOf(pod.ifname);
+    if (ifindex === undefined) throw vanished(pod.ifname);
+    await settleAddresses(session, ifindex, world.clock);
+    checkCaller(caller);
+  }
+  await announce(world, session, { plan, pod });
+}
+
+/** Whatever becomes of it, the attachment stands: its result may be out. */
+async function announce(
+  { log }: World,
+  session: Session,
+  { plan, pod }: Pick<Attachment, 'plan' | 'pod'>,
+): Promise<void> {
+  try {
+    const ifindex = session.indexOf(pod.ifname);
+    if (ifindex !== undefined) await session.post(plan.announcements(ifindex));
+  } catch (error) {
+    log.debug({ err: error }, 'a new pod could not be announced to its neighbours');
+  }
 }
 
 /** Makes the bridge where there is none. Throws an Error when the name is another link's, or VLANs cannot be had. */
