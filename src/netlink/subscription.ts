@@ -1,6 +1,5 @@
 import { CodecError } from './codec-error.ts';
 import { type Frame, frames } from './message.ts';
-import { decodeRouteMessage, type RouteNotification } from './route/notification.ts';
 import { isLoss, type NetlinkSocket } from './socket.ts';
 
 /** Reads of many datagrams in one go before the event loop has its turn. */
@@ -12,20 +11,10 @@ export interface Subscription {
 }
 
 /**
- * What the kernel announces on a NETLINK_ROUTE socket that joined multicast groups (and serves nothing
- * else): links, addresses, routes, neighbours, rules and next hops, told apart by `type`. `onLost` says
- * that something was missed, because the receive buffer was full or a message could not be read: compare
- * everything again.
+ * What the kernel announces on a socket that joined multicast groups (and serves nothing else); what `read` has no
+ * answer for is passed over. `onLost` says that something was missed, because the receive buffer was full or a message
+ * could not be read: compare everything again.
  */
-export function subscribe(
-  socket: NetlinkSocket,
-  onMessage: (message: RouteNotification) => void,
-  onLost: (why: Error) => void,
-): Subscription {
-  return listen(socket, decodeRouteMessage, onMessage, onLost);
-}
-
-/** The same with another reading of messages; what `read` has no answer for is passed over. */
 export function listen<T>(
   socket: NetlinkSocket,
   read: (frame: Frame) => T | undefined,

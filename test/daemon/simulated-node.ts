@@ -14,13 +14,13 @@ import type { Registry } from '../../src/lease/registry.ts';
 import { type Address, address, familyOf } from '../../src/net/address.ts';
 import { mac } from '../../src/net/mac.ts';
 import { type Prefix, prefix, prefixAddress, prefixLength } from '../../src/net/prefix.ts';
+import { Announcements } from '../../src/netlink/announcements.ts';
 import * as k from '../../src/netlink/constants.ts';
 import { delAddress, newAddress } from '../../src/netlink/route/address.ts';
 import { newLink, setLink } from '../../src/netlink/route/link.ts';
 import { newNeighbour } from '../../src/netlink/route/neighbour.ts';
 import { newRoute } from '../../src/netlink/route/route.ts';
 import { AsyncSession, SyncSession } from '../../src/netlink/session.ts';
-import { subscribe } from '../../src/netlink/subscription.ts';
 import { sleep } from '../../src/world/clock.ts';
 import type { Log } from '../../src/world/log.ts';
 import type { Random } from '../../src/world/random.ts';
@@ -56,7 +56,7 @@ export class SimulatedNode implements AsyncDisposable {
   flanneld: FlannelNode | undefined;
   addresses: readonly Address[];
   readonly #cluster: Cluster;
-  #sessions: { close(): void }[] = [];
+  #toClose: { close(): void }[] = [];
 
   /** Interfaces that the host was made ready for. */
   readonly prepared: string[] = [];
@@ -147,7 +147,7 @@ export class SimulatedNode implements AsyncDisposable {
     try {
       return await said;
     } finally {
-      for (const session of this.#sessions.splice(0)) session.close();
+      for (const open of this.#toClose.splice(0)) open.close();
     }
   }
 
@@ -158,7 +158,8 @@ export class SimulatedNode implements AsyncDisposable {
     const backend = makeBackend(network.backendType, { options: network.backend, network: network.network });
     const session = new SyncSession(this.kernel.open());
     const worker = new AsyncSession(this.kernel.open(), clock);
-    this.#sessions = [session, worker];
+    const announcements = new Announcements(this.kernel.open(groups), clock);
+    this.#toClose = [session, worker, announcements];
     const log = this.#openLog();
     const wished = [...(ipv4 ? [4 as const] : []), ...(ipv6 ? [6 as const] : [])];
     const world: NodeWorld = {
@@ -168,12 +169,12 @@ export class SimulatedNode implements AsyncDisposable {
       session,
       reconciler: new Reconciler({
         session: worker,
-        subscribe: (onMessage, onLost) => subscribe(this.kernel.open(groups), onMessage, onLost),
+        subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
         clock,
         log,
         dryRun,
       }),
-      subscribe: (onMessage, onLost) => subscribe(this.kernel.open(groups), onMessage, onLost),
+      subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
       registry: this.openRegistry?.() ?? leases.registry(this.id),
       chooseExternal: () =>
         externalOf(
@@ -228,7 +229,7 @@ export class SimulatedNode implements AsyncDisposable {
   #end(): void {
     this.flanneld = undefined;
     this.ready = false;
-    for (const session of this.#sessions.splice(0)) session.close();
+    for (const open of this.#toClose.splice(0)) open.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

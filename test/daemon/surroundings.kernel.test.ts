@@ -4,9 +4,9 @@ import { observeHost } from '../../src/daemon/host.ts';
 import { chooseInterface } from '../../src/daemon/interface-choice.ts';
 import { followSurroundings } from '../../src/daemon/surroundings.ts';
 import { groups, newerGroups } from '../../src/kernel/groups.ts';
+import { Announcements } from '../../src/netlink/announcements.ts';
 import { SyncSession } from '../../src/netlink/session.ts';
 import { openSocket } from '../../src/netlink/socket.ts';
-import { subscribe } from '../../src/netlink/subscription.ts';
 import { systemClock } from '../../src/world/clock.ts';
 import { createNetns, type Netns } from '../kit/netns.ts';
 
@@ -17,6 +17,7 @@ let netns: Netns;
 let session: SyncSession;
 let chosen: string;
 let looks: number;
+let announcements: Announcements;
 let stop: () => void;
 
 const ip = (line: string) => netns.exec('ip', ...line.split(' '));
@@ -43,10 +44,11 @@ beforeEach(async () => {
   }
   looks = 0;
   choose();
+  const socket = openSocket(binding, { netnsFd: netns.fd, groups, newerGroups });
+  announcements = new Announcements(socket, systemClock);
   stop = followSurroundings(
     {
-      subscribe: (onMessage, onLost) =>
-        subscribe(openSocket(binding, { netnsFd: netns.fd, groups, newerGroups }), onMessage, onLost),
+      subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
       clock: systemClock,
       chosen: () => chosen,
     },
@@ -56,6 +58,7 @@ beforeEach(async () => {
 
 afterEach(() => {
   stop();
+  announcements.close();
   session.close();
   netns.remove();
 });

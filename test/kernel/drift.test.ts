@@ -10,7 +10,6 @@ import { delRoute, newRoute } from '../../src/netlink/route/route.ts';
 import { SyncSession } from '../../src/netlink/session.ts';
 import { address } from '../../src/net/address.ts';
 import { mac } from '../../src/net/mac.ts';
-import { idle } from '../kit/virtual-clock.ts';
 import type { FakeKernel } from '../netlink/fake-kernel.ts';
 import { World } from './world.ts';
 
@@ -107,17 +106,17 @@ test('whatever is done to the kernel, heard or unheard, all is as it was', async
     fc.asyncProperty(fc.array(deed, { minLength: 1, maxLength: 8 }), async (done) => {
       await using world = new World();
       await world.start([2, 3, 4]);
-      await idle();
+      await world.hear();
       const before = contents(world.kernel);
       const outside = new SyncSession(world.kernel.open());
       for (const { what, which, unheard, pause } of done) {
         const run = () => attempt(outside, deeds[what](world.kernel, which));
         if (unheard) world.kernel.loseNotifications(run);
         else run();
-        if (pause) await idle();
+        if (pause) await world.hear();
       }
       await world.clock.advance(2000);
-      await idle();
+      await world.hear();
       expect(await world.reconciler.settled()).toMatchObject({ objects: 11, failed: [], foreign: [] });
       expect(contents(world.kernel)).toEqual(before);
       expect(world.reconciler.plan()).toEqual([]);

@@ -7,9 +7,9 @@ import type { KernelObject } from '../../src/kernel/object.ts';
 import { Reconciler, type ReconcilerWorld } from '../../src/kernel/reconciler.ts';
 import type { Report } from '../../src/kernel/report.ts';
 import { prefix } from '../../src/net/prefix.ts';
+import { Announcements } from '../../src/netlink/announcements.ts';
 import { AsyncSession } from '../../src/netlink/session.ts';
 import { openSocket } from '../../src/netlink/socket.ts';
-import { subscribe } from '../../src/netlink/subscription.ts';
 import { systemClock } from '../../src/world/clock.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { macOf, peer, self } from '../backend/nodes.ts';
@@ -50,15 +50,17 @@ export class TestNode {
   readonly netns: Netns;
   readonly session: AsyncSession;
   readonly reconciler: Reconciler;
+  readonly #announcements: Announcements;
   readonly #watches: Watch[] = [];
 
   constructor(options: Pick<ReconcilerWorld, 'dryRun'> = {}, netns = createNetns()) {
     this.netns = netns;
     this.session = new AsyncSession(openSocket(binding, { netnsFd: this.netns.fd }), systemClock);
+    const socket = openSocket(binding, { netnsFd: this.netns.fd, groups, newerGroups });
+    this.#announcements = new Announcements(socket, systemClock);
     this.reconciler = new Reconciler({
       session: this.session,
-      subscribe: (onMessage, onLost) =>
-        subscribe(openSocket(binding, { netnsFd: this.netns.fd, groups, newerGroups }), onMessage, onLost),
+      subscribe: (onMessage, onLost) => this.#announcements.subscribe(onMessage, onLost),
       clock: systemClock,
       log: silentLog,
       ...options,
@@ -122,6 +124,7 @@ export class TestNode {
   async remove(): Promise<void> {
     for (const started of this.#watches) await started.stop();
     this.reconciler.close();
+    this.#announcements.close();
     this.session.close();
     this.netns.remove();
   }

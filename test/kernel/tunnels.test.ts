@@ -9,7 +9,6 @@ import { SyncSession } from '../../src/netlink/session.ts';
 import { type DeviceChange, type PeerReading, WireguardError } from '../../src/wireguard/device.ts';
 import { type Endpoint, endpointOf } from '../../src/wireguard/endpoint.ts';
 import { publicKeyFromBytes, Secret } from '../../src/wireguard/key.ts';
-import { idle } from '../kit/virtual-clock.ts';
 import { FakeWireguard } from './fake-wireguard.ts';
 import { World } from './world.ts';
 
@@ -66,7 +65,7 @@ async function start(peers: readonly WireguardPeer[], own = node()): Promise<voi
   );
   await world.reconciler.start();
   await world.reconciler.settled();
-  await idle();
+  await world.hear();
 }
 
 const held = (n: number): PeerReading | undefined => wireguard.device(link).peers.get(key(n));
@@ -158,7 +157,7 @@ describe('a WireGuard device', () => {
     written();
     wireguard.devices.clear();
     new SyncSession(world.kernel.open()).request(delLink({ IFLA_IFNAME: link }));
-    await idle();
+    await world.hear();
     expect(written()).toEqual(['device', '2 192.0.2.2:51820']);
   });
 
@@ -283,7 +282,7 @@ describe('where the kernel has no WireGuard', () => {
     expect((world.kernel.linkNamed(link)?.ifi_flags ?? 0) & k.IFF_UP).toBe(k.IFF_UP);
     wireguard.devices.clear();
     new SyncSession(world.kernel.open()).request(delLink({ IFLA_IFNAME: link }));
-    await idle();
+    await world.hear();
     expect(tries).toBe(2);
     expect(world.reconciler.report()).toMatchObject({ objects: 4, failed: [] });
   });

@@ -6,11 +6,11 @@ import type { KernelObject } from '../../src/kernel/object.ts';
 import { Reconciler } from '../../src/kernel/reconciler.ts';
 import type { Report } from '../../src/kernel/report.ts';
 import type { Tunnels } from '../../src/kernel/tunnels.ts';
+import { Announcements } from '../../src/netlink/announcements.ts';
 import * as k from '../../src/netlink/constants.ts';
 import { newAddress } from '../../src/netlink/route/address.ts';
 import { newLink } from '../../src/netlink/route/link.ts';
 import { AsyncSession, SyncSession } from '../../src/netlink/session.ts';
-import { subscribe } from '../../src/netlink/subscription.ts';
 import { address } from '../../src/net/address.ts';
 import type { Log } from '../../src/world/log.ts';
 import { peer, self } from '../backend/nodes.ts';
@@ -24,6 +24,7 @@ export class World implements AsyncDisposable {
   readonly clock = new VirtualClock();
   readonly reports: Report[] = [];
   readonly warnings: string[] = [];
+  readonly announcements = new Announcements(this.kernel.open(groups), this.clock);
   /** The links that were told of. */
   readonly links: string[] = [];
   readonly reconciler: Reconciler;
@@ -45,7 +46,7 @@ export class World implements AsyncDisposable {
     };
     this.reconciler = new Reconciler({
       session: this.#session,
-      subscribe: (onMessage, onLost) => subscribe(this.kernel.open(groups), onMessage, onLost),
+      subscribe: (onMessage, onLost) => this.announcements.subscribe(onMessage, onLost),
       ...(tunnelsOf && { tunnels: tunnelsOf(this) }),
       clock: this.clock,
       log,
@@ -69,8 +70,14 @@ export class World implements AsyncDisposable {
     return this.reconciler.settled();
   }
 
+  /** Lets announcements be told, which wait two milliseconds for one another, and everything run that comes of them. */
+  async hear(): Promise<void> {
+    await this.clock.advance(2);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.reconciler.close();
+    this.announcements.close();
     this.#session.close();
     await idle();
   }

@@ -9,7 +9,6 @@ import type { RouteNotification } from '../../src/netlink/route/notification.ts'
 import { delRoute, getRoutes, newRoute } from '../../src/netlink/route/route.ts';
 import { AsyncSession, SyncSession } from '../../src/netlink/session.ts';
 import { openSocket } from '../../src/netlink/socket.ts';
-import { subscribe } from '../../src/netlink/subscription.ts';
 import { systemClock } from '../../src/world/clock.ts';
 import { createNetns, type Netns } from '../kit/netns.ts';
 
@@ -100,11 +99,11 @@ test('many requests at once on one asynchronous session', async () => {
   asynchronous.close();
 });
 
-describe('a subscription', () => {
-  test('sees links come and go', async () => {
+describe('what the kernel announces', () => {
+  test('tells of links that come and go', async () => {
     const seen: string[] = [];
-    const subscription = subscribe(
-      open([k.RTNLGRP_LINK]),
+    const announcements = new Announcements(open([k.RTNLGRP_LINK]), systemClock);
+    announcements.subscribe(
       (message) => {
         if (message.type === k.RTM_NEWLINK) seen.push(`+${message.value.IFLA_IFNAME}`);
         if (message.type === k.RTM_DELLINK) seen.push(`-${message.value.IFLA_IFNAME}`);
@@ -115,18 +114,18 @@ describe('a subscription', () => {
     await node.exec('ip', 'link', 'del', 'br0');
     await expect.poll(() => seen).toContain('-br0');
     expect(seen[0]).toBe('+br0');
-    subscription.close();
+    announcements.close();
   });
 
-  test('whose buffer runs over says so, and a dump then has everything', async () => {
+  test('is lost where the buffer runs over, which is told, and a dump then has everything', async () => {
     const messages: RouteNotification[] = [];
     const lost: Error[] = [];
     const socket = open([k.RTNLGRP_IPV4_ROUTE]);
     expect(binding.setOption(socket.fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, 4096)).toBe(0);
     session.request(bridge('br0'));
     const oif = indexOf('br0');
-    const subscription = subscribe(
-      socket,
+    const announcements = new Announcements(socket, systemClock);
+    announcements.subscribe(
       (message) => messages.push(message),
       (why) => lost.push(why),
     );
@@ -138,7 +137,7 @@ describe('a subscription', () => {
     const before = messages.length;
     session.request(newRoute(routeTo(2000, oif)));
     await expect.poll(() => messages.length).toBeGreaterThan(before);
-    subscription.close();
+    announcements.close();
   });
 });
 

@@ -4,9 +4,9 @@ import * as k from '../../src/netlink/constants.ts';
 import { NetlinkError } from '../../src/netlink/error.ts';
 import { newAddress } from '../../src/netlink/route/address.ts';
 import { newLink } from '../../src/netlink/route/link.ts';
-import type { RouteNotification } from '../../src/netlink/route/notification.ts';
+import { decodeRouteMessage, type RouteNotification } from '../../src/netlink/route/notification.ts';
 import { SyncSession } from '../../src/netlink/session.ts';
-import { subscribe } from '../../src/netlink/subscription.ts';
+import { listen } from '../../src/netlink/subscription.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import { wireMessage } from './wire.ts';
 
@@ -23,8 +23,9 @@ function watched() {
   const socket = kernel.open([k.RTNLGRP_LINK]);
   const seen: RouteNotification[] = [];
   const lost: Error[] = [];
-  const subscription = subscribe(
+  const subscription = listen(
     socket,
+    decodeRouteMessage,
     (message) => seen.push(message),
     (why) => lost.push(why),
   );
