@@ -1,6 +1,3 @@
-import { IpamError } from './error.ts';
-import type { Files } from './files.ts';
-
 /** A CNI result's `dns`; what is empty is left out. */
 export interface Dns {
   nameservers?: string[];
@@ -9,23 +6,7 @@ export interface Dns {
   options?: string[];
 }
 
-/** Reads resolv.conf(5) for `ipam.resolvConf`. Throws an {@link IpamError} that names the file. */
-export function readResolvConf(file: string, files: Pick<Files, 'readFileSync'>): Dns {
-  try {
-    return parseResolvConf(files.readFileSync(file, 'utf8'));
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new IpamError(
-      'CONFIGURATION',
-      `cannot read resolvConf ${file} of the ipam configuration: ${reason}`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-/** As host-local: unknown and incomplete lines are skipped, the last domain wins, lists add up. */
+/** resolv.conf(5) as host-local reads it for `ipam.resolvConf`: unknown and incomplete lines are skipped, the last domain wins, lists add up. */
 export function parseResolvConf(text: string): Dns {
   const dns: Dns = {};
   for (const line of text.split('\n')) {

@@ -68,15 +68,6 @@ export function addressFromInteger(value: bigint, family: Family): Address {
   return addressFromBytes(bytes);
 }
 
-/** IPv4 before IPv6, then by value. */
-export function compareAddresses(a: Address, b: Address): number {
-  const family = familyOf(a) - familyOf(b);
-  if (family !== 0) return family;
-  const x = addressToInteger(a);
-  const y = addressToInteger(b);
-  return x < y ? -1 : x > y ? 1 : 0;
-}
-
 export function isLoopback(address: Address): boolean {
   return familyOf(address) === 4 ? address.startsWith('127.') : address === '::1';
 }

@@ -1,8 +1,5 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseResolvConf, readResolvConf } from '../../src/ipam/resolv-conf.ts';
-import { scratchDirectory } from './scratch.ts';
+import { parseResolvConf } from '../../src/ipam/resolv-conf.ts';
 
 describe('I17 resolvConf', () => {
   test('simple', () => {
@@ -36,17 +33,5 @@ sortlist 130.155.160.0
       search: ['example.net', 'example.org', 'example.gov'],
       options: ['one', 'two', 'three', 'four'],
     });
-  });
-
-  test('from a file', () => {
-    const file = path.join(scratchDirectory(), 'resolv.conf');
-    fs.writeFileSync(file, 'nameserver 192.0.2.3');
-    expect(readResolvConf(file, fs)).toEqual({ nameservers: ['192.0.2.3'] });
-  });
-
-  test('a file that is not there is an error that names it', () => {
-    const file = path.join(scratchDirectory(), 'none');
-    expect(() => readResolvConf(file, fs)).toThrow(expect.objectContaining({ code: 'CONFIGURATION' }));
-    expect(() => readResolvConf(file, fs)).toThrow(file);
   });
 });
