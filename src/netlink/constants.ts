@@ -4,7 +4,6 @@
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 export const NETLINK_GENERIC = 16;
-export const NETLINK_XFRM = 6;
 export const NLMSG_NOOP = 1;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
@@ -13,18 +12,12 @@ export const NLMSG_MIN_TYPE = 16;
 export const NLM_F_REQUEST = 1;
 export const NLM_F_MULTI = 2;
 export const NLM_F_ACK = 4;
-export const NLM_F_ECHO = 8;
 export const NLM_F_DUMP_INTR = 0x10;
-export const NLM_F_DUMP_FILTERED = 0x20;
-export const NLM_F_ROOT = 0x100;
-export const NLM_F_MATCH = 0x200;
 export const NLM_F_DUMP = 0x300;
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 export const NLM_F_APPEND = 0x800;
-export const NLM_F_NONREC = 0x100;
-export const NLM_F_BULK = 0x200;
 export const NLM_F_CAPPED = 0x100;
 export const NLM_F_ACK_TLVS = 0x200;
 
@@ -42,9 +35,6 @@ export const NLMSGERR_ATTR_MISS_NEST = 6;
 // Socket options, at level SOL_NETLINK and SOL_SOCKET
 export const SOL_NETLINK = 270;
 export const NETLINK_ADD_MEMBERSHIP = 1;
-export const NETLINK_CAP_ACK = 10;
-export const NETLINK_EXT_ACK = 11;
-export const NETLINK_GET_STRICT_CHK = 12;
 export const SOL_SOCKET = 1;
 export const SO_RCVBUF = 8;
 export const SO_RCVBUFFORCE = 33;
@@ -84,10 +74,8 @@ export const RTNLGRP_LINK = 1;
 export const RTNLGRP_NEIGH = 3;
 export const RTNLGRP_IPV4_IFADDR = 5;
 export const RTNLGRP_IPV4_ROUTE = 7;
-export const RTNLGRP_IPV4_RULE = 8;
 export const RTNLGRP_IPV6_IFADDR = 9;
 export const RTNLGRP_IPV6_ROUTE = 11;
-export const RTNLGRP_IPV6_RULE = 19;
 export const RTNLGRP_NSID = 28;
 export const RTNLGRP_NEXTHOP = 32;
 
@@ -95,13 +83,10 @@ export const RTNLGRP_NEXTHOP = 32;
 export const IFF_UP = 1;
 export const IFF_BROADCAST = 2;
 export const IFF_LOOPBACK = 8;
-export const IFF_POINTOPOINT = 0x10;
 export const IFF_RUNNING = 0x40;
 export const IFF_NOARP = 0x80;
 export const IFF_PROMISC = 0x100;
 export const IFF_ALLMULTI = 0x200;
-export const IFF_MASTER = 0x400;
-export const IFF_SLAVE = 0x800;
 export const IFF_MULTICAST = 0x1000;
 export const IFF_LOWER_UP = 0x10000;
 export const IF_OPER_UNKNOWN = 0;
@@ -111,21 +96,12 @@ export const IF_OPER_LOWERLAYERDOWN = 3;
 export const IF_OPER_TESTING = 4;
 export const IF_OPER_DORMANT = 5;
 export const IF_OPER_UP = 6;
-export const RTEXT_FILTER_VF = 1;
 export const RTEXT_FILTER_BRVLAN = 2;
-export const RTEXT_FILTER_BRVLAN_COMPRESSED = 4;
 export const RTEXT_FILTER_SKIP_STATS = 8;
 
 // Bridge (linux/if_bridge.h)
-export const BRIDGE_MODE_VEB = 0;
-export const BRIDGE_MODE_VEPA = 1;
-export const BRIDGE_FLAGS_MASTER = 1;
-export const BRIDGE_FLAGS_SELF = 2;
-export const BRIDGE_VLAN_INFO_MASTER = 1;
 export const BRIDGE_VLAN_INFO_PVID = 2;
 export const BRIDGE_VLAN_INFO_UNTAGGED = 4;
-export const BRIDGE_VLAN_INFO_RANGE_BEGIN = 8;
-export const BRIDGE_VLAN_INFO_RANGE_END = 0x10;
 export const BR_STATE_DISABLED = 0;
 export const BR_STATE_LISTENING = 1;
 export const BR_STATE_LEARNING = 2;
@@ -136,21 +112,13 @@ export const IN6_ADDR_GEN_MODE_NONE = 1;
 /** An attribute of IFLA_INET_CONF (linux/ip.h). */
 export const IPV4_DEVCONF_ARP_NOTIFY = 22;
 
-// Addresses: IFA_FLAGS, IFA_PROTO (linux/if_addr.h)
-export const IFA_F_SECONDARY = 1;
+// Addresses: IFA_FLAGS (linux/if_addr.h)
 export const IFA_F_NODAD = 2;
-export const IFA_F_OPTIMISTIC = 4;
 export const IFA_F_DADFAILED = 8;
-export const IFA_F_HOMEADDRESS = 0x10;
 export const IFA_F_DEPRECATED = 0x20;
 export const IFA_F_TENTATIVE = 0x40;
 export const IFA_F_PERMANENT = 0x80;
-export const IFA_F_MANAGETEMPADDR = 0x100;
 export const IFA_F_NOPREFIXROUTE = 0x200;
-export const IFAPROT_UNSPEC = 0;
-export const IFAPROT_KERNEL_LO = 1;
-export const IFAPROT_KERNEL_RA = 2;
-export const IFAPROT_KERNEL_LL = 3;
 
 // Routes: rtm_type, rtm_protocol, rtm_scope, rtm_table, rtm_flags, rtnh_flags
 export const RTN_UNSPEC = 0;
@@ -179,12 +147,7 @@ export const RT_TABLE_DEFAULT = 253;
 export const RT_TABLE_MAIN = 254;
 export const RT_TABLE_LOCAL = 255;
 export const RTM_F_CLONED = 0x200;
-export const RTM_F_LOOKUP_TABLE = 0x1000;
-export const RTM_F_FIB_MATCH = 0x2000;
-export const RTNH_F_DEAD = 1;
-export const RTNH_F_PERVASIVE = 2;
 export const RTNH_F_ONLINK = 4;
-export const RTNH_F_LINKDOWN = 16;
 
 // Neighbours: ndm_state, ndm_flags (linux/neighbour.h)
 export const NUD_INCOMPLETE = 1;
@@ -200,17 +163,13 @@ export const NTF_USE = 1;
 export const NTF_SELF = 2;
 export const NTF_MASTER = 4;
 export const NTF_PROXY = 8;
-export const NTF_EXT_LEARNED = 0x10;
-export const NTF_STICKY = 0x40;
-export const NTF_ROUTER = 0x80;
 
-// Rules: action, flags (linux/fib_rules.h)
+// Rules: action (linux/fib_rules.h)
 export const FR_ACT_TO_TBL = 1;
 export const FR_ACT_GOTO = 2;
 export const FR_ACT_BLACKHOLE = 6;
 export const FR_ACT_UNREACHABLE = 7;
 export const FR_ACT_PROHIBIT = 8;
-export const FIB_RULE_INVERT = 2;
 
 // Namespaces (linux/net_namespace.h)
 export const NETNSA_NSID_NOT_ASSIGNED = -1;
@@ -226,7 +185,6 @@ export const WG_CMD_SET_DEVICE = 1;
 export const WGDEVICE_F_REPLACE_PEERS = 1;
 export const WGPEER_F_REMOVE_ME = 1;
 export const WGPEER_F_REPLACE_ALLOWEDIPS = 2;
-export const WGPEER_F_UPDATE_ONLY = 4;
 
 // Netfilter (linux/netfilter.h, linux/netfilter/nfnetlink.h, nf_tables.h, nf_nat.h)
 export const NFNL_SUBSYS_NFTABLES = 10;

@@ -79,7 +79,10 @@ export function openSocket(binding: Binding, options: SocketOptions = {}): Netli
   return socket;
 }
 
-/** Takes over a bound, non-blocking socket, such as one that came over a unix socket; `close` closes it. */
+/**
+ * Takes over a socket as {@link Binding.openNetlink} makes them, bound, non-blocking and with its options: one of its
+ * own, or one that the launcher made in the same way. `close` closes it.
+ */
 export const adoptSocket = (binding: Binding, fd: number): NetlinkSocket => new KernelSocket(binding, fd);
 
 let buffer: Uint8Array | undefined;
