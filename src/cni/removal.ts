@@ -33,10 +33,8 @@ export async function removeAttachment(world: World, records: Records, removal: 
   const others = removal.masquerade.length === 0 ? [] : otherAddresses(records, removal.key);
   for (const backend of removal.masquerade) await tearDownMasquerade(world.run, backend, masquerade, others);
   for (const dataDir of new Set(removal.ipamDataDirs)) {
-    const directory = path.join(dataDir, removal.key.network);
-    // Looking must not make the directory of a network that never had an address.
-    if (!world.files.has(directory)) continue;
-    await world.store(directory).withLock((store) => store.release(removal.key));
+    const addresses = world.existingStore(path.join(dataDir, removal.key.network));
+    await addresses?.withLock((store) => store.release(removal.key));
   }
 }
 

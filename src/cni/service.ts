@@ -121,6 +121,7 @@ function warmWorld(input: WarmWorldInput): World {
     beingMade: new Set(),
     removeLink,
     store: (directory) => stores.open(directory),
+    existingStore: (directory) => stores.openExisting(directory),
     files: machineFiles,
     clock,
     random,

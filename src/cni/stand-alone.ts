@@ -54,6 +54,7 @@ function loneWorld(host: SyncSession, stores: Stores, forwarding: Forwarding): W
     beingMade: new Set(),
     removeLink: async (ifindex) => removeLink(host, ifindex),
     store: (directory) => stores.open(directory),
+    existingStore: (directory) => stores.openExisting(directory),
     files: machineFiles,
     clock: systemClock,
     random: systemRandom,

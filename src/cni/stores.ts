@@ -23,6 +23,11 @@ export class Stores {
     return store;
   }
 
+  /** Undefined where there is no such directory: to open makes it. */
+  openExisting(directory: string): Store | undefined {
+    return this.#world.files.existsSync(directory) ? this.open(directory) : undefined;
+  }
+
   usage(subnets: readonly Prefix[]): { network: string; usage: Usage[] }[] {
     if (subnets.length === 0) return [];
     const ranges = subnets.map((subnet) => [{ subnet: networkOf(subnet) }]);

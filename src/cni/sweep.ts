@@ -80,10 +80,11 @@ function placesOf(records: Records, state: FlannelState, beingMade: ReadonlySet<
 /** Under the lock, with what is written there now. */
 async function sweepPlace(world: World, place: Place, links: ReadonlySet<string>): Promise<Owner[]> {
   const { directory } = place;
-  if (world.files.list(directory).length === 0) return [];
+  const addresses = world.existingStore(directory);
+  if (addresses === undefined) return [];
   const records = new Map(place.records.map((record) => [ownerKey(record), record.hostLink]));
   const sighting = { bootTime: world.bootTime, now: world.clock.now(), records, links };
-  const released = await world.store(directory).withLock((store) => {
+  const released = await addresses.withLock((store) => {
     const found = leftovers(store.entries(), sighting);
     const kept = new Set(store.releaseAll(found.map(({ entry }) => entry)));
     return found.filter(({ entry }) => kept.has(entry));
@@ -127,7 +128,6 @@ async function forgetGone(
 }
 
 async function heldIn(world: World, directory: string): Promise<ReadonlySet<string>> {
-  if (world.files.list(directory).length === 0) return new Set();
-  const entries = await world.store(directory).withLock((store) => store.entries());
+  const entries = (await world.existingStore(directory)?.withLock((store) => store.entries())) ?? [];
   return new Set(entries.map(ownerKey));
 }

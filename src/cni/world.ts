@@ -23,8 +23,10 @@ export interface World {
   readonly beingMade: Set<string>;
   /** Resolves when the link is gone; that it was gone before is fine. */
   removeLink(ifindex: number): Promise<void>;
-  /** The addresses of one network; `directory` is `<ipam.dataDir>/<network>`. */
+  /** The addresses of one network; `directory` is `<ipam.dataDir>/<network>`, and made when first needed. */
   store(directory: string): Store;
+  /** For whoever looks, which must not make the directory: undefined for a network that never had an address. */
+  existingStore(directory: string): Store | undefined;
   readonly files: Files;
   readonly clock: Clock;
   readonly random: Random;

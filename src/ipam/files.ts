@@ -5,6 +5,7 @@ export type Files = Pick<
   typeof fs,
   | 'closeSync'
   | 'constants'
+  | 'existsSync'
   | 'fstatSync'
   | 'ftruncateSync'
   | 'mkdirSync'

@@ -92,17 +92,15 @@ describe('DEL takes everything away', () => {
   test('when a step of it fails, with the next DEL', async () => {
     let fails = true;
     const node = new TestNode();
-    const { store } = node.world;
+    const { existingStore } = node.world;
     Object.assign(node.world, {
-      store: (directory: string) => {
+      existingStore: (directory: string) => {
         if (fails) throw new Error('the disc is read-only');
-        return store(directory);
+        return existingStore(directory);
       },
     });
     const pod = node.pod();
-    fails = false;
     await node.ok('ADD', pod);
-    fails = true;
     expect((await node.error('DEL', pod)).msg).toContain('the disc is read-only');
     expect(await node.leftovers()).toMatchObject({ veths: [], states: ['c1'], records: ['c1:eth0'] });
     expect(node.reserved()).toHaveLength(2);
@@ -155,14 +153,12 @@ describe('DEL takes everything away', () => {
 
   test('an error never says what containerd takes for success', async () => {
     const node = new TestNode({
-      store: () => ({
+      existingStore: () => ({
         withLock: () => Promise.reject(new Error('x not found: no such file or directory')),
         usage: () => [],
         close() {},
       }),
     });
-    fs.mkdirSync(node.addresses, { recursive: true });
-    fs.writeFileSync(path.join(node.addresses, 'lock'), '');
     expect((await node.error('DEL', '')).msg).toBe('x missing: there is no such file');
   });
 });

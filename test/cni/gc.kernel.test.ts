@@ -188,9 +188,9 @@ describe('the sweep', () => {
       const world = {
         ...node.world,
         ...later(grace + 1000),
-        store: (directory: string) => {
+        existingStore: (directory: string) => {
           if (path.basename(directory) === stuck) throw new Error('somebody holds the lock');
-          return node.world.store(directory);
+          return node.world.existingStore(directory);
         },
         log: { ...node.world.log, warn: (_: object, message: string) => void warnings.push(message) },
       };

@@ -25,6 +25,7 @@ function world(files: Partial<Files> = {}): World {
     host: session as unknown as World['host'],
     removeLink: noKernel,
     store: noKernel,
+    existingStore: () => undefined,
     files: {
       read: (file) => (file.endsWith('subnet.env') ? subnet : undefined),
       write: noKernel,

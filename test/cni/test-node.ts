@@ -73,6 +73,7 @@ export class TestNode {
         session.request(delLink({ ifi_index }));
       },
       store: (directory) => this.#stores.open(directory),
+      existingStore: (directory) => this.#stores.openExisting(directory),
       files: machineFiles,
       clock: systemClock,
       random: systemRandom,

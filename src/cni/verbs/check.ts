@@ -43,8 +43,7 @@ async function checkReservations(
   { ips }: Result,
 ): Promise<void> {
   const directory = path.join(ipam.dataDir, key.network);
-  const exists = world.files.list(directory).length > 0;
-  const entries = exists ? await world.store(directory).withLock((store) => store.entries()) : [];
+  const entries = (await world.existingStore(directory)?.withLock((store) => store.entries())) ?? [];
   const own = entries.filter(
     ({ containerID, ifname }) => containerID === key.containerID && (ifname === key.ifname || ifname === ''),
   );

@@ -81,7 +81,6 @@ function statesOf(
 }
 
 async function release(world: World, directory: string, valid: readonly Owner[]): Promise<void> {
-  // Looking must not make the directory.
-  if (!world.files.has(directory)) return;
-  await world.store(directory).withLock((store) => store.releaseAll(staleEntries(store.entries(), valid)));
+  const addresses = world.existingStore(directory);
+  await addresses?.withLock((store) => store.releaseAll(staleEntries(store.entries(), valid)));
 }
