@@ -18,7 +18,11 @@ interface Manifest {
   readonly rules: unknown;
   readonly spec: {
     readonly template: {
-      readonly spec: { readonly initContainers: Container[]; readonly containers: Container[] };
+      readonly spec: {
+        readonly initContainers: Container[];
+        readonly containers: Container[];
+        readonly terminationGracePeriodSeconds: number;
+      };
     };
   };
 }
@@ -26,7 +30,7 @@ interface Manifest {
 const read = (file: string) => readFileSync(path.resolve(import.meta.dirname, '../..', file), 'utf8');
 const objects = parseAllDocuments(read('deploy/kube-flannel.yml')).map((one) => one.toJS() as Manifest);
 const of = (kind: string) => objects.find((object) => object.kind === kind) as Manifest;
-const { initContainers, containers } = of('DaemonSet').spec.template.spec;
+const { initContainers, containers, terminationGracePeriodSeconds } = of('DaemonSet').spec.template.spec;
 
 test('the manifest installs the shipped list of plugins', () => {
   expect(JSON.parse(of('ConfigMap').data['cni-conf.json'] ?? '')).toEqual(
@@ -53,4 +57,9 @@ test('the manifest asks for no more than is needed', () => {
     { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch'] },
     { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
   ]);
+});
+
+test('the manifest gives a stop the time that commands of the extension backend may take', () => {
+  // An add, the remove that takes it back, and ShutdownCommand.
+  expect(terminationGracePeriodSeconds).toBeGreaterThan(3 * 30);
 });
