@@ -1,6 +1,6 @@
 import { JsonError } from '../json/go-json.ts';
 import { yamlEntries } from '../json/yaml.ts';
-import { accessFromPod, type KubernetesAccess } from '../lease/kubernetes/access.ts';
+import { accessFromPod, hasQueryOrFragment, type KubernetesAccess } from '../lease/kubernetes/access.ts';
 import { accessFromKubeconfig } from '../lease/kubernetes/kubeconfig.ts';
 import type { KubernetesRegistryOptions } from '../lease/kubernetes/kubernetes.ts';
 import type { Environment } from './configuration.ts';
@@ -29,6 +29,11 @@ export async function kubernetesAccess(
     throw new UsageError(
       `--kube-api-url: ${withoutPassword(url)} has somebody's name or password in it, which Kubernetes has no use for: leave it out, ` +
         'and give a token by --kubeconfig-file',
+    );
+  }
+  if (hasQueryOrFragment(url)) {
+    throw new UsageError(
+      `--kube-api-url: ${JSON.stringify(url)} has a query or a fragment, which is of no use: leave it out`,
     );
   }
   if (file !== '') return accessFromKubeconfig(await kubeconfig(file, readFile), file, url);

@@ -43,6 +43,10 @@ describe('the way to the API server', () => {
 
   test('is a URL alone, for a server that asks nobody who he is', async () => {
     expect(await access('http://127.0.0.1:8080', '')).toEqual({ server: 'http://127.0.0.1:8080', tls: {} });
+    expect(await access('https://proxy/clusters/c', '')).toEqual({
+      server: 'https://proxy/clusters/c',
+      tls: {},
+    });
   });
 
   test.each([
@@ -54,6 +58,13 @@ describe('the way to the API server', () => {
       '',
       "--kube-api-url: https://...@10.0.0.1 has somebody's name or password",
     ],
+    [
+      'https://10.0.0.1:6443/?a=b',
+      '',
+      '',
+      '--kube-api-url: "https://10.0.0.1:6443/?a=b" has a query or a fragment',
+    ],
+    ['https://10.0.0.1#', file, kubeconfig, '--kube-api-url: "https://10.0.0.1#" has a query or a fragment'],
     ['', file, 'a: [', `${file}:1 is not YAML`],
     ['', file, '', `${file}: current-context is missing`],
   ])('is refused: %s', async (url, name, text, why) => {

@@ -10,6 +10,9 @@ export interface KubernetesAccess {
   readonly token?: { readonly text: string } | { readonly file: string };
 }
 
+/** Behind either of them the paths that are asked for would belong to it. A path of its own may lead to the server. */
+export const hasQueryOrFragment = (server: string): boolean => /[?#]/.test(server);
+
 const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /** As Kubernetes tells every pod. Throws a permanent {@link RegistryError} outside of one. */

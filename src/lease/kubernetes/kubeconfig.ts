@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Pem } from '../../http/tls.ts';
 import { asObject, JsonError, type JsonObject, kindOf } from '../../json/go-json.ts';
-import type { KubernetesAccess } from './access.ts';
+import { hasQueryOrFragment, type KubernetesAccess } from './access.ts';
 
 /** A kubeconfig that cannot be used: every finding, one a line. */
 export class KubeconfigError extends Error {
@@ -88,9 +88,14 @@ function serverOf(text: string, reader: Reader): string {
     );
     return '';
   }
-  if (/^https?:\/\/[^/]/.test(text) && URL.canParse(text)) return text;
-  reader.findings.push(`the server ${quote(text)} is no URL: it looks like https://10.0.0.1:6443`);
-  return '';
+  if (!/^https?:\/\/[^/]/.test(text) || !URL.canParse(text)) {
+    reader.findings.push(`the server ${quote(text)} is no URL: it looks like https://10.0.0.1:6443`);
+  } else if (hasQueryOrFragment(text)) {
+    reader.findings.push(
+      `the server ${quote(text)} has a query or a fragment, which is of no use: leave it out`,
+    );
+  }
+  return text;
 }
 
 const quote = (text: string): string => JSON.stringify(text.slice(0, 100));

@@ -63,6 +63,16 @@ describe('a kubeconfig', () => {
     ['an unknown cluster', { ...config({}, {}), clusters: [] }, 'there is no cluster "c" in clusters'],
     ['no URL', config({ server: '10.0.0.1' }, {}), 'the server "10.0.0.1" is no URL'],
     [
+      'a query in the URL',
+      config({ server: 'https://10.0.0.1/?a=b' }, {}),
+      'the server "https://10.0.0.1/?a=b" has a query or a fragment',
+    ],
+    [
+      'a fragment in the URL',
+      config({ server: 'https://10.0.0.1#a' }, {}),
+      'the server "https://10.0.0.1#a" has a query or a fragment',
+    ],
+    [
       'a password in the URL',
       config({ server: 'https://u:xyz@10.0.0.1' }, {}),
       "the server's URL has somebody's name or password in it",
