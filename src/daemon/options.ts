@@ -3,6 +3,7 @@ import { type Address, familyOf, type Family, parseAddress } from '../net/addres
 import { networkOf, parsePrefix, type Prefix } from '../net/prefix.ts';
 import { goRegExp } from './go-regexp.ts';
 import { goBoolean, goInteger, UsageError } from './go-flags.ts';
+import { nearest } from './spelling.ts';
 
 /** One option: what the command line, the environment, the help and the reference page need to know of it. */
 export interface Option<T> {
@@ -317,23 +318,5 @@ export function unknownFlag(name: string): UsageError {
 }
 
 /** The flag with the fewest letters to change; undefined when none has as few as `limit`. */
-export function nearestFlag(name: string, limit: number): string | undefined {
-  const ranked = [...spellings.keys()]
-    .map((flag) => ({ flag, distance: distance(name, flag) }))
-    .toSorted((a, b) => a.distance - b.distance)[0];
-  return ranked !== undefined && ranked.distance <= limit ? ranked.flag : undefined;
-}
-
-/** Levenshtein's. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + Number(a[i - 1] !== b[j - 1]);
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, replaced));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}
+export const nearestFlag = (name: string, limit: number): string | undefined =>
+  nearest(name, spellings.keys(), limit);

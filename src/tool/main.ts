@@ -11,6 +11,7 @@ import { labExec } from './lab/exec.ts';
 import { checkLabName, findLab } from './lab/layout.ts';
 import { showStatus } from './lab/status.ts';
 import { labUp } from './lab/up.ts';
+import { type Commands, misuse } from './misuse.ts';
 import { printTo } from './print.ts';
 import { Refusal } from './refusal.ts';
 import { runVerb } from './verb.ts';
@@ -26,6 +27,17 @@ const verbs: readonly (readonly [name: string, verb: Verb, what: string])[] = [
   ['status', 'STATUS', 'ask the plugins whether they could serve an ADD'],
   ['version', 'VERSION', 'ask the plugins which versions of CNI they speak'],
 ];
+
+const labVerbs = ['up', 'status', 'exec', 'down'];
+
+const commands: Commands = {
+  ...Object.fromEntries(verbs.map(([name]) => [name, []])),
+  node: [],
+  lab: labVerbs,
+};
+
+/** `add, del or check` */
+const oneOf = (names: readonly string[]): string => `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
 
 function verbCommand(cli: Argv, [name, verb, what]: (typeof verbs)[number]): Argv {
   return cli.command(
@@ -62,7 +74,17 @@ function verbCommand(cli: Argv, [name, verb, what]: (typeof verbs)[number]): Arg
           type: 'boolean',
           default: false,
           describe: 'show what changed in the kernel',
-        }),
+        })
+        .requiresArg([
+          'conflist',
+          'cni-path',
+          'container-id',
+          'netns',
+          'ifname',
+          'args',
+          'capability-args',
+          'keep',
+        ]),
     async (given) => {
       const world = { binding: loadBinding(), random: systemRandom, print, files: new AttachmentFiles() };
       process.exitCode = await runVerb(verb, given, world);
@@ -71,7 +93,13 @@ function verbCommand(cli: Argv, [name, verb, what]: (typeof verbs)[number]): Arg
 }
 
 const labName = (cli: Argv) =>
-  cli.option('name', { type: 'string', default: 'lab', describe: "the lab's name", coerce: checkLabName });
+  cli.option('name', {
+    type: 'string',
+    requiresArg: true,
+    default: 'lab',
+    describe: "the lab's name",
+    coerce: checkLabName,
+  });
 
 function labCommands(cli: Argv): Argv {
   return cli
@@ -88,6 +116,7 @@ function labCommands(cli: Argv): Argv {
           })
           .option('backend', { type: 'string', default: 'vxlan', describe: "net-conf.json's Backend.Type" })
           .option('pods', { type: 'number', default: 1, describe: 'on each node' })
+          .requiresArg(['nodes', 'family', 'backend', 'pods'])
           .example('$0 lab up --nodes 2 --family v4', 'two nodes, IPv4'),
       async ({ name, nodes, family, backend, pods }) => {
         within('nodes', nodes, 1, 200);
@@ -115,7 +144,7 @@ function labCommands(cli: Argv): Argv {
     .command('down', 'end a lab; nothing of it is left', labName, async ({ name }) => {
       process.exitCode = await labDown(loadBinding(), findLab(name), print);
     })
-    .demandCommand(1, 'What about the lab? up, status, exec or down');
+    .demandCommand(1, `what about the lab? ${oneOf(labVerbs)}`);
 }
 
 function within(option: string, value: number, min: number, max: number): void {
@@ -132,14 +161,12 @@ function commandLine(): Argv {
     .parserConfiguration({ 'populate--': true })
     .version(version)
     .strict()
-    .recommendCommands()
-    .demandCommand(1, 'What shall it do? See the commands above')
+    .demandCommand(1, `what shall it do? ${oneOf(Object.keys(commands))}`)
     .wrap(100)
     .epilogue('Exit status: 0 all is well, 1 something is not, 2 what was asked for cannot be done.')
-    .fail((message: string | undefined, error: Error | undefined, parser) => {
-      if (error !== undefined) throw error;
-      parser.showHelp('error');
-      throw new Refusal(`\n${message ?? 'that makes no sense'}`);
+    .fail((message: string, error: Error | undefined) => {
+      if (error !== undefined && error.name !== 'YError') throw error;
+      throw cli.parsed === false ? new Refusal(message) : misuse(message, cli.parsed, commands);
     });
   return verbs
     .reduce(verbCommand, cli)
@@ -150,6 +177,7 @@ function commandLine(): Argv {
         options
           .option('socket', {
             type: 'string',
+            requiresArg: true,
             describe: "flanneld's socket",
             default: process.env['FLANNELD_SOCKET'] ?? '/run/flannel/flanneld.sock',
           })
