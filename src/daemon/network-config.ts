@@ -6,6 +6,7 @@ import {
   addressBits,
   addressFromInteger,
   addressToInteger,
+  type Family,
   familyOf,
   parseAddress,
 } from '../net/address.ts';
@@ -31,6 +32,12 @@ export interface NetworkConfig {
   /** The Backend object as it is written. */
   readonly backend: JsonObject;
 }
+
+/** The IP versions of the network. */
+export const familiesOf = ({ network: { ipv4, ipv6 } }: Pick<NetworkConfig, 'network'>): Family[] => [
+  ...(ipv4 ? [4 as const] : []),
+  ...(ipv6 ? [6 as const] : []),
+];
 
 /** The configuration cannot be used: one finding a line, each with its key, what is wrong and what to do. */
 export class ConfigurationError extends Error {

@@ -5,18 +5,11 @@ import { type Binding, loadBinding } from '../../native/binding.ts';
 import type { Backend } from '../backend/backend.ts';
 import { makeBackend } from '../backend/backends.ts';
 import { createCniService } from '../cni/service.ts';
-import type { NodeFirewall } from '../firewall/node-firewall.ts';
-import type { NodeRulesInput } from '../firewall/node-rules.ts';
-import { runProcess, withLimit } from '../firewall/process.ts';
+import { runProcess } from '../firewall/process.ts';
 import { groups, newerGroups } from '../kernel/groups.ts';
-import { Reconciler } from '../kernel/reconciler.ts';
-import type { Registry } from '../lease/registry.ts';
 import { Announcements } from '../netlink/announcements.ts';
-import { isNetlinkError } from '../netlink/error.ts';
-import { getNexthops } from '../netlink/route/nexthop.ts';
-import { AsyncSession, SyncSession } from '../netlink/session.ts';
+import { SyncSession } from '../netlink/session.ts';
 import { openSocket } from '../netlink/socket.ts';
-import type { Prefix } from '../net/prefix.ts';
 import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
@@ -27,38 +20,33 @@ import { openExtension } from './extension.ts';
 import { textOf } from './file.ts';
 import { openFirewall } from './firewall.ts';
 import { serveHealth } from './health.ts';
-import type { EffectiveNetwork } from './effective-network.ts';
 import { observeHost, observeNodeRanges } from './host.ts';
-import { HostPreparer } from './host-preparer.ts';
 import type { InterfaceWish } from './interface.ts';
 import { chooseInterface } from './interface-choice.ts';
-import { announcedAddresses } from './announced-addresses.ts';
 import { type Asked, type LeaseSource, openLeaseSource } from './lease-source.ts';
+import { hostPreparer, machineWorld, rulesOf } from './machine-world.ts';
 import { metricsText } from './metrics.ts';
-import type { NetworkConfig } from './network-config.ts';
+import { familiesOf, type NetworkConfig } from './network-config.ts';
 import { nodeNameOf } from './node-name.ts';
 import { preflight } from './preflight.ts';
 import { FlannelNode } from './node.ts';
 import type { NodeWorld } from './node-world.ts';
 import type { Options } from './options.ts';
 import { registryKind } from './registry-kind.ts';
-import { refuseAdvertisements } from './router-advertisements.ts';
 import { notifier } from './sd-notify.ts';
 import { returnSpareMemory } from './spare-memory.ts';
 import { standAside } from './stand-aside.ts';
 import { StateFile } from './state-file.ts';
 import { type Status, statusFrame } from './status.ts';
-import { previousSubnets, writeSubnetEnv } from './subnet-env.ts';
+import { previousSubnets } from './subnet-env.ts';
 import { externalOf } from './surroundings.ts';
 import { version } from './version.ts';
-import { openWireguard, type Wireguard } from './wireguard.ts';
+import { openWireguard } from './wireguard.ts';
 
 /** Addresses and attachments that nobody uses any more are looked for as often as this, in milliseconds. */
 const sweepInterval = 60_000;
 /** A dry run waits so long for a network configuration, in milliseconds. */
 const dryPatience = 10_000;
-/** Readiness waits so long for a kernel module at most, in milliseconds. */
-const modprobeLimit = 10_000;
 
 /** A running flanneld. */
 export interface Program {
@@ -128,7 +116,7 @@ async function runNode(input: RunInput): Promise<Program> {
   const firewall = openFirewall(binding, config.enableNFTables, environment, log);
   const inside = { options, network, binding, log, registry, session, announcements, firewall, wireguard };
   const extension = openExtension(config, { stateDirectory, environment, log });
-  const world = { ...nodeWorld({ ...inside, ...outside, environment, ready: () => ready() }), extension };
+  const world = { ...machineWorld({ ...inside, ...outside, environment, ready: () => ready() }), extension };
   const node = new FlannelNode(config, backend, world);
   state.node = node;
   makeDirectoryOf(options.socket);
@@ -216,7 +204,7 @@ export async function tryProgram(
   const file = options['subnet-file'];
   try {
     return await dryRun(config, backend, {
-      ...nodeWorld({ ...input, dryRun: true, ready() {} }),
+      ...machineWorld({ ...input, dryRun: true, ready() {} }),
       subnetFile: { name: file, text: textOf(file, log) },
       planHost: (external) => hostPreparer(input).plan(external),
       planFirewall: (networks, subnets) => firewall.plan(rulesOf({ options, network }, networks, subnets)),
@@ -287,97 +275,3 @@ function interfaceWish(options: Options, config: NetworkConfig): InterfaceWish {
     publicIPv6: options['public-ipv6'],
   };
 }
-
-const familiesOf = ({ network: { ipv4, ipv6 } }: NetworkConfig) => [
-  ...(ipv4 ? [4 as const] : []),
-  ...(ipv6 ? [6 as const] : []),
-];
-
-interface WorldInput extends Pick<NodeWorld, 'chooseExternal' | 'previous' | 'ready'> {
-  options: Options;
-  network: EffectiveNetwork;
-  binding: Binding;
-  log: Log;
-  registry: Registry;
-  session: SyncSession;
-  announcements: Announcements;
-  firewall: NodeFirewall;
-  environment: NodeJS.ProcessEnv;
-  wireguard: Wireguard | undefined;
-  /** The reconciler only looks. */
-  dryRun?: boolean;
-}
-
-function nodeWorld(input: WorldInput): NodeWorld {
-  const { options, network, binding, log, registry, session, announcements, firewall, wireguard } = input;
-  const stateFile = new StateFile(options['state-dir'], log);
-  const preparer = hostPreparer(input);
-  return {
-    clock: systemClock,
-    log,
-    random: systemRandom,
-    session,
-    reconciler: new Reconciler({
-      session: new AsyncSession(openSocket(binding), systemClock),
-      subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
-      ...(wireguard && { tunnels: wireguard.tunnels }),
-      clock: systemClock,
-      log,
-      onLink: (name) => refuseAdvertisements(name, log),
-      dryRun: input.dryRun === true,
-    }),
-    subscribe: (onMessage, onLost) => announcements.subscribe(onMessage, onLost),
-    anyRoute: options['iface-can-reach'] !== undefined,
-    registry,
-    ...(wireguard && { wireguard }),
-    chooseExternal: input.chooseExternal,
-    announced: announcedAddresses(options),
-    previous: input.previous,
-    lastKnown: () => stateFile.read(),
-    saveLastKnown: (state) => stateFile.write(state),
-    prepareHost: ({ name }) => preparer.ensure(name),
-    keepFirewall: (networks, subnets) => firewall.keep(rulesOf(input, networks, subnets)),
-    firewallProblem: () => firewall.problem,
-    ipMasq: network.masquerade[4] || network.masquerade[6],
-    blackhole: options['ip-blackhole-route'],
-    nexthops: options['nexthop-objects'] && hasNexthops(session, log),
-    writeSubnetEnv: (env) => writeSubnetEnv(options['subnet-file'], env),
-    ready: input.ready,
-  };
-}
-
-/** Linux before 5.3 has no next-hop objects. */
-function hasNexthops(session: Pick<SyncSession, 'dump'>, log: Log): boolean {
-  try {
-    session.dump(getNexthops());
-    return true;
-  } catch (error) {
-    if (!isNetlinkError(error, 'EOPNOTSUPP')) throw error;
-    log.warn(
-      {},
-      'the kernel has no next-hop objects (Linux 5.3 brought them): --nexthop-objects is left out',
-    );
-    return false;
-  }
-}
-
-const hostPreparer = ({ options, network, session, environment, log }: Omit<WorldInput, 'ready'>) =>
-  new HostPreparer({
-    families: familiesOf(network.config),
-    manageAcceptRa: options['manage-accept-ra'],
-    session,
-    run: withLimit(runProcess(environment), systemClock, modprobeLimit),
-    log,
-  });
-
-const rulesOf = (
-  { options, network }: Pick<WorldInput, 'options' | 'network'>,
-  networks: readonly Prefix[],
-  subnets: readonly Prefix[],
-): NodeRulesInput => ({
-  masquerade: network.masquerade,
-  forward: options['iptables-forward-rules'],
-  randomFully: !options['ip-masq-fully-random-disable'],
-  networks,
-  subnets,
-});

@@ -2,7 +2,7 @@ import { makeBackend } from '../../src/backend/backends.ts';
 import { dryRun } from '../../src/daemon/dry-run.ts';
 import { observeHost } from '../../src/daemon/host.ts';
 import { chooseInterface } from '../../src/daemon/interface-choice.ts';
-import { readNetworkConfig } from '../../src/daemon/network-config.ts';
+import { familiesOf, readNetworkConfig } from '../../src/daemon/network-config.ts';
 import { FlannelNode } from '../../src/daemon/node.ts';
 import type { NodeWorld } from '../../src/daemon/node-world.ts';
 import { previousSubnets, subnetEnvText } from '../../src/daemon/subnet-env.ts';
@@ -154,14 +154,13 @@ export class SimulatedNode implements AsyncDisposable {
   #prepare(dryRun: boolean) {
     const { clock, random, leases, config } = this.#cluster;
     const network = readNetworkConfig(JSON.stringify(config), 'net-conf.json');
-    const { ipv4, ipv6 } = network.network;
     const backend = makeBackend(network.backendType, { options: network.backend, network: network.network });
     const session = new SyncSession(this.kernel.open());
     const worker = new AsyncSession(this.kernel.open(), clock);
     const announcements = new Announcements(this.kernel.open(groups), clock);
     this.#toClose = [session, worker, announcements];
     const log = this.#openLog();
-    const wished = [...(ipv4 ? [4 as const] : []), ...(ipv6 ? [6 as const] : [])];
+    const wished = familiesOf(network);
     const world: NodeWorld = {
       clock,
       log,
