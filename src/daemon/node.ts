@@ -1,4 +1,4 @@
-import type { Backend, External, Self } from '../backend/backend.ts';
+import type { Backend, Self } from '../backend/backend.ts';
 import type { LastKnown } from '../lease/last-known.ts';
 import type { Lease, LeaseAttributes } from '../lease/lease.ts';
 import { type Entry, type LeaseSink, type LeaseWish, RegistryError } from '../lease/registry.ts';
@@ -18,6 +18,7 @@ import { SavedState } from './saved-state.ts';
 import type { Status } from './status.ts';
 import type { SubnetEnv } from './subnet-env.ts';
 import { followSurroundings, isOnLink } from './surroundings.ts';
+import { WayOut } from './way-out.ts';
 
 /** Between attempts to make the host ready or write the subnet file, and to tell the cluster that the network is up, in milliseconds. */
 const hostBackOff = { first: 500, longest: 15_000 };
@@ -35,9 +36,7 @@ export class FlannelNode {
   readonly #config: NetworkConfig;
   readonly #backend: Backend;
   readonly #abort = new AbortController();
-  #external: External;
-  /** Why no interface serves any more. */
-  #lost: string | undefined;
+  readonly #wayOut: WayOut;
   #own: Lease | undefined;
   /** There since this node has a lease. */
   #peers: Peers | undefined;
@@ -56,7 +55,7 @@ export class FlannelNode {
     this.#config = config;
     this.#backend = backend;
     this.#world = world;
-    this.#external = world.chooseExternal();
+    this.#wayOut = new WayOut(world);
     this.#saved = new SavedState(
       world,
       () => this.#own && this.#peers && { own: this.#own, peers: this.#peers.leases },
@@ -81,10 +80,10 @@ export class FlannelNode {
     const lease = await this.#acquire(known);
     if (lease === undefined || this.#abort.signal.aborted) return;
     const peers = this.#settleIn(lease, known);
-    log.info({ lease: describeLease(lease), interface: this.#external.name }, 'this node has a lease');
+    log.info({ lease: describeLease(lease), interface: this.#wayOut.external.name }, 'this node has a lease');
     this.#stops.push(registry.watch(this.#sink(peers)));
     const anyRoute = this.#world.anyRoute === true || this.#backend.plansByRoutes === true;
-    const surroundings = { ...this.#world, anyRoute, chosen: () => this.#external.name };
+    const surroundings = { ...this.#world, anyRoute, chosen: () => this.#wayOut.external.name };
     this.#stops.push(followSurroundings(surroundings, () => this.#guarded(this.#lookAround())));
     await this.#becomeReady();
   }
@@ -119,7 +118,7 @@ export class FlannelNode {
     const { registry, reconciler } = this.#world;
     if (this.#own === undefined) {
       return [
-        this.#lost === undefined
+        this.#wayOut.lost === undefined
           ? `a lease from the ${registry.name}`
           : 'an interface that leads to other nodes',
       ];
@@ -131,7 +130,7 @@ export class FlannelNode {
 
   /** The MTU of what carries IPv6 between nodes where it is smaller than the pods'. */
   get ipv6RouteMtu(): number | undefined {
-    return this.#backend.ipv6Mtu(this.#external);
+    return this.#backend.ipv6Mtu(this.#wayOut.external);
   }
 
   /** The whole pod network, one a family. */
@@ -147,7 +146,7 @@ export class FlannelNode {
   /** What CNI plugins need to know, once this node has a lease. */
   get subnetEnv(): SubnetEnv | undefined {
     const { network } = this.#config;
-    const pods = { mtu: this.#backend.mtu(this.#external), ipMasq: this.#world.ipMasq };
+    const pods = { mtu: this.#backend.mtu(this.#wayOut.external), ipMasq: this.#world.ipMasq };
     return this.#own && subnetEnvOf(network, this.#own, pods);
   }
 
@@ -158,9 +157,9 @@ export class FlannelNode {
     return {
       registry: this.#contact.status(),
       interface: {
-        name: this.#external.name,
-        mtu: this.#external.mtu,
-        ...(this.#lost !== undefined && { lost: this.#lost }),
+        name: this.#wayOut.external.name,
+        mtu: this.#wayOut.external.mtu,
+        ...(this.#wayOut.lost !== undefined && { lost: this.#wayOut.lost }),
       },
       backend: this.#config.backendType,
       ...(this.#own && { lease: this.#own }),
@@ -176,7 +175,7 @@ export class FlannelNode {
   async #chooseIdentity(known: LastKnown | undefined): Promise<Self['identity']> {
     const { registry, session, random, wireguard } = this.#world;
     const owner = {
-      attributes: this.#external,
+      attributes: this.#wayOut.external,
       network: this.#config.network,
       previous: this.#world.previous(),
     };
@@ -189,9 +188,9 @@ export class FlannelNode {
     const { announced, extension } = this.#world;
     const data = extension?.data;
     return {
-      ...toldAddresses(this.#external, announced),
+      ...toldAddresses(this.#wayOut.external, announced),
       backendType: this.#backend.type,
-      ...this.#backend.attributes(this.#external, this.#identity),
+      ...this.#backend.attributes(this.#wayOut.external, this.#identity),
       ...(data !== undefined && { backendData: data }),
     };
   }
@@ -222,7 +221,7 @@ export class FlannelNode {
   /** Throws an InterfaceError when nothing leads to other nodes: the next attempt looks again. */
   #wish(): LeaseWish {
     // Nobody follows the surroundings yet, and a registry may be away for hours.
-    if (this.#peers === undefined) this.#external = this.#chooseExternal();
+    if (this.#peers === undefined) this.#wayOut.choose();
     return {
       attributes: this.#attributes(),
       network: this.#config.network,
@@ -230,22 +229,10 @@ export class FlannelNode {
     };
   }
 
-  /** Throws an InterfaceError when nothing leads to other nodes, and keeps why. */
-  #chooseExternal(): External {
-    try {
-      const external = this.#world.chooseExternal();
-      this.#lost = undefined;
-      return external;
-    } catch (error) {
-      this.#lost = messageOf(error);
-      throw error;
-    }
-  }
-
   #askedInVain(error: unknown, wait: number): void {
     const [why, hasLease] = [messageOf(error), this.#own !== undefined];
     // The registry has not been asked at all.
-    if (!hasLease && this.#lost !== undefined) this.#world.log.warn({ wait }, `no lease yet: ${why}`);
+    if (!hasLease && this.#wayOut.lost !== undefined) this.#world.log.warn({ wait }, `no lease yet: ${why}`);
     else this.#contact.failed(hasLease ? 'peers cannot be told' : 'no lease yet', why, wait);
     if (error instanceof RegistryError && error.withoutSubnet) this.#onAway = () => {};
     else this.#onAway();
@@ -286,7 +273,7 @@ export class FlannelNode {
   }
 
   #self(lease: Lease): Self {
-    return { lease, external: this.#external, identity: this.#identity };
+    return { lease, external: this.#wayOut.external, identity: this.#identity };
   }
 
   #sink(peers: Peers): LeaseSink {
@@ -330,24 +317,10 @@ export class FlannelNode {
     if (lease !== undefined) this.#renewed(lease);
   }
 
-  /** The way out may have changed: another address, another interface, another MTU. */
   async #lookAround(): Promise<void> {
-    const { log } = this.#world;
-    const before = this.#lost;
-    let external: External;
-    try {
-      external = this.#chooseExternal();
-    } catch (error) {
-      const why = messageOf(error);
-      if (why !== before)
-        log.warn({ interface: this.#external.name }, `the way to other nodes is gone: ${why}`);
-      return;
-    }
-    if (before !== undefined) log.info({ interface: external.name }, 'there is a way to other nodes again');
-    const changed = JSON.stringify(external) !== JSON.stringify(this.#external);
-    if (!changed) return this.#peers?.waysChanged();
-    log.info({ before: this.#external, now: external }, 'the way to other nodes has changed');
-    this.#external = external;
+    const found = this.#wayOut.look();
+    if (found === 'gone') return;
+    if (found === 'same') return this.#peers?.waysChanged();
     this.#replan();
     void this.#prepareHost();
     await this.#askAgain();
@@ -359,7 +332,7 @@ export class FlannelNode {
     await retry(
       this.#world,
       hostBackOff,
-      () => prepareHost(this.#external),
+      () => prepareHost(this.#wayOut.external),
       (error, wait) => log.error({ wait }, `the host could not be made ready: ${messageOf(error)}`),
       this.#abort.signal,
     );
