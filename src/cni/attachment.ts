@@ -53,7 +53,11 @@ export interface BridgeState {
   /** The VLAN that new ports are in, 0: none. Undefined: the kernel's bridges know no VLANs. */
   defaultPvid: number | undefined;
   addresses: readonly Prefix[];
-  /** Its MAC is pinned and it ignores router advertisements: done by us before, in this process. */
+}
+
+/** The same with what this process knows of it. */
+export interface Bridge extends BridgeState {
+  /** Its MAC is pinned and it ignores router advertisements: we have done that before. */
   adopted: boolean;
 }
 
@@ -67,7 +71,7 @@ export interface GatewayLink {
 
 export interface VethInput {
   options: BridgeOptions;
-  bridge: BridgeState;
+  bridge: Bridge;
   /** Of the addresses that the pod is going to have. */
   families: readonly Family[];
   /** The pod's end: name, MAC, and the namespace by descriptor. */

@@ -25,12 +25,12 @@ export class Bridges {
   }
 
   /** See {@link observeBridge}. */
-  observe(name: string, adopted: ReadonlySet<number>): BridgeState | undefined {
+  observe(name: string): BridgeState | undefined {
     // Whatever happened before now is announced by now.
     if (!this.#announcements.read()) this.#known.clear();
     const known = this.#known.get(name);
-    if (known !== undefined) return { ...known, adopted: adopted.has(known.ifindex) };
-    const state = observeBridge(this.#session, name, adopted);
+    if (known !== undefined) return known;
+    const state = observeBridge(this.#session, name);
     if (state !== undefined) this.#known.set(name, state);
     return state;
   }

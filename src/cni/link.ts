@@ -57,11 +57,7 @@ export function apply(session: Session, steps: readonly Step[], link?: string): 
 }
 
 /** The bridge of that name as it is; undefined when there is none. Throws an Error for another kind of link. */
-export function observeBridge(
-  session: Session,
-  name: string,
-  adopted: ReadonlySet<number>,
-): BridgeState | undefined {
+export function observeBridge(session: Session, name: string): BridgeState | undefined {
   const link = findLink(session, { IFLA_IFNAME: name }, glanceAtLink);
   if (link === undefined) return undefined;
   if (link.IFLA_LINKINFO?.IFLA_INFO_KIND !== 'bridge') {
@@ -69,11 +65,10 @@ export function observeBridge(
       `"${name}" already exists but is not a bridge: rename or remove that link, or name another bridge in the delegate`,
     );
   }
-  const state = bridgeFrom(link, addressesOf(session, link.ifi_index));
-  return state && { ...state, adopted: adopted.has(link.ifi_index) };
+  return bridgeFrom(link, addressesOf(session, link.ifi_index));
 }
 
-/** As a message of its own tells it, which nobody has adopted yet; undefined for another kind of link. */
+/** As a message of its own tells it; undefined for another kind of link. */
 export function bridgeFrom(link: LinkMessage, addresses: readonly Prefix[]): BridgeState | undefined {
   const { IFLA_INFO_KIND: kind, IFLA_INFO_DATA: data } = link.IFLA_LINKINFO ?? {};
   if (kind !== 'bridge') return undefined;
@@ -85,7 +80,6 @@ export function bridgeFrom(link: LinkMessage, addresses: readonly Prefix[]): Bri
     up: (link.ifi_flags & k.IFF_UP) !== 0,
     promisc: (link.ifi_flags & k.IFF_PROMISC) !== 0,
     addresses,
-    adopted: false,
   };
 }
 

@@ -113,10 +113,9 @@ interface WarmWorldInput extends CniServiceOptions {
 function warmWorld(input: WarmWorldInput): World {
   const { clock, log, random, run, bootTime, announcements, stores, host, forwarding, removeLink } = input;
   const bridges = new Bridges(host, announcements);
-  const adoptedBridges = new Set<number>();
   return {
     host,
-    observeBridge: (name) => bridges.observe(name, adoptedBridges),
+    observeBridge: (name) => bridges.observe(name),
     forwarding: () => forwarding.now(),
     beingMade: new Set(),
     removeLink,
@@ -128,7 +127,7 @@ function warmWorld(input: WarmWorldInput): World {
     log,
     run,
     bootTime,
-    adoptedBridges,
+    adoptedBridges: new Set(),
     ...warmMasquerade(run),
     get ipv6RouteMtu() {
       return input.ipv6RouteMtu();

@@ -46,10 +46,9 @@ export async function serveAlone(
 
 function loneWorld(host: SyncSession, stores: Stores, forwarding: Forwarding): World {
   const run = runProcess();
-  const adoptedBridges = new Set<number>();
   return {
     host,
-    observeBridge: (name) => observeBridge(host, name, adoptedBridges),
+    observeBridge: (name) => observeBridge(host, name),
     forwarding: () => forwarding.now(),
     beingMade: new Set(),
     removeLink: async (ifindex) => removeLink(host, ifindex),
@@ -61,7 +60,7 @@ function loneWorld(host: SyncSession, stores: Stores, forwarding: Forwarding): W
     log: silentLog,
     run,
     bootTime: systemClock.now() - uptime() * 1000,
-    adoptedBridges,
+    adoptedBridges: new Set(),
     masqueradeBackend: () => chooseBackend(run),
     expectMasquerade: async () => {},
   };

@@ -63,10 +63,9 @@ export class TestNode {
       this.#stores.close();
     });
     const run = this.#run();
-    const adoptedBridges = new Set<number>();
     this.world = {
       host: session,
-      observeBridge: (name) => observeBridge(session, name, adoptedBridges),
+      observeBridge: (name) => observeBridge(session, name),
       forwarding: () => ({ 4: this.#holds('ipv4/ip_forward'), 6: this.#holds('ipv6/conf/all/forwarding') }),
       beingMade: new Set(),
       async removeLink(ifi_index) {
@@ -80,7 +79,7 @@ export class TestNode {
       log: silentLog,
       run,
       bootTime: 0,
-      adoptedBridges,
+      adoptedBridges: new Set(),
       masqueradeBackend: () => chooseBackend(run),
       expectMasquerade: async () => {},
       ...changes,

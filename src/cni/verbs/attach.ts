@@ -2,8 +2,8 @@ import type { Family } from '../../net/address.ts';
 import { type Mac, randomMac } from '../../net/mac.ts';
 import {
   type AddressPlan,
+  type Bridge,
   type BridgeOptions,
-  type BridgeState,
   type GatewayLink,
   type PlannedAddress,
   planAddresses,
@@ -28,7 +28,7 @@ export interface Attaching {
   records: Records;
   pod: { fdOfCaller: number; session: Session };
   record: AttachmentRecord;
-  bridge: BridgeState;
+  bridge: Bridge;
   /** Of the pod's end. */
   mac: Mac;
 }
@@ -167,7 +167,7 @@ async function announce(
 }
 
 /** Makes the bridge where there is none. Throws an Error when the name is another link's, or VLANs cannot be had. */
-export function ensureBridge(world: World, options: BridgeOptions): BridgeState {
+export function ensureBridge(world: World, options: BridgeOptions): Bridge {
   let bridge = world.observeBridge(options.bridge);
   if (bridge === undefined) {
     apply(world.host, [bridgeStep(options, randomMac(world.random(6)))]);
@@ -177,7 +177,7 @@ export function ensureBridge(world: World, options: BridgeOptions): BridgeState 
   if (hasVlans(options) && bridge.defaultPvid === undefined) {
     throw new Error(`the delegate asks for a VLAN, and bridges of this kernel know none; ${vlansAreOff}`);
   }
-  return bridge;
+  return { ...bridge, adopted: world.adoptedBridges.has(bridge.ifindex) };
 }
 
 function gatewayOf({ world, bridge, delegated: { options } }: Attaching) {
