@@ -124,7 +124,7 @@ static int ask(struct worker *worker, int fd, const uint8_t *message, size_t len
 }
 
 static int send_message(struct worker *worker, struct cursor *cursor, bool in_pod) {
-  int tolerated = (int)take_u32(cursor);
+  uint32_t tolerated = take_u32(cursor);
   uint32_t offset = take_u32(cursor), length = take_u32(cursor);
   const uint8_t *bytes = take(cursor, length);
   static uint8_t message[MESSAGE];
@@ -134,7 +134,7 @@ static int send_message(struct worker *worker, struct cursor *cursor, bool in_po
   if (offset > 0) memcpy(message + offset, &worker->ifindex, 4);
   int fd = socket_in(worker, in_pod);
   int result = fd < 0 ? fd : ask(worker, fd, message, length);
-  return result == -tolerated ? 0 : result;
+  return -(uint32_t)result == tolerated ? 0 : result;
 }
 
 static int do_line(struct worker *worker, struct cursor *cursor) {

@@ -1,3 +1,4 @@
+import type { Range } from '../ipam/range.ts';
 import { linkLocalAddress } from '../net/link-local.ts';
 import type { Mac } from '../net/mac.ts';
 import {
@@ -34,8 +35,8 @@ export function bridgeStep(options: BridgeOptions, mac: Mac): Step {
   };
 }
 
-/** Brings the bridge up, makes it promiscuous, pins its MAC, gives it a link-local address: only what it is not yet. */
-export function readySteps({ bridge, options, families }: VethInput): Step[] {
+/** Brings the bridge up, makes it promiscuous, pins its MAC: only what it is not yet. */
+export function readySteps({ bridge, options }: Pick<VethInput, 'bridge' | 'options'>): Step[] {
   const steps: Step[] = [];
   const set = (flag: number): Step => ({
     message: 'setLink',
@@ -46,10 +47,20 @@ export function readySteps({ bridge, options, families }: VethInput): Step[] {
   if (options.isGateway && !bridge.adopted) {
     steps.push({ message: 'setLink', value: { ifi_index: bridge.ifindex, IFLA_ADDRESS: bridge.mac } });
   }
-  const isFirst = !bridge.adopted && bridge.addresses.every((address) => prefixFamily(address) === 4);
-  const isGateway = options.isGateway || options.isDefaultGateway;
-  if (isGateway && families.includes(6) && isFirst) steps.push(...linkLocalSteps(bridge, options));
   return steps;
+}
+
+/** Whether nothing is to be done to the bridge, whatever address comes out of these ranges. */
+export function isReady(
+  input: Pick<VethInput, 'bridge' | 'options'>,
+  ranges: readonly Pick<Range, 'gateway' | 'subnet'>[],
+): boolean {
+  const { bridge, options } = input;
+  if (!bridge.adopted || hasVlans(options) || readySteps(input).length > 0) return false;
+  if (!options.isGateway && !options.isDefaultGateway) return true;
+  return ranges.every(({ gateway, subnet }) =>
+    bridge.addresses.includes(prefixOf(gateway, prefixLength(subnet))),
+  );
 }
 
 /**
@@ -57,7 +68,7 @@ export function readySteps({ bridge, options, families }: VethInput): Step[] {
  * is replaced when `forceAddress` says so, and an Error otherwise.
  */
 export function gatewaySteps(
-  { gateway: link, options, bridge }: Pick<AddressInput, 'gateway' | 'options' | 'bridge'>,
+  { gateway: link, options }: Pick<AddressInput, 'gateway' | 'options'>,
   ips: readonly PlannedAddress[],
 ): Step[] {
   if (!options.isGateway && !options.isDefaultGateway) return [];
@@ -82,7 +93,7 @@ export function gatewaySteps(
     return [
       ...removals,
       addressStep(wanted, link.ifindex, options.enabledad, 'EEXIST'),
-      ...(prefixFamily(wanted) === 6 && link.ifindex !== bridge.ifindex ? linkLocalSteps(link, options) : []),
+      ...linkLocalSteps(wanted, link, options),
     ];
   });
 }
@@ -92,10 +103,12 @@ export function gatewaySteps(
  * would be tentative for up to two seconds after the bridge got its first port; the same one without that test is there before.
  */
 function linkLocalSteps(
-  { mac, ifindex }: Pick<GatewayLink, 'mac' | 'ifindex'>,
+  gateway: Prefix,
+  { mac, ifindex }: GatewayLink,
   { enabledad }: BridgeOptions,
 ): Step[] {
-  return enabledad ? [] : [addressStep(prefixOf(linkLocalAddress(mac), 64), ifindex, false, 'EEXIST')];
+  if (prefixFamily(gateway) === 4 || enabledad) return [];
+  return [addressStep(prefixOf(linkLocalAddress(mac), 64), ifindex, false, 'EEXIST')];
 }
 
 /** Every other IPv4 address, but of IPv6 only those of the same network: a link has several of these. */

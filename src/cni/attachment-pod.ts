@@ -2,7 +2,7 @@ import { familyOf } from '../net/address.ts';
 import { prefixAddress, prefixFamily, prefixLength } from '../net/prefix.ts';
 import * as k from '../netlink/constants.ts';
 import type { Request } from '../netlink/message.ts';
-import { newNeighbour } from '../netlink/route/neighbour.ts';
+import { delNeighbour, newNeighbour } from '../netlink/route/neighbour.ts';
 import type { RouteWrite } from '../netlink/route/route.ts';
 import type { AddressInput, PlannedAddress, PlannedRoute } from './attachment.ts';
 import { addressStep } from './attachment-bridge.ts';
@@ -41,15 +41,16 @@ export function addressSteps(
 
 /**
  * Asks for the gateways, by a broadcast which everybody on the bridge learns from who has the address now: other pods may still
- * know its last holder's MAC, and would go on for seconds. With many pods the kernel takes a millisecond to tell them all. The
- * pod's own first packet finds the gateway known.
+ * know its last holder's MAC, and would go on for seconds. With many pods the kernel takes a millisecond to tell them all. What
+ * the pod has learnt is forgotten: a node's namespaces share one table of neighbours, of 1024 entries.
  */
 export function announcements(ips: readonly PlannedAddress[], ndm_ifindex: number): Request[] {
-  const gateways = ips.flatMap(({ gateway }) =>
-    gateway !== undefined && familyOf(gateway) === 4 ? [gateway] : [],
-  );
-  const about = { ndm_family: k.AF_INET, ndm_ifindex, ndm_flags: k.NTF_USE };
-  return gateways.map((NDA_DST) => newNeighbour({ ...about, NDA_DST }, k.NLM_F_CREATE));
+  const about = { ndm_family: k.AF_INET, ndm_ifindex };
+  return ips.flatMap(({ gateway: NDA_DST }) => {
+    if (NDA_DST === undefined || familyOf(NDA_DST) === 6) return [];
+    const used = newNeighbour({ ...about, NDA_DST, ndm_flags: k.NTF_USE }, k.NLM_F_CREATE);
+    return [used, delNeighbour({ ...about, NDA_DST })];
+  });
 }
 
 /** The device that carries IPv6 between nodes may take less than the pod's MTU; the way out of the cluster does not use it. */

@@ -72,8 +72,6 @@ export interface GatewayLink {
 export interface VethInput {
   options: BridgeOptions;
   bridge: Bridge;
-  /** Of the addresses that the pod is going to have. */
-  families: readonly Family[];
   /** The pod's end: name, MAC, and the namespace by descriptor. */
   pod: { ifname: string; mac: Mac; netnsFd: number };
   /** The node's end. */
@@ -81,12 +79,14 @@ export interface VethInput {
 }
 
 /**
- * What an ADD does to the kernel first, on a socket in the node's namespace: the bridge's state, then the veth pair, born in
- * place. All is as the reference bridge plugin 1.9 would make it: same links, settings, addresses and routes.
+ * The veth pair, born in place: for a socket in the node's namespace. As all that is planned here it becomes what the reference
+ * bridge plugin 1.9 would make: same links, settings, addresses and routes.
  */
-export const planVeth = (input: VethInput): Step[] => [...readySteps(input), vethStep(input)];
+export const planVeth = (input: VethInput): Step[] => [vethStep(input)];
 
 export interface PortInput extends VethInput {
+  /** Of the addresses that the pod is going to have. */
+  families: readonly Family[];
   /** Whether the node forwards already, by family; undefined for one that it does not have. */
   forwarding: Readonly<Record<Family, boolean | undefined>>;
 }
@@ -113,7 +113,7 @@ export function planPort(input: PortInput): PortPlan {
 
 export interface AddressInput {
   options: BridgeOptions;
-  bridge: BridgeState;
+  bridge: Bridge;
   /** Where the gateways are: the bridge itself, except with a VLAN. */
   gateway: GatewayLink;
   ips: readonly PlannedAddress[];
@@ -124,7 +124,9 @@ export interface AddressInput {
 
 /** What it takes until the pod can use its addresses. */
 export interface AddressPlan extends Addressing {
-  /** For a socket in the node's namespace. */
+  /** For a socket in the node's namespace: the bridge, as it must be before it gets its first port. */
+  bridge: readonly Step[];
+  /** For the same socket. */
   host: readonly Step[];
   /** For a socket in the pod's namespace, where the link has got the index that is given. */
   pod(ifindex: number): readonly Step[];
@@ -137,7 +139,8 @@ export function planAddresses(input: AddressInput): AddressPlan {
   const addressing = completeAddressing(input);
   return {
     ...addressing,
-    host: [...gatewaySteps(input, addressing.ips), ...staleNeighbourSteps(input.bridge, addressing.ips)],
+    bridge: [...readySteps(input), ...gatewaySteps(input, addressing.ips)],
+    host: staleNeighbourSteps(input.bridge, addressing.ips),
     pod: (ifindex) => addressSteps(input, addressing, ifindex),
     announcements: (ifindex) => announcements(addressing.ips, ifindex),
   };

@@ -1,10 +1,10 @@
 import fs, {
   existsSync,
+  lstatSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -68,7 +68,7 @@ function named<T>(tried: string, action: () => T): T {
 
 /** To look first takes a tenth of the time that an exception takes. */
 const ifThere = <T>(file: string, action: () => T): T | undefined =>
-  statSync(file, { throwIfNoEntry: false }) === undefined ? undefined : unlessMissing(action);
+  unlessMissing(() => (lstatSync(file, { throwIfNoEntry: false }) === undefined ? undefined : action()));
 
 function unlessMissing<T>(action: () => T): T | undefined {
   try {

@@ -21,10 +21,10 @@ const PROC_SUPER_MAGIC = 0x9fa0;
 export class LoneCaller implements Caller {
   readonly pod: PodNamespace;
   readonly podIsOwn: boolean;
+  readonly worksAlongside = false;
   readonly #binding: Binding;
   readonly #environment: Readonly<NodeJS.ProcessEnv>;
   readonly #host: SyncSession;
-  #started: Task[] = [];
 
   /** `host`: in the node's namespace. */
   constructor(binding: Binding, environment: Readonly<NodeJS.ProcessEnv>, host: SyncSession) {
@@ -43,16 +43,12 @@ export class LoneCaller implements Caller {
 
   expect(): void {}
 
-  start(tasks: readonly Task[]): void {
-    this.#started.push(...tasks);
-  }
-
-  async settle(): Promise<void> {
-    this.#started = [];
+  start(): never {
+    throw new Error('nobody works alongside this process');
   }
 
   async perform(tasks: readonly Task[]): Promise<void> {
-    for (const task of [...this.#started.splice(0), ...tasks]) this.#do(task);
+    for (const task of tasks) this.#do(task);
   }
 
   #do(task: Task): void {

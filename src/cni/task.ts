@@ -19,7 +19,7 @@ export type Task =
       steps(ifindex: number): readonly Step[];
     };
 
-export const vethTasks = (steps: readonly Step[]): Task[] => [{ task: 'steps', where: 'host', steps }];
+export const hostTasks = (steps: readonly Step[]): Task[] => [{ task: 'steps', where: 'host', steps }];
 
 interface Ends {
   readonly host: { readonly name: string };

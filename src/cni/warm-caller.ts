@@ -17,8 +17,6 @@ export class WarmCaller implements Caller {
   readonly #cpu: () => number;
   /** What the launcher does already. */
   #ahead: Script | undefined;
-  /** What was started and is still to be sent. */
-  #started: Task[] = [];
   /** What the daemon waits for from the launcher now. */
   #waiting: { type: number; resolve(payload: Buffer): void; reject(error: Error): void } | undefined;
 
@@ -65,23 +63,18 @@ export class WarmCaller implements Caller {
   }
 
   /** Where others wait for the daemon, too, nothing is won: they keep all CPUs busy, and each frame costs time. */
+  get worksAlongside(): boolean {
+    return this.#isAlone();
+  }
+
   start(tasks: readonly Task[]): void {
-    if (!this.#isAlone()) {
-      this.#started.push(...tasks);
-      return;
-    }
     this.#ahead = new Script(tasks, this.#ahead);
     this.#connection.send(frameTypes.AHEAD, encodeAhead(this.#ahead.bytes, this.#cpu()));
   }
 
-  async settle(): Promise<void> {
-    this.#started = [];
-    if (this.#ahead === undefined) return;
-    await this.perform([]).catch(() => {}); // that it came to nothing is known
-  }
-
   async perform(tasks: readonly Task[], stdout?: string): Promise<void> {
-    const script = new Script([...this.#started.splice(0), ...tasks], this.#ahead);
+    if (tasks.length === 0 && this.#ahead === undefined && stdout === undefined) return;
+    const script = new Script(tasks, this.#ahead);
     this.#ahead = undefined;
     const work = encodeWork(script.bytes, stdout === undefined ? undefined : success(stdout));
     const done = decodeDone(await this.#ask(frameTypes.WORK, work, frameTypes.DONE));

@@ -63,10 +63,10 @@ export interface Caller {
   begin(): void;
   /** Nobody waits any more: what was done must be undone. */
   aborted(): boolean;
-  /** Begins with tasks and does not wait: `perform`, which tells how they went, or `settle` must follow. */
+  /** Whether tasks that are started are done while this process does other things. */
+  readonly worksAlongside: boolean;
+  /** Begins with tasks and does not wait, where the caller works alongside: `perform`, which tells how they went, must follow. */
   start(tasks: readonly Task[]): void;
-  /** Waits until what was started is over, however it went. Never rejects. */
-  settle(): Promise<void>;
   /** Throws {@link NotMine} when one of these, which the request names, is not there for a daemon to see. */
   expect(files: readonly string[]): void;
   /**

@@ -6,7 +6,7 @@ import {
   planPort,
   planVeth,
 } from '../../src/cni/attachment.ts';
-import { bridgeStep } from '../../src/cni/attachment-bridge.ts';
+import { bridgeStep, isReady } from '../../src/cni/attachment-bridge.ts';
 import { address } from '../../src/net/address.ts';
 import { mac } from '../../src/net/mac.ts';
 import { prefix } from '../../src/net/prefix.ts';
@@ -94,32 +94,6 @@ describe('the plan of an attachment', () => {
     ]);
   });
 
-  test('before the first pair the bridge gets a link-local address, which is not tentative', () => {
-    const fresh = { ...bridge, adopted: false };
-    const linkLocal = {
-      message: 'newAddress',
-      flags: create,
-      tolerate: 'EEXIST',
-      value: {
-        ifa_family: k.AF_INET6,
-        ifa_prefixlen: 64,
-        ifa_index: 3,
-        IFA_LOCAL: 'fe80::ff:fe00:1',
-        IFA_ADDRESS: 'fe80::ff:fe00:1',
-        IFA_FLAGS: k.IFA_F_NODAD,
-      },
-    };
-    expect(planVeth(input({ bridge: fresh }))).toContainEqual(linkLocal);
-    const has = { ...fresh, addresses: [prefix('fd00:244:0:1::1/64')] };
-    for (const other of [
-      input({ bridge: has }),
-      input({ bridge: fresh, families: [4] }),
-      withOptions({ enabledad: true }, { bridge: fresh }),
-      withOptions({ isGateway: false, isDefaultGateway: false }, { bridge: fresh }),
-    ])
-      expect(planVeth(other)).not.toContainEqual(linkLocal);
-  });
-
   const quiet = { AF_INET6: { IFLA_INET6_ADDR_GEN_MODE: k.IN6_ADDR_GEN_MODE_NONE } };
   const hairpin = { IFLA_INFO_SLAVE_KIND: 'bridge', IFLA_INFO_SLAVE_DATA: { IFLA_BRPORT_MODE: 1 } };
 
@@ -149,8 +123,9 @@ describe('the plan of an attachment', () => {
     ]);
   });
 
-  test('with the addresses, on the node: gateways, stale neighbours', () => {
-    expect(planAddresses(input()).host).toEqual([
+  test('with the addresses, on the node: gateways, with a link-local address to ask from; stale neighbours', () => {
+    const plan = planAddresses(input());
+    expect([...plan.bridge, ...plan.host]).toEqual([
       {
         message: 'newAddress',
         flags: create,
@@ -174,6 +149,19 @@ describe('the plan of an attachment', () => {
           ifa_index: 3,
           IFA_LOCAL: 'fd00:244:0:1::1',
           IFA_ADDRESS: 'fd00:244:0:1::1',
+          IFA_FLAGS: k.IFA_F_NODAD,
+        },
+      },
+      {
+        message: 'newAddress',
+        flags: create,
+        tolerate: 'EEXIST',
+        value: {
+          ifa_family: k.AF_INET6,
+          ifa_prefixlen: 64,
+          ifa_index: 3,
+          IFA_LOCAL: 'fe80::ff:fe00:1',
+          IFA_ADDRESS: 'fe80::ff:fe00:1',
           IFA_FLAGS: k.IFA_F_NODAD,
         },
       },
@@ -214,8 +202,11 @@ describe('the plan of an attachment', () => {
       planAddresses(input({ ips }))
         .announcements(2)
         .map(({ codec, body, flags }) => [flags, codec.decode(viewOf(body), 0, body.length)]);
-    const about = { ndm_family: k.AF_INET, ndm_ifindex: 2, ndm_flags: k.NTF_USE, NDA_DST: '10.244.1.1' };
-    expect(told([ipv4, ipv6])).toMatchObject([[k.NLM_F_CREATE, about]]);
+    const about = { ndm_family: k.AF_INET, ndm_ifindex: 2, NDA_DST: '10.244.1.1' };
+    expect(told([ipv4, ipv6])).toMatchObject([
+      [k.NLM_F_CREATE, { ...about, ndm_flags: k.NTF_USE }],
+      [0, { ...about, ndm_flags: 0 }],
+    ]);
     expect(told([ipv6])).toEqual([]);
   });
 
@@ -237,9 +228,9 @@ describe('the plan of an attachment', () => {
 
   test('no forwarding for a bridge that is no gateway', () => {
     const none = withOptions({ isGateway: false, isDefaultGateway: false });
-    const { host } = planAddresses(none);
+    const { bridge: steps } = planAddresses(none);
     expect(planPort(none).sysctls.filter(({ path }) => /forward/.test(path))).toEqual([]);
-    expect(host.filter(({ message }) => message === 'newAddress')).toEqual([]);
+    expect(steps).toEqual([]);
   });
 
   test('the answer has the gateways and default routes that the bridge adds', () => {
@@ -321,7 +312,9 @@ describe('the bridge', () => {
 
   test('that is there is set up as far as it is not: up, promiscuous, MAC pinned', () => {
     const found = { ...bridge, up: false, adopted: false };
-    const steps = planVeth(withOptions({ promiscMode: true, hairpinMode: false }, { bridge: found }));
+    const { bridge: steps } = planAddresses(
+      withOptions({ promiscMode: true, hairpinMode: false }, { bridge: found }),
+    );
     expect(steps.slice(0, 3)).toEqual([
       { message: 'setLink', value: { ifi_index: 3, ifi_flags: k.IFF_UP, ifi_change: k.IFF_UP } },
       { message: 'setLink', value: { ifi_index: 3, ifi_flags: k.IFF_PROMISC, ifi_change: k.IFF_PROMISC } },
@@ -331,8 +324,7 @@ describe('the bridge', () => {
 
   test('that has the gateways gets none', () => {
     const addresses = [prefix('10.244.1.1/24'), prefix('fd00:244:0:1::1/64')];
-    const { host } = planAddresses(input({ bridge: { ...bridge, addresses } }));
-    expect(host.map(({ message }) => message)).not.toContain('newAddress');
+    expect(planAddresses(input({ bridge: { ...bridge, addresses } })).bridge).toEqual([]);
   });
 
   test.each(['10.9.9.1/24', '10.244.1.1/16', 'fd00:244:0:1::9/64'])('that has %s is refused', (other) => {
@@ -344,22 +336,47 @@ describe('the bridge', () => {
 
   test('loses it with forceAddress', () => {
     const addresses = [prefix('10.9.9.1/24'), prefix('fd00:9::1/64')];
-    const { host } = planAddresses(
+    const { bridge: steps } = planAddresses(
       withOptions(
         { forceAddress: true },
         { gateway: { name: 'cni0', ifindex: 3, mac: bridge.mac, addresses } },
       ),
     );
-    expect(host.filter(({ message }) => message === 'delAddress').map(({ value }) => value)).toMatchObject([
+    expect(steps.filter(({ message }) => message === 'delAddress').map(({ value }) => value)).toMatchObject([
       { IFA_LOCAL: '10.9.9.1', ifa_prefixlen: 24 },
     ]);
   });
 
   test('keeps an IPv6 address of another network beside the gateway', () => {
     const found = { ...bridge, addresses: [prefix('fd00:9::1/64')] };
-    const { host } = planAddresses(input({ bridge: found, ips: [ipv6] }));
-    expect(host.map(({ message }) => message)).not.toContain('delAddress');
-    expect(host[0]?.value).toMatchObject({ IFA_LOCAL: 'fd00:244:0:1::1' });
+    const { bridge: steps } = planAddresses(input({ bridge: found, ips: [ipv6] }));
+    expect(steps.map(({ message }) => message)).not.toContain('delAddress');
+    expect(steps[0]?.value).toMatchObject({ IFA_LOCAL: 'fd00:244:0:1::1' });
+  });
+});
+
+describe('links may be made before there are addresses', () => {
+  const range = (subnet: string, gateway: string) => ({ subnet: prefix(subnet), gateway: address(gateway) });
+  const ranges = [range('10.244.1.0/24', '10.244.1.1'), range('fd00:244:0:1::/64', 'fd00:244:0:1::1')];
+  const whole = { ...bridge, addresses: [prefix('10.244.1.1/24'), prefix('fd00:244:0:1::1/64')] };
+
+  test('where the bridge needs nothing', () => {
+    expect(isReady({ bridge: whole, options }, ranges)).toBe(true);
+    const noGateway = { ...options, isGateway: false, isDefaultGateway: false };
+    expect(isReady({ bridge, options: noGateway }, ranges)).toBe(true);
+  });
+
+  test.each<[string, Partial<typeof whole>, Partial<Input['options']>]>([
+    ['it is not adopted', { adopted: false }, {}],
+    ['it is down', { up: false }, {}],
+    ['it lacks a gateway', { addresses: [prefix('10.244.1.1/24')] }, {}],
+    ['its gateway has another length', { addresses: [prefix('10.244.1.1/16'), whole.addresses[1]!] }, {}],
+    ['it is to be promiscuous', {}, { promiscMode: true }],
+    ['there are VLANs', {}, { vlan: 7 }],
+  ])('not where %s', (_, changes, changed) => {
+    expect(isReady({ bridge: { ...whole, ...changes }, options: { ...options, ...changed } }, ranges)).toBe(
+      false,
+    );
   });
 });
 

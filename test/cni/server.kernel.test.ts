@@ -140,18 +140,13 @@ describe('the server', () => {
     expect(answer).toMatchObject({ name: 'SysctlError', sysctl: { path: 'net/x' }, errno: 2 });
   });
 
-  /** A request whose first task is started before the second is known. */
-  const startsFirst: Serve = async (_, caller) => {
-    caller.begin();
-    caller.start(tasks);
-    await caller.perform([{ task: 'sysctl', sysctl: { ...sysctl, path: 'net/y' } }], 'done');
-    return reply('done');
-  };
-
   test('hands out ahead what is started, with the CPU that it is on, and counts it in', async () => {
     const refusals: unknown[] = [];
-    const { connect } = serving(async (request, caller) => {
-      await startsFirst(request, caller).catch((error: unknown) => refusals.push(error));
+    const { connect } = serving(async (_, caller) => {
+      caller.begin();
+      caller.start(tasks);
+      const second = { task: 'sysctl', sysctl: { ...sysctl, path: 'net/y' } } as const;
+      await caller.perform([second], 'done').catch((error: unknown) => refusals.push(error));
       return reply('');
     });
     const client = connect();
@@ -166,15 +161,16 @@ describe('the server', () => {
     expect(refusals).toMatchObject([{ errno: 13, sysctl: { path: 'net/y' } }]);
   });
 
-  test('hands out all at once while others wait', async () => {
-    const { connect } = serving(startsFirst);
+  test('works alongside a launcher when no other one waits', async () => {
+    const { connect } = serving((_, caller) => Promise.resolve(reply(String(caller.worksAlongside))));
+    const ask = async () => {
+      const client = connect();
+      client.request(environment());
+      return (await client.receive())?.payload.subarray(8).toString();
+    };
+    expect(await ask()).toBe('true');
     connect(); // and sends nothing yet
-    const client = connect();
-    client.request(environment());
-    const work = await client.receive();
-    expect(work?.type).toBe(WORK);
-    const script = 'sp\x01net/x\x001\0sp\x01net/y\x001\0';
-    expect(work?.payload.toString('latin1', 4, 4 + script.length)).toBe(script);
+    expect(await ask()).toBe('false');
   });
 
   test('waits for what was started before it gives up', async () => {
@@ -182,9 +178,8 @@ describe('the server', () => {
     const { connect } = serving(async (_, caller) => {
       caller.begin();
       caller.start(tasks);
-      await caller.settle();
-      order.push('settled');
-      await caller.settle(); // nothing is left to wait for
+      await caller.perform([]).catch(() => order.push('settled'));
+      await caller.perform([]); // nothing is left to wait for
       return reply('undone');
     });
     const client = connect();
@@ -203,8 +198,9 @@ describe('the server', () => {
     const { socket } = serving(async (_, caller) => {
       caller.begin();
       caller.start(tasks);
-      await caller.settle();
-      settled = true;
+      await caller.perform([]).catch(() => {
+        settled = true;
+      });
       return reply('');
     });
     const client = new LauncherClient(binding, socket);

@@ -15,7 +15,15 @@ import { explain } from '../refusal.ts';
 import { forgetAttachment, otherAddresses, removeAttachment } from '../removal.ts';
 import { type Result, resultDocument } from '../result.ts';
 import { type Caller, checkCaller, type World } from '../world.ts';
-import { type Attaching, type Attachment, attach, ensureBridge, startLinks } from './attach.ts';
+import {
+  abandonLinks,
+  type Attaching,
+  type Attachment,
+  attach,
+  ensureBridge,
+  mayStartLinks,
+  startLinks,
+} from './attach.ts';
 
 /** ADD with the delegate done inside; answers the result. Whatever fails leaves nothing behind but the bridge. */
 export async function add(
@@ -81,11 +89,11 @@ async function addAttachment(
   };
   const mac = delegated.mac ?? randomMac(random.subarray(6));
   const attaching = { world, caller, delegated, records, pod, record, bridge, mac };
+  // What an earlier ADD has left is known by its record, until there is an address for this one.
+  const goesAhead = !isKnown && mayStartLinks(attaching);
   world.beingMade.add(keyText(key));
   try {
-    // What an earlier ADD has left is known by its record, until there is an address for this one.
-    if (!isKnown) startLinks(attaching);
-    const ips = await allocate(world, caller, request, delegated);
+    const ips = await allocate(attaching, request, goesAhead);
     record.addresses = ips.map(({ address }) => address);
     state.write(key.containerID, delegated.text);
     if (backend !== undefined) await masquerade(attaching, backend);
@@ -95,23 +103,25 @@ async function addAttachment(
     world.adoptedBridges.add(bridge.ifindex);
     return result;
   } catch (error) {
-    await caller.settle();
-    if (!isKnown || record.addresses.length > 0) await rollBack(world, records, state, record);
+    await takeBack(attaching, state);
     throw error;
   } finally {
     world.beingMade.delete(keyText(key));
   }
 }
 
+/** Under the lock: the links are not begun while another holds it, nor for who has an address already. */
 function allocate(
-  world: World,
-  caller: Caller,
+  attaching: Attaching,
   { key }: AttachmentRequest,
-  { ipam }: Delegated,
+  goesAhead: boolean,
 ): Promise<PlannedAddress[]> {
-  return world.store(path.join(ipam.dataDir, key.network)).withLock((store) => {
+  const { world, caller, delegated } = attaching;
+  const { dataDir, sets, requested } = delegated.ipam;
+  return world.store(path.join(dataDir, key.network)).withLock((store) => {
     checkCaller(caller);
-    return store.allocate(ipam.sets, key, ipam.requested);
+    if (goesAhead && !store.has(key)) startLinks(attaching);
+    return store.allocate(sets, key, requested);
   });
 }
 
@@ -125,21 +135,20 @@ async function masquerade(
   checkCaller(caller);
 }
 
-/** The same as DEL does, by the record alone: the pod's namespace may hold what the caller made meanwhile. */
-async function rollBack(
-  world: World,
-  records: Records,
-  state: FlannelState,
-  record: AttachmentRecord,
-): Promise<void> {
+/**
+ * The same as DEL does, by the record alone: the pod's namespace may hold what the caller made meanwhile. Without an address
+ * nothing was done but what was started: what else there is belongs to somebody else.
+ */
+async function takeBack(attaching: Attaching, state: FlannelState): Promise<void> {
+  const { world, records, record } = attaching;
+  const hasAddress = record.addresses.length > 0;
+  const isStarted = record.hostLink !== '';
+  if (isStarted) await abandonLinks(attaching);
+  if (!hasAddress && !isStarted) return;
+  const masquerade = hasAddress && record.masquerade !== undefined ? [record.masquerade] : [];
+  const ipamDataDirs = hasAddress ? [record.ipamDataDir] : [];
   try {
-    await removeAttachment(world, records, {
-      key: record,
-      record,
-      // An address of this attachment that was not handed out now is another's.
-      ipamDataDirs: record.addresses.length === 0 ? [] : [record.ipamDataDir],
-      masquerade: record.masquerade === undefined ? [] : [record.masquerade],
-    });
+    await removeAttachment(world, records, { key: record, record, ipamDataDirs, masquerade });
     forgetAttachment(records, state, record);
   } catch (error) {
     // The error that led here matters more. What is left has a record, which DEL and the sweep go by.

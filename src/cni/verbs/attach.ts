@@ -10,14 +10,14 @@ import {
   planPort,
   planVeth,
 } from '../attachment.ts';
-import { bridgeStep } from '../attachment-bridge.ts';
+import { bridgeStep, isReady } from '../attachment-bridge.ts';
 import { hasVlans } from '../attachment-vlan.ts';
 import type { Delegated } from '../delegated.ts';
 import { settleAddresses } from '../duplicate-address.ts';
 import { apply, findLink, type Session, StepError } from '../link.ts';
 import type { AttachmentRecord, Records } from '../record.ts';
 import { vlansAreOff } from '../refusal.ts';
-import { addressTasks, portTasks, type Task, vanished, vethTasks } from '../task.ts';
+import { addressTasks, hostTasks, portTasks, type Task, vanished } from '../task.ts';
 import { ensureVlanGateway } from '../vlan-gateway.ts';
 import { type Caller, checkCaller, type World } from '../world.ts';
 
@@ -46,9 +46,27 @@ export interface Attachment {
 /** Random names for the node's end, until one is free. */
 const nameAttempts = 10;
 
-/** Has the links made while addresses are looked for; `attach` must follow, or the caller's `settle`. */
+/**
+ * Whether links may be made before there are addresses: not where the bridge still needs something, for that may be refused when
+ * the addresses are known.
+ */
+export function mayStartLinks({ caller, bridge, delegated }: Attaching): boolean {
+  const { options, ipam } = delegated;
+  return caller.worksAlongside && isReady({ bridge, options }, ipam.sets.flat());
+}
+
+/** Has the links made while addresses are handed out; `attach` must follow, or `abandonLinks`. */
 export function startLinks(attaching: Attaching): void {
   for (const tasks of newLinks(attaching)) attaching.caller.start(tasks);
+}
+
+/** Waits until what was started is over, however it went. */
+export async function abandonLinks(attaching: Attaching): Promise<void> {
+  try {
+    await attaching.caller.perform([]);
+  } catch (error) {
+    if (isNameTaken(attaching, error)) attaching.record.hostLink = '';
+  }
 }
 
 /**
@@ -60,19 +78,18 @@ export async function attach(
   ips: readonly PlannedAddress[],
   describe: (attachment: Attachment) => string,
 ): Promise<string> {
-  const { world, record } = attaching;
+  const { record } = attaching;
   const vlanGateway = gatewayOf(attaching);
+  const plan = planOf(attaching, vlanGateway, ips);
   for (let attempt = 1; ; attempt++) {
     const links = record.hostLink === '' ? [...newLinks(attaching)].flat() : [];
-    const attachment = attachmentOf(attaching, vlanGateway, ips);
+    const attachment = attachmentOf(attaching, vlanGateway, plan);
     const result = describe(attachment);
     try {
       await perform(attaching, attachment, links, result);
       return result;
     } catch (error) {
-      if (!isNameTaken(error)) throw error;
-      const taken = findLink(world.host, { IFLA_IFNAME: record.hostLink });
-      if (taken === undefined || taken.IFLA_ADDRESS === record.hostMac) throw error;
+      if (!isNameTaken(attaching, error)) throw error;
       // What bears that name is another's: the way back must not take it for ours.
       record.hostLink = '';
       if (attempt === nameAttempts) throw error;
@@ -81,8 +98,12 @@ export async function attach(
 }
 
 /** Only what is refused when it is made can have a name that is another's. */
-const isNameTaken = (error: unknown): boolean =>
-  error instanceof StepError && error.step.message === 'newLink' && error.error.code === 'EEXIST';
+function isNameTaken({ world, record }: Attaching, error: unknown): boolean {
+  const isRefused =
+    error instanceof StepError && error.step.message === 'newLink' && error.error.code === 'EEXIST';
+  const taken = isRefused ? findLink(world.host, { IFLA_IFNAME: record.hostLink }) : undefined;
+  return taken !== undefined && taken.IFLA_ADDRESS !== record.hostMac;
+}
 
 /**
  * What it takes to make the links, the longest part first. The record is written before, and names the node's end, so that
@@ -103,36 +124,42 @@ function* newLinks({
     host: { name: record.hostLink, mac: record.hostMac },
     pod: { ifname: record.ifname, mac, netnsFd: pod.fdOfCaller },
   };
+  const veth = { options: delegated.options, bridge, ...ends };
+  yield hostTasks(planVeth(veth));
   const families = delegated.ipam.sets.flatMap(([range]): Family[] =>
     range === undefined ? [] : [range.family],
   );
-  const veth = { options: delegated.options, bridge, families, ...ends };
-  yield vethTasks(planVeth(veth));
-  yield portTasks(planPort({ ...veth, forwarding: world.forwarding() }), ends);
+  yield portTasks(planPort({ ...veth, families, forwarding: world.forwarding() }), ends);
 }
 
-function attachmentOf(
-  { world, delegated, record, bridge, mac }: Attaching,
+function planOf(
+  { world, delegated, bridge }: Attaching,
   vlanGateway: GatewayLink | undefined,
   ips: readonly PlannedAddress[],
-): Attachment {
-  const name = delegated.options.bridge;
-  const plan = planAddresses({
-    options: delegated.options,
+): AddressPlan {
+  const { options, ipam } = delegated;
+  const gateway = vlanGateway ?? { name: options.bridge, ...bridge };
+  return planAddresses({
+    options,
     bridge,
-    gateway: vlanGateway ?? { name, ...bridge },
+    gateway,
     ips,
-    routes: delegated.ipam.routes,
+    routes: ipam.routes,
     ipv6RouteMtu: world.ipv6RouteMtu,
   });
-  return {
-    bridge: { name, mac: bridge.mac },
-    host: { name: record.hostLink, mac: record.hostMac },
-    vlanGateway: vlanGateway && { name: vlanGateway.name, mac: vlanGateway.mac },
-    pod: { ifname: record.ifname, mac },
-    plan,
-  };
 }
+
+const attachmentOf = (
+  { delegated, record, bridge, mac }: Attaching,
+  vlanGateway: GatewayLink | undefined,
+  plan: AddressPlan,
+): Attachment => ({
+  bridge: { name: delegated.options.bridge, mac: bridge.mac },
+  host: { name: record.hostLink, mac: record.hostMac },
+  vlanGateway: vlanGateway && { name: vlanGateway.name, mac: vlanGateway.mac },
+  pod: { ifname: record.ifname, mac },
+  plan,
+});
 
 /** Duplicate address detection is what remains after the tasks; where it is off, the caller prints the result. */
 async function perform(
@@ -142,7 +169,8 @@ async function perform(
   result: string,
 ): Promise<void> {
   const { enabledad } = delegated.options;
-  await caller.perform([...links, ...addressTasks(plan, pod)], enabledad ? undefined : result);
+  const tasks = [...hostTasks(plan.bridge), ...links, ...addressTasks(plan, pod)];
+  await caller.perform(tasks, enabledad ? undefined : result);
   if (enabledad) {
     const ifindex = session.indexOf(pod.ifname);
     if (ifindex === undefined) throw vanished(pod.ifname);
