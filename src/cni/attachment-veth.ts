@@ -30,7 +30,7 @@ export function vethStep({ options, bridge, pod, host }: VethInput): Step {
 }
 
 /** IPv6 needs links that carry as much (RFC 8200, section 5). */
-const leastIPv6Mtu = 1280;
+export const leastIPv6Mtu = 1280;
 
 /**
  * What a new port is not by itself, in one message: the kernel announces each. A port has no use for a link-local address, since all

@@ -2,6 +2,7 @@ import type { Dns } from '../ipam/resolv-conf.ts';
 import type { JsonObject } from '../json/go-json.ts';
 import { type Mac, parseMac } from '../net/mac.ts';
 import type { BridgeOptions } from './attachment.ts';
+import { leastIPv6Mtu } from './attachment-veth.ts';
 import { type CniArgs, parseCniArgs } from './cni-args.ts';
 import { delegateText } from './delegate.ts';
 import type { Delegated } from './delegated.ts';
@@ -44,15 +45,26 @@ const maxNameBytes = 15;
 export function readBridge(delegate: JsonObject, args: CniArgs, cniVersion: string): Delegated {
   const fields = new Fields(delegate, 'delegate', keys);
   const options = readOptions(fields);
+  const ipam = readHostLocal(fields, args, cniVersion);
+  refuseSmallMtu(options, ipam.sets);
   return {
     text: delegateText(delegate),
     options,
     ipMasq: fields.boolean('ipMasq') ?? false,
     ipMasqBackend: readBackend(fields),
     mac: readMac(fields, args),
-    ipam: readHostLocal(fields, args, cniVersion),
+    ipam,
     dns: readDns(fields),
   };
+}
+
+/** The kernel has no IPv6 on such a link, and says so in words of its own. */
+function refuseSmallMtu({ mtu }: BridgeOptions, sets: Delegated['ipam']['sets']): void {
+  if (mtu === 0 || mtu >= leastIPv6Mtu || !sets.flat().some(({ family }) => family === 6)) return;
+  throw refused(
+    `the MTU of the pods, ${mtu}, is less than IPv6 needs, which is ${leastIPv6Mtu}`,
+    'raise FLANNEL_MTU or delegate.mtu, or use a network without IPv6',
+  );
 }
 
 function readOptions(fields: Fields): BridgeOptions {

@@ -28,6 +28,16 @@ describe('a bridge delegate', () => {
     expect(own).toMatchObject({ dataDir: '/var/lib/cni/networks', requested: [], routes: [] });
   });
 
+  test('refuses an MTU that IPv6 cannot have, and takes it where there is none', () => {
+    const dual = { ...ipam, ranges: [...ipam.ranges, [{ subnet: 'fd00:1::/64' }]] };
+    expect(refusal(() => read({ mtu: 1279, ipam: dual }))).toMatchObject({
+      code: 7,
+      msg: 'the MTU of the pods, 1279, is less than IPv6 needs, which is 1280',
+    });
+    expect(read({ mtu: 1280, ipam: dual }).options.mtu).toBe(1280);
+    expect(read({ mtu: 1279 }).options.mtu).toBe(1279);
+  });
+
   test('reads keys in any letter case', () => {
     expect(read({ HAIRPINMODE: true, Bridge: 'pods0' }).options).toMatchObject({
       hairpinMode: true,
