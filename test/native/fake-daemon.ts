@@ -7,6 +7,7 @@ export const REPLY = 2;
 export const NOT_MINE = 3;
 export const WORK = 4;
 export const DONE = 5;
+export const AHEAD = 6;
 
 export interface Frame {
   readonly type: number;
@@ -16,7 +17,7 @@ export interface Frame {
 const binding = loadBinding();
 const EAGAIN = -11;
 
-function u32(...numbers: number[]): Buffer {
+export function u32(...numbers: number[]): Buffer {
   const bytes = Buffer.alloc(4 * numbers.length);
   numbers.forEach((number, index) => bytes.writeUInt32LE(number, 4 * index));
   return bytes;
@@ -33,24 +34,22 @@ export function work(script: Uint8Array, tail: Uint8Array = Buffer.alloc(0)): Bu
   return Buffer.concat([u32(script.length), script, tail]);
 }
 
-/** Lines of a script that write sysctls: rows of place ('p' pod, 'h' host), path and value. */
-export function sysctls(
-  entries: readonly [place: string, path: string, value: string][],
-  { required = false } = {},
-): Buffer {
-  const flag = required ? '\x01' : '\0';
-  return Buffer.from(
-    entries.map(([place, path, value]) => `s${place}${flag}${path}\0${value}\0`).join(''),
-    'latin1',
-  );
+/** The payload of AHEAD, from a daemon on this CPU; one that no machine has, unless it says otherwise. */
+export function ahead(script: Uint8Array, cpu = 0x7fffffff): Buffer {
+  return Buffer.concat([u32(cpu), script]);
 }
 
-/** A line of a script that looks for a link. */
-export const link = (place: string, name: string): Buffer => Buffer.from(`l${place}${name}\0`);
+export interface Done {
+  readonly count: number;
+  readonly errno: number;
+  readonly answer: Buffer;
+}
 
-/** A line of a script that sends a message. */
-export function message(place: string, bytes: Uint8Array, tolerated = 0, index = 0): Buffer {
-  return Buffer.concat([Buffer.from(`m${place}`), u32(tolerated, index, bytes.length), bytes]);
+/** What a DONE tells. */
+export function doneOf(frame: Frame | undefined): Done | undefined {
+  if (frame?.type !== DONE) return undefined;
+  const { payload } = frame;
+  return { count: payload.readUInt32LE(0), errno: payload.readInt32LE(4), answer: payload.subarray(8) };
 }
 
 /** One launcher's connection, as the daemon sees it. */
@@ -103,6 +102,19 @@ export class Conversation {
       if (sent > 0) rest = rest.subarray(sent);
       else await new Promise((resolve) => setTimeout(resolve, 1));
     }
+  }
+
+  /** Hands out work without a reply, and waits until it is done. */
+  async handOut(script: Uint8Array = Buffer.alloc(0)): Promise<Done | undefined> {
+    await this.send(WORK, work(script));
+    return doneOf(await this.next());
+  }
+
+  /** The process at the other end. */
+  get pid(): number {
+    const credentials = binding.peerCredentials(this.fd);
+    if (typeof credentials === 'number') throw new Error(`the launcher's credentials: errno ${-credentials}`);
+    return credentials[0];
   }
 
   close(): void {
