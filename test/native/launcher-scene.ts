@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { Netns } from '../kit/netns.ts';
 import {
@@ -15,6 +16,7 @@ import {
   WORK,
   work,
 } from './fake-daemon.ts';
+import { isAsleep } from './proc.ts';
 
 export interface Outcome {
   readonly status: number | null;
@@ -135,6 +137,22 @@ async function listen<T>(socket: string, talk: Talk, use: () => Promise<T>): Pro
     daemon.close();
     rmSync(socket);
   }
+}
+
+/**
+ * Stops a launcher for so long; what is sent meanwhile it finds afterwards. Only one that waits already looks at what came
+ * before it looks at the time.
+ */
+export async function whileStopped(
+  pid: number,
+  milliseconds: number,
+  send: () => Promise<void>,
+): Promise<void> {
+  await expect.poll(() => isAsleep(pid), { interval: 1, timeout: 20_000 }).toBe(true);
+  process.kill(pid, 'SIGSTOP');
+  await send();
+  await sleep(milliseconds);
+  process.kill(pid, 'SIGCONT');
 }
 
 /** A daemon that takes the request and begins before it does `rest`. */

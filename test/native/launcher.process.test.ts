@@ -1,16 +1,36 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  fstatSync,
+  mkdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
 import { withNetns } from '../kit/netns.ts';
-import { type Conversation, type Frame, NOT_MINE, REPLY, REQUEST, reply, WORK, work } from './fake-daemon.ts';
+import {
+  AHEAD,
+  ahead,
+  type Conversation,
+  type Frame,
+  NOT_MINE,
+  REPLY,
+  REQUEST,
+  reply,
+  WORK,
+  work,
+} from './fake-daemon.ts';
 import { beginning, execute, launcherScene } from './launcher-scene.ts';
 import { link, message, sysctls } from './script-lines.ts';
 
 const binding = loadBinding();
-const { directory, socket, launch, withDaemon } = launcherScene();
+const { directory, launcher, socket, launch, launchInside, withDaemon } = launcherScene();
 
 function variablesOf(frame: Frame | undefined): { variables: Record<string, string>; stdin: Buffer } {
   if (frame?.type !== REQUEST) throw new Error('no REQUEST');
@@ -89,7 +109,7 @@ describe('the request', () => {
         const { variables, stdin } = variablesOf(await conversation.next());
         await conversation.send(REPLY, reply(0, '', `${stdin.length} ${variables['CNI_COMMAND']}`));
       },
-      () => launch({}, undefined),
+      () => execute([launcher], { FLANNELD_SOCKET: socket }), // its input stays open
     );
     expect(request.stderr).toBe('0 undefined');
   });
@@ -119,6 +139,36 @@ describe('the request', () => {
       };
       await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD', CNI_NETNS: netns.path }));
       expect(seen).toEqual([true, 3, true, 48, 1, 16, -11]); // RTM_NEWLINK, then EAGAIN: the socket does not block
+    });
+  });
+
+  test('says that the pod namespace is its own one, under any name, and brings it all the same', async () => {
+    await withNetns(async (host) => {
+      await withNetns(async (pod) => {
+        const seen: unknown[] = [];
+        const talk = async (conversation: Conversation) => {
+          const { variables } = variablesOf(await conversation.next());
+          const [, netns = -1] = conversation.descriptors;
+          const { dev, ino } = fstatSync(netns);
+          const [state, fd] = (variables['FLANNEL_NETNS'] ?? '').split(':');
+          const there = statSync(`/proc/${conversation.pid}/fd/${fd}`);
+          seen.push([
+            state,
+            there.ino === ino,
+            conversation.descriptors.length,
+            variables['FLANNEL_OWN_NETNS'] === `${dev}:${ino}`,
+          ]);
+          await conversation.send(REPLY, reply(0, ''));
+        };
+        await withDaemon(talk, async () => {
+          await launch({ CNI_COMMAND: 'ADD', CNI_NETNS: '/proc/self/ns/net' });
+          await launch({ CNI_COMMAND: 'ADD', CNI_NETNS: `/proc/${process.pid}/ns/net` });
+          await launchInside(host, host);
+          await launchInside(host, pod);
+        });
+        const own = ['own', true, 3, true];
+        expect(seen).toEqual([own, own, own, ['ok', true, 3, false]]);
+      });
     });
   });
 
@@ -183,6 +233,10 @@ describe('the stand-alone program takes over', () => {
       'the daemon hands out work and has not begun',
       (c) => c.send(WORK, work(sysctls([['h', 'net/x', '1']]))),
     ],
+    [
+      'the daemon hands out work ahead and has not begun',
+      (c) => c.send(AHEAD, ahead(sysctls([['h', 'net/x', '1']]))),
+    ],
     ['the daemon sends a frame that is too long', (c) => c.send(REPLY, Buffer.alloc(8), (16 << 20) + 1)],
     ['the reply is too short', (c) => c.send(REPLY, Buffer.alloc(7))],
     ['the reply tells of more than it has', (c) => c.send(REPLY, Buffer.from([0, 0, 0, 0, 1, 0, 0, 0]))],
@@ -244,26 +298,35 @@ console.log('ready');`,
 });
 
 describe('once the daemon has begun', () => {
-  const ends: [string, string, (conversation: Conversation) => Promise<void>][] = [
+  type Act = (conversation: Conversation) => Promise<void>;
+  const nonsense = [
+    Buffer.from('s'),
+    Buffer.from('xh'),
+    Buffer.from('sx\0net/x\x001\0'),
+    Buffer.from('sh\0net/x\x001'),
+    Buffer.from('kh\0net/x\x001'),
+    Buffer.from('r'),
+    Buffer.from('rx'),
+    link('h', 'a-name-of-16-bytes'),
+    message('h', Buffer.alloc(15)),
+    message('h', Buffer.alloc(16), 0, 13),
+    message('h', Buffer.alloc(16)).subarray(0, 29),
+  ];
+  const unreadable = [
+    ...['', 'x', '\xff\xff\xff\xff'].map((bytes) => ({ type: WORK, payload: Buffer.from(bytes, 'latin1') })),
+    ...nonsense.map((script) => ({ type: WORK, payload: work(script) })),
+    ...[0, 1, 3].map((length) => ({ type: AHEAD, payload: Buffer.alloc(length) })),
+    ...nonsense.map((script) => ({ type: AHEAD, payload: ahead(script) })),
+  ];
+  const ends: [string, string, Act][] = [
     ['dies', 'it closed the connection', async (c) => c.close()],
     ['falls silent', 'it did not answer within 300 ms', async (c) => void (await c.next())],
     ['talks nonsense', 'it sent a frame that makes no sense here', (c) => c.send(99)],
     ['says "not mine" too late', 'it sent a frame that makes no sense here', (c) => c.send(NOT_MINE)],
-    ...[
-      Buffer.from('x'),
-      Buffer.from('\xff\xff\xff\xff', 'latin1'),
-      work(Buffer.from('s')),
-      work(Buffer.from('xh')),
-      work(Buffer.from('sx\0net/x\x001\0')),
-      work(Buffer.from('sh\0net/x\x001')),
-      work(link('h', 'a-name-of-16-bytes')),
-      work(message('h', Buffer.alloc(15))),
-      work(message('h', Buffer.alloc(16), 0, 13)),
-      work(message('h', Buffer.alloc(16)).subarray(0, 29)),
-    ].map((payload): [string, string, (conversation: Conversation) => Promise<void>] => [
-      `hands out work that nobody can read (${payload.toString('hex')})`,
+    ...unreadable.map(({ type, payload }): [string, string, Act] => [
+      `hands out ${type === AHEAD ? 'work ahead' : 'work'} that nobody can read (${payload.toString('hex')})`,
       'it sent work that makes no sense',
-      (c) => c.send(WORK, payload),
+      (c) => c.send(type, payload),
     ]),
   ];
   for (const [title, details, act] of ends) {

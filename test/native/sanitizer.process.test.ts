@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { withNetns } from '../kit/netns.ts';
-import { REPLY, reply, WORK, work } from './fake-daemon.ts';
+import { type Netns, withNetns } from '../kit/netns.ts';
+import { AHEAD, ahead, type Conversation, REPLY, reply } from './fake-daemon.ts';
 import { beginning, execute, launcherScene } from './launcher-scene.ts';
-import { link, message, sysctls } from './script-lines.ts';
+import { keeping, link, message, putBack, type Setting, sysctls } from './script-lines.ts';
 
 const { directory, socket, withDaemon } = launcherScene();
 
@@ -17,13 +17,48 @@ describe('the launcher, built with the address sanitizer', () => {
     execFileSync('gcc', [...strict, '-o', sanitized, ...sources.map((name) => `native/${name}.c`)]);
   });
 
+  const run = (command: string, pod: Netns) => {
+    const cni = { CNI_COMMAND: command, CNI_NETNS: pod.path };
+    // It ends at once, and frees nothing.
+    const env = { ASAN_OPTIONS: 'detect_leaks=0', PATH: '/usr/bin:/bin', FLANNELD_SOCKET: socket, ...cni };
+    return execute([sanitized], env, '{}');
+  };
+
+  const filter: Setting = ['p', 'net/ipv4/conf/lo/arp_filter', '1'];
+  const ports = 'net/ipv4/ip_local_reserved_ports';
+  const portsOf64Bytes = [200, ...Array.from({ length: 10 }, (_, index) => 20_000 + 2 * index)].join(',');
+  const longerThanTheFirstReading = sysctls(Array.from({ length: 1000 }, () => filter));
+  const kept = Buffer.concat([
+    putBack('p'),
+    keeping([
+      ['p', 'net/ipv6/conf/lo/addr_gen_mode', '1'],
+      ['p', 'net/ipv4/conf/lo/arp_filter', '0'],
+      ['p', 'net/ipv4/conf/absent/arp_filter', '0'],
+    ]),
+  ]);
+  const keptElsewhere = Buffer.concat([
+    putBack('p'),
+    sysctls([['p', ports, portsOf64Bytes]], { required: true }),
+    keeping([
+      ['p', ports, '1'],
+      ['p', 'net/ipv4/conf/lo/arp_notify', '1'],
+    ]),
+  ]);
+
+  /** From both CPUs that every machine with more than one has. */
+  async function handOutAhead(conversation: Conversation): Promise<void> {
+    await conversation.send(AHEAD, ahead(longerThanTheFirstReading));
+    await conversation.send(AHEAD, ahead(kept, 0));
+    await conversation.send(AHEAD, ahead(keptElsewhere, 1));
+  }
+
   test('does a request with all its descriptors, a script of every kind of line, and a long reply', async () => {
     await withNetns(async (pod) => {
       // RTM_NEWLINK for the link whose index is put in, and for none.
       const nothing = Buffer.from([32, 0, 0, 0, 16, 0, 5, 0, ...Array.from({ length: 24 }, () => 0)]);
       const script = Buffer.concat([
         sysctls([
-          ['p', 'net/ipv4/conf/lo/arp_filter', '1'],
+          filter,
           ['p', 'net/ipv6/conf/lo/accept_ra', '0'],
           ['h', 'net/ipv4/conf/lo/arp_filter', '0'],
           ['p', 'net/ipv6/conf/absent/accept_ra', '0'],
@@ -31,23 +66,25 @@ describe('the launcher, built with the address sanitizer', () => {
         link('p', 'lo'),
         message('p', nothing, 0, 20),
         message('h', nothing, 19),
+        putBack('p'),
       ]);
       const long = 'x'.repeat(1 << 20);
       const talk = beginning(async (conversation) => {
-        await conversation.send(WORK, work(script));
-        const done = await conversation.next();
-        await conversation.send(REPLY, reply(0, `${done?.payload.toString('hex', 0, 8)} ${long}`));
+        await handOutAhead(conversation);
+        const done = await conversation.handOut(script);
+        await conversation.send(REPLY, reply(0, `${done?.count} ${done?.errno} ${long}`));
       });
-      const env = {
-        ASAN_OPTIONS: 'detect_leaks=0', // it ends at once, and frees nothing
-        PATH: '/usr/bin:/bin',
-        FLANNELD_SOCKET: socket,
-        CNI_COMMAND: 'ADD',
-        CNI_NETNS: pod.path,
-      };
-      const outcome = await withDaemon(talk, () => execute([sanitized], env, '{}'));
-      const stdout = outcome.stdout.slice(0, 18);
-      expect({ ...outcome, stdout }).toEqual({ status: 0, stdout: '0700000000000000 x', stderr: '' });
+      const outcome = await withDaemon(talk, () => run('ADD', pod));
+      const stdout = outcome.stdout.slice(0, 8);
+      expect({ ...outcome, stdout }).toEqual({ status: 0, stdout: '1016 0 x', stderr: '' });
+    });
+  });
+
+  test('runs stand-alone in the middle of the work', async () => {
+    await withNetns(async (pod) => {
+      const outcome = await withDaemon(beginning(handOutAhead), () => run('DEL', pod));
+      const stdout = `stand-alone flannel.cjs 1 2 DEL ${socket}\n`;
+      expect(outcome).toEqual({ status: 7, stdout, stderr: '' });
     });
   });
 });
