@@ -79,8 +79,10 @@ int sysctl_hold(struct sysctl_directory *directory, const char *path, const char
   if (strlen(path) >= sizeof held->path) return -ENAMETOOLONG;
   int fd = open_setting(directory, path, O_RDWR);
   if (fd < 0) return fd;
-  ssize_t length = read(fd, held->before, sizeof held->before - 1);
-  int result = length < 0 ? -errno : put(fd, value);
+  ssize_t length = read(fd, held->before, sizeof held->before);
+  /* A part of it, put back, would be another setting. */
+  bool whole = length < (ssize_t)sizeof held->before;
+  int result = length < 0 ? -errno : whole ? put(fd, value) : -EOVERFLOW;
   close(fd);
   if (result != 0) return result;
   held->before[length] = 0;

@@ -21,7 +21,10 @@ struct held_sysctl {
 int sysctl_write(struct sysctl_directory *directory, const char *path, const char *value);
 void sysctl_directory_close(struct sysctl_directory *directory);
 
-/* The same until sysctl_release, which must come from the same namespace; -EBUSY while another one is held. */
+/*
+ * The same until sysctl_release, which must come from the same namespace; -EBUSY while another one is held, -EOVERFLOW where
+ * what is there is too long to be held.
+ */
 int sysctl_hold(struct sysctl_directory *directory, const char *path, const char *value, struct held_sysctl *held);
 /* Answers 0 when nothing is held. */
 int sysctl_release(struct sysctl_directory *directory, struct held_sysctl *held);

@@ -231,4 +231,16 @@ describe('a setting that is kept', () => {
       expect(await worked(keep(path, value), env)).toMatchObject({ count: 0, errno, outcome: undone });
     });
   });
+
+  test('is none where it is too long to be put back whole', async () => {
+    const ports = 'net/ipv4/ip_local_reserved_ports';
+    const many = Array.from({ length: 20 }, (_, index) => 20_000 + 2 * index).join(',');
+    await withSettings({ [ports]: many }, async (read, env) => {
+      expect(await worked(keep(ports, '1'), env)).toMatchObject({ count: 0, errno: 75, outcome: undone }); // EOVERFLOW
+      expect(await worked(script(keeping([['p', ports, '1']]), putBack('p')), env)).toMatchObject({
+        count: 2,
+      });
+      expect(await read(ports)).toBe(many);
+    });
+  });
 });
