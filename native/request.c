@@ -69,7 +69,7 @@ static void open_netns(struct request *request, const struct stat *own, char *st
   struct stat pod;
   if (request->netlink >= 0 && fstat(request->netns, &pod) == 0) {
     bool same = pod.st_dev == own->st_dev && pod.st_ino == own->st_ino;
-    snprintf(state, size, "FLANNEL_NETNS=%s:%d", same ? "own" : "ok", request->netns);
+    snprintf(state, size, "FLANNEL_NETNS=%s:%d", same ? "own" : "open", request->netns);
     return;
   }
   if (request->netns >= 0) close(request->netns);

@@ -132,7 +132,7 @@ export function podNamespace(
   if (number === undefined || !/^\d+$/.test(number)) return undefined;
   if (word === 'error') return { pod: { state: word, errno: Number(number) }, podIsOwn: false };
   const [, fd, socketFd] = descriptors;
-  if ((word !== 'ok' && word !== 'own') || fd === undefined || socketFd === undefined) return undefined;
+  if ((word !== 'open' && word !== 'own') || fd === undefined || socketFd === undefined) return undefined;
   const pod = { state: 'open', fd, fdOfCaller: Number(number), session: sessionOn(socketFd) } as const;
   return { pod, podIsOwn: word === 'own' };
 }

@@ -303,7 +303,7 @@ describe('the server', () => {
   });
 
   test.each([
-    ['ok', false],
+    ['open', false],
     ['own', true],
   ])('gets a namespace that is %s and a socket in it, and closes both', async (state, isOwn) => {
     const pod = createNetns();
@@ -321,10 +321,10 @@ describe('the server', () => {
     await expect.poll(openDescriptors).toBeLessThanOrEqual(before);
   });
 
-  test('"ok" without descriptors is nonsense', async () => {
+  test('"open" without descriptors is nonsense', async () => {
     const { connect } = serving(() => Promise.resolve(reply('')));
     const client = connect();
-    client.request(environment({ FLANNEL_NETNS: 'ok:9' }));
+    client.request(environment({ FLANNEL_NETNS: 'open:9' }));
     expect(await client.receive()).toBeUndefined();
   });
 
@@ -342,6 +342,16 @@ describe('the server', () => {
       client.send(frameTypes.REQUEST, `${payload}\0{}`, descriptors);
       expect(await client.receive()).toBeUndefined();
     }
+  });
+
+  test('leaves launchers of before AHEAD to themselves: they would not know what to do', async () => {
+    const { connect } = serving(() => Promise.reject(new Error('served')));
+    const pod = createNetns();
+    onTestFinished(() => pod.remove());
+    const client = connect();
+    client.request(environment({ FLANNEL_NETNS: 'ok:9' }), '', [pod.fd, pod.fd]);
+    expect(await client.receive()).toBeUndefined();
+    expect(client.takeBack()).toBe(true);
   });
 
   test('answers the frames of cni-tool', async () => {

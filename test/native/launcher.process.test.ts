@@ -121,7 +121,7 @@ describe('the request', () => {
       const talk = async (conversation: Conversation) => {
         const { variables } = variablesOf(await conversation.next());
         const [, pod = -1, door = -1] = conversation.descriptors;
-        seen.push(/^ok:\d+$/.test(variables['FLANNEL_NETNS'] ?? ''), conversation.descriptors.length);
+        seen.push(/^open:\d+$/.test(variables['FLANNEL_NETNS'] ?? ''), conversation.descriptors.length);
         seen.push(readlinkSync(`/proc/self/fd/${pod}`) === readlinkSync(`/proc/self/fd/${netns.fd}`));
         // RTM_GETLINK for fl-inside: struct nlmsghdr, struct ifinfomsg, IFLA_IFNAME
         const request = Buffer.alloc(48);
@@ -167,7 +167,7 @@ describe('the request', () => {
           await launchInside(host, pod);
         });
         const own = ['own', true, 3, true];
-        expect(seen).toEqual([own, own, own, ['ok', true, 3, false]]);
+        expect(seen).toEqual([own, own, own, ['open', true, 3, false]]);
       });
     });
   });
