@@ -116,8 +116,9 @@ async function measure(load: Load, rounds: number, hosts: readonly Host[]): Prom
 async function turn(host: Host, verb: Verb, atOnce: number, samples: Samples): Promise<void> {
   const before = host.daemonCpuMs();
   const outcomes = await (verb === 'ADD' ? host.add(atOnce) : host.del(atOnce));
-  // the daemon answers a DEL before the kernel has freed the device: what it does after that is counted as well
-  await sleep(verb === 'ADD' ? 10 : 40);
+  // What the daemon does after its answers is counted as well: it announces one pod after the other, some 1 ms each with many
+  // pods, and answers a DEL before the kernel has freed the device.
+  await sleep(verb === 'ADD' ? 10 + 2 * atOnce : 40);
   const daemon = host.daemonCpuMs() - before;
   samples.ms.push(...outcomes.map((outcome) => outcome.ms));
   samples.cpuMs.push((outcomes.reduce((sum, { cpuMs }) => sum + cpuMs, 0) + daemon) / atOnce);

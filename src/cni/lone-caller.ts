@@ -51,6 +51,11 @@ export class LoneCaller implements Caller {
     for (const task of tasks) this.#do(task);
   }
 
+  /** Now: this process ends with its answer. */
+  afterwards(work: () => Promise<void>): Promise<void> {
+    return work();
+  }
+
   #do(task: Task): void {
     switch (task.task) {
       case 'sysctl':

@@ -137,6 +137,7 @@ interface KnownDelegate {
 }
 
 const confs = new Lately<NetConf>();
+const places = new LatelyOf<JsonObject, ReturnType<typeof placesOf>>();
 const delegates = new LatelyOf<NetConf, KnownDelegate>();
 const bridges = new LatelyOf<KnownDelegate, Delegated>();
 
@@ -184,6 +185,6 @@ function attachmentOf({ environment, document, name, cniVersion }: CniRequest): 
     key: { network: name, containerID, ifname },
     netns,
     cniVersion,
-    dataDir: placesOf(document).dataDir,
+    dataDir: places.of(document, '', () => placesOf(document)).dataDir,
   };
 }

@@ -5,6 +5,7 @@ import { SyncSession } from '../netlink/session.ts';
 import { adoptSocket } from '../netlink/socket.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import { Afterwards } from './afterwards.ts';
 import {
   decodeRequest,
   encodeReply,
@@ -54,12 +55,14 @@ export class CniServer {
   /** The last request of each container: they come one after the other. */
   readonly #turns = new Map<string, Promise<void>>();
   readonly #seen = new Set<string>();
+  readonly #afterwards: Afterwards;
   #fd = -1;
   #unwatch: (() => void) | undefined;
   #cancelPause: (() => void) | undefined;
 
   constructor(options: ServerOptions) {
     this.#options = options;
+    this.#afterwards = new Afterwards(options.clock);
   }
 
   /** Throws an Error when the socket cannot be made, or somebody serves it already. */
@@ -91,6 +94,7 @@ export class CniServer {
     if (this.#fd < 0) return;
     this.#cancelPause?.();
     this.#unwatch?.();
+    this.#afterwards.close();
     this.#options.binding.close(this.#fd);
     this.#fd = -1;
     rmSync(this.#options.path, { force: true });
@@ -168,8 +172,17 @@ export class CniServer {
       cpu: () => binding.cpu(),
     };
     const caller = new WarmCaller(connection, pod, options);
-    void this.#serve(connection, request, caller).finally(release);
+    void this.#serveAndMore(connection, request, caller).finally(release);
     return caller;
+  }
+
+  async #serveAndMore(
+    connection: LauncherConnection,
+    request: LauncherRequest,
+    caller: WarmCaller,
+  ): Promise<void> {
+    await this.#afterwards.before(() => this.#serve(connection, request, caller));
+    for (const work of caller.takeAfterwards()) await this.#afterwards.add(work);
   }
 
   /** What was there once is where both see it: what is gone later is gone for the launcher, too. */

@@ -12,6 +12,7 @@ export class WarmCaller implements Caller {
   readonly #connection: LauncherConnection;
   readonly #exists: (file: string) => boolean;
   readonly #claim: () => boolean;
+  readonly #afterwards: (() => Promise<void>)[] = [];
   #answered = false;
   readonly #isAlone: () => boolean;
   readonly #cpu: () => number;
@@ -82,6 +83,15 @@ export class WarmCaller implements Caller {
     const refusal = script.outcome(done.count, done.errno, done.answer);
     if (refusal !== undefined) throw refusal;
     this.#answered = stdout !== undefined;
+  }
+
+  async afterwards(work: () => Promise<void>): Promise<void> {
+    this.#afterwards.push(work);
+  }
+
+  /** What was put off until the answer is out; the caller's to do now. */
+  takeAfterwards(): (() => Promise<void>)[] {
+    return this.#afterwards.splice(0);
   }
 
   expectDelegate(type: string): void {

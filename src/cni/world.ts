@@ -74,6 +74,8 @@ export interface Caller {
    * is gone. Rejects with a SysctlError or a StepError for the first that was refused, and with {@link Aborted}.
    */
   perform(tasks: readonly Task[], stdout?: string): Promise<void>;
+  /** Has `work`, which must not reject, done when nobody waits for anything any more. */
+  afterwards(work: () => Promise<void>): Promise<void>;
   /** Throws {@link NotMine} where no other plugin can be run, and a CniError when this one is not installed. */
   expectDelegate(type: string): void;
   /** Runs another CNI plugin out of CNI_PATH, with this request's verb or another. Rejects as {@link expectDelegate} throws. */

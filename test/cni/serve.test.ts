@@ -58,6 +58,7 @@ function caller(changes: Partial<Caller> = {}): Caller {
     worksAlongside: false,
     start: noKernel,
     perform: () => Promise.resolve(),
+    afterwards: (work) => work(),
     expectDelegate: noKernel,
     delegate: noKernel,
     ...changes,

@@ -177,7 +177,7 @@ async function perform(
     await settleAddresses(session, ifindex, world.clock);
     checkCaller(caller);
   }
-  await announce(world, session, { plan, pod });
+  await caller.afterwards(() => announce(world, session, { plan, pod }));
 }
 
 /** Whatever becomes of it, the attachment stands: its result may be out. */

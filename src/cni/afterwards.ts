@@ -1,0 +1,76 @@
+import type { Clock } from '../world/clock.ts';
+
+/** So long at most it may be put off, in milliseconds. */
+const patience = 100;
+
+interface Waiting {
+  readonly deadline: number;
+  work(): Promise<void>;
+  /** It is done, or will never be. */
+  resolve(): void;
+}
+
+/**
+ * What is to be done and nobody waits for, one after the other while nothing else goes on: it would take a CPU from those who
+ * wait.
+ */
+export class Afterwards {
+  readonly #clock: Clock;
+  readonly #waiting: Waiting[] = [];
+  #busy = 0;
+  #isRunning = false;
+  #closed = false;
+  /** Ends the wait for quiet. */
+  #wake: (() => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Work that somebody waits for. */
+  async before<T>(work: () => Promise<T>): Promise<T> {
+    this.#busy++;
+    try {
+      return await work();
+    } finally {
+      this.#busy--;
+      if (this.#busy === 0) this.#wake?.();
+    }
+  }
+
+  /** Resolves when `work`, which must not reject, is done, and also when it never will be. */
+  add(work: () => Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push({ work, resolve, deadline: this.#clock.monotonic() + patience });
+    void this.#run();
+    return promise;
+  }
+
+  /** What waits is not done any more. */
+  close(): void {
+    this.#closed = true;
+    this.#wake?.();
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      await this.#quiet(next.deadline);
+      if (!this.#closed) await next.work();
+      next.resolve();
+    }
+    this.#isRunning = false;
+  }
+
+  async #quiet(deadline: number): Promise<void> {
+    const left = deadline - this.#clock.monotonic();
+    if (this.#busy === 0 || this.#closed || left <= 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(left, resolve);
+    this.#wake = resolve;
+    await promise;
+    this.#wake = undefined;
+    cancel();
+  }
+}
