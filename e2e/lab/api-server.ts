@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { HttpClient } from '../../src/http/client.ts';
 import { systemClock } from '../../src/world/clock.ts';
 import { Authority } from '../../test/kit/certificates.ts';
+import { freePort } from '../../test/kit/free-port.ts';
 import { repository } from './binary.ts';
 import { until } from './command.ts';
 import { Door } from './door.ts';
@@ -223,16 +223,4 @@ function ended(child: ChildProcess, end: () => void): Promise<void> {
     child.once('error', () => resolve());
     end();
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return port;
 }

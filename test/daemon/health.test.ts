@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { answer, serveHealth } from '../../src/daemon/health.ts';
+import { freePort } from '../kit/free-port.ts';
 
 const well = { waitingFor: () => [], metrics: () => 'flanneld_ready 1\n' };
 const starting = { waitingFor: () => ['the registry', 'subnet.env'], metrics: () => undefined };
@@ -55,13 +56,3 @@ test('a crowd of connections takes few descriptors, and keeps no probe out', asy
 });
 
 const descriptors = (): number => readdirSync('/proc/self/fd').length;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return port;
-}

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
-import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { EtcdGateway, type EtcdGatewayOptions } from '../../src/lease/etcd/gateway.ts';
 import { EtcdStore } from '../../src/lease/etcd/store.ts';
 import { systemClock } from '../../src/world/clock.ts';
+import { freePort } from './free-port.ts';
 
 export interface EtcdLaunch {
   /** `http` unless given. */
@@ -115,15 +115,3 @@ export const etcdStore = (
   new EtcdStore(
     new EtcdGateway({ readFile: (file) => fs.readFileSync(file, 'utf8'), clock: systemClock, ...options }),
   );
-
-export async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => {
-    server.once('listening', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return port;
-}

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { KeySpace } from '../../../src/lease/etcd/key-space.ts';
 import type { EtcdStore } from '../../../src/lease/etcd/store.ts';
 import { Authority } from '../../kit/certificates.ts';
-import { Etcd, type EtcdLaunch, etcdStore, freePort } from '../../kit/etcd.ts';
+import { Etcd, type EtcdLaunch, etcdStore } from '../../kit/etcd.ts';
+import { freePort } from '../../kit/free-port.ts';
 
 const keys = new KeySpace('/n');
 const value = { put: keys.keyOf('10.5.1.0-24'), value: '{}', leaseId: '0' };
