@@ -57,7 +57,7 @@ export class Afterwards {
     this.#isRunning = true;
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
       await this.#quiet(next.deadline);
-      if (!this.#closed) await next.work();
+      if (!this.#closed) await next.work().catch(() => {}); // it must not
       next.resolve();
     }
     this.#isRunning = false;

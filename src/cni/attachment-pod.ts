@@ -4,7 +4,7 @@ import * as k from '../netlink/constants.ts';
 import type { Request } from '../netlink/message.ts';
 import { delNeighbour, newNeighbour } from '../netlink/route/neighbour.ts';
 import type { RouteWrite } from '../netlink/route/route.ts';
-import type { AddressInput, PlannedAddress, PlannedRoute } from './attachment.ts';
+import type { AddressInput, BridgeOptions, PlannedAddress, PlannedRoute } from './attachment.ts';
 import { addressStep } from './attachment-bridge.ts';
 import { type Addressing, gatewayOf, isDefaultRoute } from './attachment-routes.ts';
 import type { Step } from './attachment-step.ts';
@@ -42,14 +42,19 @@ export function addressSteps(
 /**
  * Asks for the gateways, by a broadcast which everybody on the bridge learns from who has the address now: other pods may still
  * know its last holder's MAC, and would go on for seconds. With many pods the kernel takes a millisecond to tell them all. What
- * the pod has learnt is forgotten: a node's namespaces share one table of neighbours, of 1024 entries.
+ * the pod has learnt is forgotten: a node's namespaces share one table of neighbours, of 1024 entries. Not so of a gateway that is
+ * not the bridge, which answers at once: what the pod itself sends meanwhile may wait for that answer.
  */
-export function announcements(ips: readonly PlannedAddress[], ndm_ifindex: number): Request[] {
+export function announcements(
+  { isGateway, isDefaultGateway }: BridgeOptions,
+  ips: readonly PlannedAddress[],
+  ndm_ifindex: number,
+): Request[] {
   const about = { ndm_family: k.AF_INET, ndm_ifindex };
   return ips.flatMap(({ gateway: NDA_DST }) => {
     if (NDA_DST === undefined || familyOf(NDA_DST) === 6) return [];
     const used = newNeighbour({ ...about, NDA_DST, ndm_flags: k.NTF_USE }, k.NLM_F_CREATE);
-    return [used, delNeighbour({ ...about, NDA_DST })];
+    return isGateway || isDefaultGateway ? [used, delNeighbour({ ...about, NDA_DST })] : [used];
   });
 }
 

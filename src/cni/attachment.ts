@@ -142,6 +142,6 @@ export function planAddresses(input: AddressInput): AddressPlan {
     bridge: [...readySteps(input), ...gatewaySteps(input, addressing.ips)],
     host: staleNeighbourSteps(input.bridge, addressing.ips),
     pod: (ifindex) => addressSteps(input, addressing, ifindex),
-    announcements: (ifindex) => announcements(addressing.ips, ifindex),
+    announcements: (ifindex) => announcements(input.options, addressing.ips, ifindex),
   };
 }

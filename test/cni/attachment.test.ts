@@ -198,8 +198,8 @@ describe('the plan of an attachment', () => {
   });
 
   test('afterwards the IPv4 gateway is asked for, which makes the pod known', () => {
-    const told = (ips: Input['ips']) =>
-      planAddresses(input({ ips }))
+    const told = (ips: Input['ips'], changes: Partial<Input['options']> = {}) =>
+      planAddresses(withOptions(changes, { ips }))
         .announcements(2)
         .map(({ codec, body, flags }) => [flags, codec.decode(viewOf(body), 0, body.length)]);
     const about = { ndm_family: k.AF_INET, ndm_ifindex: 2, NDA_DST: '10.244.1.1' };
@@ -208,6 +208,8 @@ describe('the plan of an attachment', () => {
       [0, { ...about, ndm_flags: 0 }],
     ]);
     expect(told([ipv6])).toEqual([]);
+    // It is somebody else's, and may take its time.
+    expect(told([ipv4], { isGateway: false, isDefaultGateway: false })).toHaveLength(1);
   });
 
   test('sysctls: what the reference writes, forwarding only where it is off', () => {

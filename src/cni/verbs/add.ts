@@ -89,11 +89,9 @@ async function addAttachment(
   };
   const mac = delegated.mac ?? randomMac(random.subarray(6));
   const attaching = { world, caller, delegated, records, pod, record, bridge, mac };
-  // What an earlier ADD has left is known by its record, until there is an address for this one.
-  const goesAhead = !isKnown && mayStartLinks(attaching);
   world.beingMade.add(keyText(key));
   try {
-    const ips = await allocate(attaching, request, goesAhead);
+    const ips = await allocate(attaching, request, isKnown);
     record.addresses = ips.map(({ address }) => address);
     state.write(key.containerID, delegated.text);
     if (backend !== undefined) await masquerade(attaching, backend);
@@ -110,17 +108,20 @@ async function addAttachment(
   }
 }
 
-/** Under the lock: the links are not begun while another holds it, nor for who has an address already. */
+/**
+ * Under the lock: the links are not begun while another holds it, nor for who has an address already, nor where an earlier ADD
+ * has left something, of which its record tells until there is an address for this one.
+ */
 function allocate(
   attaching: Attaching,
   { key }: AttachmentRequest,
-  goesAhead: boolean,
+  isKnown: boolean,
 ): Promise<PlannedAddress[]> {
   const { world, caller, delegated } = attaching;
   const { dataDir, sets, requested } = delegated.ipam;
   return world.store(path.join(dataDir, key.network)).withLock((store) => {
     checkCaller(caller);
-    if (goesAhead && !store.has(key)) startLinks(attaching);
+    if (!isKnown && !store.has(key) && mayStartLinks(attaching)) startLinks(attaching);
     return store.allocate(sets, key, requested);
   });
 }
@@ -143,11 +144,11 @@ async function takeBack(attaching: Attaching, state: FlannelState): Promise<void
   const { world, records, record } = attaching;
   const hasAddress = record.addresses.length > 0;
   const isStarted = record.hostLink !== '';
-  if (isStarted) await abandonLinks(attaching);
   if (!hasAddress && !isStarted) return;
   const masquerade = hasAddress && record.masquerade !== undefined ? [record.masquerade] : [];
   const ipamDataDirs = hasAddress ? [record.ipamDataDir] : [];
   try {
+    if (isStarted) await abandonLinks(attaching);
     await removeAttachment(world, records, { key: record, record, ipamDataDirs, masquerade });
     forgetAttachment(records, state, record);
   } catch (error) {
