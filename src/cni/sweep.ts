@@ -2,6 +2,7 @@ import path from 'node:path';
 import { type Owner, ownerKey } from '../ipam/entry.ts';
 import { leftovers } from '../ipam/sweep.ts';
 import { getLink } from '../netlink/route/link.ts';
+import { entriesIn } from './entries.ts';
 import { FlannelState } from './flannel-state.ts';
 import { type AttachmentRecord, keyText, Records, sameKey } from './record.ts';
 import { isInside, readDelegate } from './recorded-delegate.ts';
@@ -109,7 +110,7 @@ async function forgetGone(
 ): Promise<number> {
   const gone = place.records.filter(({ hostLink }) => !links.has(hostLink));
   if (gone.length === 0) return 0;
-  const held = await heldIn(world, place.directory);
+  const held = new Set((await entriesIn(world, place.directory)).map(ownerKey));
   let forgotten = 0;
   for (const record of gone.filter((each) => !held.has(ownerKey(each)))) {
     const now = records.read(record);
@@ -125,9 +126,4 @@ async function forgetGone(
     forgotten++;
   }
   return forgotten;
-}
-
-async function heldIn(world: World, directory: string): Promise<ReadonlySet<string>> {
-  const entries = (await world.existingStore(directory)?.withLock((store) => store.entries())) ?? [];
-  return new Set(entries.map(ownerKey));
 }

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { rangeFor } from '../../ipam/range-set.ts';
 import { prefixAddress } from '../../net/prefix.ts';
 import type { AttachmentRequest, Delegated } from '../delegated.ts';
+import { entriesIn } from '../entries.ts';
 import { CniError, cniCodes } from '../error.ts';
 import { checkLinks } from '../link-check.ts';
 import { openPod } from '../pod.ts';
@@ -43,8 +44,7 @@ async function checkReservations(
   { ips }: Result,
 ): Promise<void> {
   const directory = path.join(ipam.dataDir, key.network);
-  const entries = (await world.existingStore(directory)?.withLock((store) => store.entries())) ?? [];
-  const own = entries.filter(
+  const own = (await entriesIn(world, directory)).filter(
     ({ containerID, ifname }) => containerID === key.containerID && (ifname === key.ifname || ifname === ''),
   );
   const addresses = ips.map(({ address }) => prefixAddress(address));
