@@ -113,8 +113,9 @@ async function forgetGone(
   const held = new Set((await entriesIn(world, place.directory)).map(ownerKey));
   let forgotten = 0;
   for (const record of gone.filter((each) => !held.has(ownerKey(each)))) {
-    const now = records.read(record);
     // The container runtime may have sent a DEL, and even another ADD, while we waited for the lock.
+    if (world.beingMade.has(keyText(record))) continue;
+    const now = records.read(record);
     if (now === undefined || !sameKey(now, record) || now.hostLink !== record.hostLink) continue;
     await removeAttachment(world, records, {
       key: record,

@@ -149,6 +149,31 @@ describe('the sweep', () => {
     expect(await sweep(made, node.states)).toEqual({ addresses: 2, attachments: 1 });
   });
 
+  test('leaves alone what began to be made while it waited for the lock', async () => {
+    const node = await withPods(['c1']);
+    for (const veth of await node.veths()) await node.host.exec('ip', 'link', 'del', veth);
+    for (const address of node.reserved()) fs.rmSync(path.join(node.addresses, address));
+    const before = await node.leftovers();
+    const beingMade = new Set<string>();
+    const existingStore = (directory: string) => {
+      const store = node.world.existingStore(directory);
+      if (store === undefined) return undefined;
+      const withLock: typeof store.withLock = async (work) => {
+        beingMade.add('cbr0/c1:eth0');
+        return store.withLock(work);
+      };
+      return { withLock, usage: () => [], close() {} };
+    };
+    expect(await sweep({ ...node.world, beingMade, existingStore }, node.states)).toEqual({
+      addresses: 0,
+      attachments: 0,
+    });
+    expect(await node.leftovers()).toEqual(before);
+    beingMade.clear();
+    expect(await sweep(node.world, node.states)).toEqual({ addresses: 0, attachments: 1 });
+    expect(await node.leftovers()).toEqual(nothing);
+  });
+
   test("takes what is from before this boot, also what Go's flannel added", async () => {
     const node = await withPods(['c1', 'c2']);
     for (const veth of await node.veths()) await node.host.exec('ip', 'link', 'del', veth);
