@@ -44,7 +44,7 @@ export function readySteps({ bridge, options }: Pick<VethInput, 'bridge' | 'opti
   });
   if (!bridge.up) steps.push(set(k.IFF_UP));
   if (options.promiscMode && !bridge.promisc) steps.push(set(k.IFF_PROMISC));
-  if (options.isGateway && !bridge.adopted) {
+  if (!bridge.adopted) {
     steps.push({ message: 'setLink', value: { ifi_index: bridge.ifindex, IFLA_ADDRESS: bridge.mac } });
   }
   return steps;

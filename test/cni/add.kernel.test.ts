@@ -108,6 +108,19 @@ describe('ADD', () => {
     expect(after).toMatchObject([{ ifindex: (before as { ifindex: number }[])[0]?.ifindex }]);
   });
 
+  test('pins the MAC of a bridge that is there, also for a network without a gateway', async () => {
+    const node = new TestNode();
+    await node.host.exec('ip', 'link', 'add', 'cni0', 'type', 'bridge');
+    const plain = node.delegate({ isGateway: false, isDefaultGateway: false });
+    const added = (await node.ok('ADD', node.pod(), plain)) as unknown as Result;
+    const gateway = { ...node.configuration(), name: 'other' };
+    await node.ok('ADD', node.pod(), gateway, { CNI_CONTAINERID: 'c2' });
+    await node.host.exec('ip', 'link', 'add', 'low', 'address', '02:00:00:00:00:01', 'type', 'veth');
+    await node.host.exec('ip', 'link', 'set', 'low', 'master', 'cni0');
+    const [bridge] = (await node.host.json('ip', 'link', 'show', 'dev', 'cni0')) as { address: string }[];
+    expect(bridge?.address).toBe(added.interfaces[0]?.mac);
+  });
+
   test('turns forwarding on', async () => {
     const node = new TestNode();
     await node.ok('ADD', node.pod());
