@@ -57,10 +57,21 @@ export function isReady(
 ): boolean {
   const { bridge, options } = input;
   if (!bridge.adopted || hasVlans(options) || readySteps(input).length > 0) return false;
-  if (!options.isGateway && !options.isDefaultGateway) return true;
-  return ranges.every(({ gateway, subnet }) =>
-    bridge.addresses.includes(prefixOf(gateway, prefixLength(subnet))),
-  );
+  const ips = ranges.map(({ gateway, subnet }) => ({ address: subnet, gateway }));
+  return missingGateways({ gateway: bridge, options }, ips).length === 0;
+}
+
+/** The gateways as they are to be, with their subnets' lengths, that the link has not got. */
+function missingGateways(
+  { gateway: { addresses }, options }: { gateway: Pick<GatewayLink, 'addresses'>; options: BridgeOptions },
+  ips: readonly PlannedAddress[],
+): Prefix[] {
+  if (!options.isGateway && !options.isDefaultGateway) return [];
+  return ips
+    .flatMap(({ address, gateway }) =>
+      gateway === undefined ? [] : prefixOf(gateway, prefixLength(address)),
+    )
+    .filter((wanted) => !addresses.includes(wanted));
 }
 
 /**
@@ -68,14 +79,11 @@ export function isReady(
  * is replaced when `forceAddress` says so, and an Error otherwise.
  */
 export function gatewaySteps(
-  { gateway: link, options }: Pick<AddressInput, 'gateway' | 'options'>,
+  input: Pick<AddressInput, 'gateway' | 'options'>,
   ips: readonly PlannedAddress[],
 ): Step[] {
-  if (!options.isGateway && !options.isDefaultGateway) return [];
-  return ips.flatMap(({ address, gateway }) => {
-    if (gateway === undefined) return [];
-    const wanted = prefixOf(gateway, prefixLength(address));
-    if (link.addresses.includes(wanted)) return [];
+  const { gateway: link, options } = input;
+  return missingGateways(input, ips).flatMap((wanted) => {
     const inTheWay = link.addresses.filter((other) => conflicts(other, wanted));
     if (inTheWay.length > 0 && !options.forceAddress) {
       throw new Error(

@@ -9,7 +9,7 @@ const oneQueue = { IFLA_NUM_TX_QUEUES: 1, IFLA_NUM_RX_QUEUES: 1 };
 
 /**
  * The veth pair in one message: the peer is born in the pod's namespace with its final name and MAC (moving
- * it there would cost 20 ms with RTNL held), the host's end up and on the bridge.
+ * it there would cost 20 ms with RTNL held), the host's end up and on the bridge. For a socket in the node's namespace.
  */
 export function vethStep({ options, bridge, pod, host }: VethInput): Step {
   const common = { ...(options.mtu > 0 && { IFLA_MTU: options.mtu }), ...oneQueue };

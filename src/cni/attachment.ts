@@ -7,11 +7,14 @@ import { addressSteps, announcements, upStep } from './attachment-pod.ts';
 import { type Addressing, completeAddressing } from './attachment-routes.ts';
 import type { Step } from './attachment-step.ts';
 import { type Sysctl, sysctlsOf } from './attachment-sysctls.ts';
-import { portSteps, staleNeighbourSteps, vethStep } from './attachment-veth.ts';
+import { portSteps, staleNeighbourSteps } from './attachment-veth.ts';
 import { vlanSteps } from './attachment-vlan.ts';
 import type { VlanOptions } from './vlan-configuration.ts';
 
-/** The reference bridge's configuration, after its own names and defaults. */
+/**
+ * The reference bridge's configuration, after its own names and defaults. All that is planned here becomes what its version 1.9
+ * would make of it: same links, settings, addresses and routes.
+ */
 export interface BridgeOptions extends VlanOptions {
   bridge: string;
   isGateway: boolean;
@@ -77,12 +80,6 @@ export interface VethInput {
   /** The node's end. */
   host: { name: string; mac: Mac };
 }
-
-/**
- * The veth pair, born in place: for a socket in the node's namespace. As all that is planned here it becomes what the reference
- * bridge plugin 1.9 would make: same links, settings, addresses and routes.
- */
-export const planVeth = (input: VethInput): Step[] => [vethStep(input)];
 
 export interface PortInput extends VethInput {
   /** Of the addresses that the pod is going to have. */

@@ -1,12 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import {
-  type AddressInput,
-  type PortInput,
-  planAddresses,
-  planPort,
-  planVeth,
-} from '../../src/cni/attachment.ts';
+import { type AddressInput, type PortInput, planAddresses, planPort } from '../../src/cni/attachment.ts';
 import { bridgeStep, isReady } from '../../src/cni/attachment-bridge.ts';
+import { vethStep } from '../../src/cni/attachment-veth.ts';
 import { address } from '../../src/net/address.ts';
 import { mac } from '../../src/net/mac.ts';
 import { prefix } from '../../src/net/prefix.ts';
@@ -65,33 +60,31 @@ describe('the plan of an attachment', () => {
 
   test('first the pair, with the pod end born in the pod', () => {
     const queues = { IFLA_NUM_TX_QUEUES: 1, IFLA_NUM_RX_QUEUES: 1 };
-    expect(planVeth(input())).toEqual([
-      {
-        message: 'newLink',
-        flags: create,
-        value: {
-          ifi_flags: k.IFF_UP,
-          ifi_change: k.IFF_UP,
-          IFLA_IFNAME: 'veth01020304',
-          IFLA_ADDRESS: '02:00:00:00:00:02',
-          IFLA_MTU: 1450,
-          ...queues,
-          IFLA_MASTER: 3,
-          IFLA_LINKINFO: {
-            IFLA_INFO_KIND: 'veth',
-            IFLA_INFO_DATA: {
-              VETH_INFO_PEER: {
-                IFLA_IFNAME: 'eth0',
-                IFLA_ADDRESS: '02:00:00:00:00:03',
-                IFLA_MTU: 1450,
-                ...queues,
-                IFLA_NET_NS_FD: 9,
-              },
+    expect(vethStep(input())).toEqual({
+      message: 'newLink',
+      flags: create,
+      value: {
+        ifi_flags: k.IFF_UP,
+        ifi_change: k.IFF_UP,
+        IFLA_IFNAME: 'veth01020304',
+        IFLA_ADDRESS: '02:00:00:00:00:02',
+        IFLA_MTU: 1450,
+        ...queues,
+        IFLA_MASTER: 3,
+        IFLA_LINKINFO: {
+          IFLA_INFO_KIND: 'veth',
+          IFLA_INFO_DATA: {
+            VETH_INFO_PEER: {
+              IFLA_IFNAME: 'eth0',
+              IFLA_ADDRESS: '02:00:00:00:00:03',
+              IFLA_MTU: 1450,
+              ...queues,
+              IFLA_NET_NS_FD: 9,
             },
           },
         },
       },
-    ]);
+    });
   });
 
   const quiet = { AF_INET6: { IFLA_INET6_ADDR_GEN_MODE: k.IN6_ADDR_GEN_MODE_NONE } };

@@ -8,9 +8,9 @@ import {
   type PlannedAddress,
   planAddresses,
   planPort,
-  planVeth,
 } from '../attachment.ts';
 import { bridgeStep, isReady } from '../attachment-bridge.ts';
+import { vethStep } from '../attachment-veth.ts';
 import { hasVlans } from '../attachment-vlan.ts';
 import type { Delegated } from '../delegated.ts';
 import { settleAddresses } from '../duplicate-address.ts';
@@ -125,7 +125,7 @@ function* newLinks({
     pod: { ifname: record.ifname, mac, netnsFd: pod.fdOfCaller },
   };
   const veth = { options: delegated.options, bridge, ...ends };
-  yield hostTasks(planVeth(veth));
+  yield hostTasks([vethStep(veth)]);
   const families = delegated.ipam.sets.flatMap(([range]): Family[] =>
     range === undefined ? [] : [range.family],
   );
