@@ -98,11 +98,7 @@ export function gatewaySteps(
         value: addressWrite(other, link.ifindex),
       }),
     );
-    return [
-      ...removals,
-      addressStep(wanted, link.ifindex, options.enabledad, 'EEXIST'),
-      ...linkLocalSteps(wanted, link, options),
-    ];
+    return [...removals, addressStep(wanted, link.ifindex, options.enabledad, 'EEXIST')];
   });
 }
 
@@ -110,12 +106,13 @@ export function gatewaySteps(
  * Packets for pods wait until the node has asked who has the pod's address, and it asks from the link-local one. The kernel's own
  * would be tentative for up to two seconds after the bridge got its first port; the same one without that test is there before.
  */
-function linkLocalSteps(
-  gateway: Prefix,
-  { mac, ifindex }: GatewayLink,
-  { enabledad }: BridgeOptions,
+export function linkLocalSteps(
+  input: Pick<AddressInput, 'gateway' | 'options'>,
+  ips: readonly PlannedAddress[],
 ): Step[] {
-  if (prefixFamily(gateway) === 4 || enabledad) return [];
+  const isToAsk = missingGateways(input, ips).some((wanted) => prefixFamily(wanted) === 6);
+  if (!isToAsk || input.options.enabledad) return [];
+  const { mac, ifindex } = input.gateway;
   return [addressStep(prefixOf(linkLocalAddress(mac), 64), ifindex, false, 'EEXIST')];
 }
 

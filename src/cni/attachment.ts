@@ -2,7 +2,7 @@ import type { Address, Family } from '../net/address.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Prefix } from '../net/prefix.ts';
 import type { Request } from '../netlink/message.ts';
-import { gatewaySteps, readySteps } from './attachment-bridge.ts';
+import { gatewaySteps, linkLocalSteps, readySteps } from './attachment-bridge.ts';
 import { addressSteps, announcements, upStep } from './attachment-pod.ts';
 import { type Addressing, completeAddressing } from './attachment-routes.ts';
 import type { Step } from './attachment-step.ts';
@@ -123,7 +123,7 @@ export interface AddressInput {
 export interface AddressPlan extends Addressing {
   /** For a socket in the node's namespace: the bridge, as it must be before it gets its first port. */
   bridge: readonly Step[];
-  /** For the same socket. */
+  /** For the same socket, when the links are made: whoever gets none changes no address of the bridge. */
   host: readonly Step[];
   /** For a socket in the pod's namespace, where the link has got the index that is given. */
   pod(ifindex: number): readonly Step[];
@@ -136,8 +136,8 @@ export function planAddresses(input: AddressInput): AddressPlan {
   const addressing = completeAddressing(input);
   return {
     ...addressing,
-    bridge: [...readySteps(input), ...gatewaySteps(input, addressing.ips)],
-    host: staleNeighbourSteps(input.bridge, addressing.ips),
+    bridge: [...readySteps(input), ...linkLocalSteps(input, addressing.ips)],
+    host: [...gatewaySteps(input, addressing.ips), ...staleNeighbourSteps(input.bridge, addressing.ips)],
     pod: (ifindex) => addressSteps(input, addressing, ifindex),
     announcements: (ifindex) => announcements(input.options, addressing.ips, ifindex),
   };

@@ -214,6 +214,17 @@ describe('an ADD that fails leaves nothing', () => {
     expect(await addressesIn(node.host, 'cni0')).not.toContain(address);
   });
 
+  test("when links are refused: with forceAddress the bridge's address stays", async () => {
+    const node = new TestNode();
+    await node.host.exec('ip', 'link', 'add', 'cni0', 'up', 'type', 'bridge');
+    await node.host.exec('ip', 'addr', 'add', '10.9.9.1/24', 'dev', 'cni0');
+    const pod = node.pod();
+    await pod.exec('ip', 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'other');
+    await node.error('ADD', pod, node.delegate({ forceAddress: true }));
+    expect(await addressesIn(node.host, 'cni0')).toEqual(['10.9.9.1/24']);
+    expect(await node.leftovers()).toEqual(nothing);
+  });
+
   test("when the bridge's name is taken", async () => {
     const node = new TestNode();
     await node.host.exec('ip', 'link', 'add', 'cni0', 'type', 'veth', 'peer', 'name', 'other');

@@ -116,9 +116,24 @@ describe('the plan of an attachment', () => {
     ]);
   });
 
-  test('with the addresses, on the node: gateways, with a link-local address to ask from; stale neighbours', () => {
+  test('on the node: before the links a link-local address to ask from; then gateways, stale neighbours', () => {
     const plan = planAddresses(input());
-    expect([...plan.bridge, ...plan.host]).toEqual([
+    expect(plan.bridge).toEqual([
+      {
+        message: 'newAddress',
+        flags: create,
+        tolerate: 'EEXIST',
+        value: {
+          ifa_family: k.AF_INET6,
+          ifa_prefixlen: 64,
+          ifa_index: 3,
+          IFA_LOCAL: 'fe80::ff:fe00:1',
+          IFA_ADDRESS: 'fe80::ff:fe00:1',
+          IFA_FLAGS: k.IFA_F_NODAD,
+        },
+      },
+    ]);
+    expect(plan.host).toEqual([
       {
         message: 'newAddress',
         flags: create,
@@ -142,19 +157,6 @@ describe('the plan of an attachment', () => {
           ifa_index: 3,
           IFA_LOCAL: 'fd00:244:0:1::1',
           IFA_ADDRESS: 'fd00:244:0:1::1',
-          IFA_FLAGS: k.IFA_F_NODAD,
-        },
-      },
-      {
-        message: 'newAddress',
-        flags: create,
-        tolerate: 'EEXIST',
-        value: {
-          ifa_family: k.AF_INET6,
-          ifa_prefixlen: 64,
-          ifa_index: 3,
-          IFA_LOCAL: 'fe80::ff:fe00:1',
-          IFA_ADDRESS: 'fe80::ff:fe00:1',
           IFA_FLAGS: k.IFA_F_NODAD,
         },
       },
@@ -223,9 +225,10 @@ describe('the plan of an attachment', () => {
 
   test('no forwarding for a bridge that is no gateway', () => {
     const none = withOptions({ isGateway: false, isDefaultGateway: false });
-    const { bridge: steps } = planAddresses(none);
+    const { bridge: before, host } = planAddresses(none);
     expect(planPort(none).sysctls.filter(({ path }) => /forward/.test(path))).toEqual([]);
-    expect(steps).toEqual([]);
+    expect(before).toEqual([]);
+    expect(host.map(({ message }) => message)).toEqual(['delNeighbour', 'delNeighbour']);
   });
 
   test('the answer has the gateways and default routes that the bridge adds', () => {
@@ -319,7 +322,9 @@ describe('the bridge', () => {
 
   test('that has the gateways gets none', () => {
     const addresses = [prefix('10.244.1.1/24'), prefix('fd00:244:0:1::1/64')];
-    expect(planAddresses(input({ bridge: { ...bridge, addresses } })).bridge).toEqual([]);
+    const { bridge: before, host } = planAddresses(input({ bridge: { ...bridge, addresses } }));
+    expect(before).toEqual([]);
+    expect(host.map(({ message }) => message)).toEqual(['delNeighbour', 'delNeighbour']);
   });
 
   test.each(['10.9.9.1/24', '10.244.1.1/16', 'fd00:244:0:1::9/64'])('that has %s is refused', (other) => {
@@ -329,14 +334,15 @@ describe('the bridge', () => {
     );
   });
 
-  test('loses it with forceAddress', () => {
+  test('loses it with forceAddress, when the links are made', () => {
     const addresses = [prefix('10.9.9.1/24'), prefix('fd00:9::1/64')];
-    const { bridge: steps } = planAddresses(
+    const { bridge: before, host: steps } = planAddresses(
       withOptions(
         { forceAddress: true },
         { gateway: { name: 'cni0', ifindex: 3, mac: bridge.mac, addresses } },
       ),
     );
+    expect(before.map(({ message }) => message)).toEqual(['newAddress']);
     expect(steps.filter(({ message }) => message === 'delAddress').map(({ value }) => value)).toMatchObject([
       { IFA_LOCAL: '10.9.9.1', ifa_prefixlen: 24 },
     ]);
@@ -344,7 +350,7 @@ describe('the bridge', () => {
 
   test('keeps an IPv6 address of another network beside the gateway', () => {
     const found = { ...bridge, addresses: [prefix('fd00:9::1/64')] };
-    const { bridge: steps } = planAddresses(input({ bridge: found, ips: [ipv6] }));
+    const { host: steps } = planAddresses(input({ bridge: found, ips: [ipv6] }));
     expect(steps.map(({ message }) => message)).not.toContain('delAddress');
     expect(steps[0]?.value).toMatchObject({ IFA_LOCAL: 'fd00:244:0:1::1' });
   });
