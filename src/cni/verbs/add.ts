@@ -8,9 +8,9 @@ import type { PlannedAddress } from '../attachment.ts';
 import type { AttachmentRequest, Delegated } from '../delegated.ts';
 import { CniError, cniCodes } from '../error.ts';
 import { FlannelState } from '../flannel-state.ts';
-import { findLink, StepError } from '../link.ts';
+import { findLink, type Session, StepError } from '../link.ts';
 import { openPod } from '../pod.ts';
-import { type AttachmentRecord, keyText, Records } from '../record.ts';
+import { type AttachmentKey, type AttachmentRecord, keyText, Records } from '../record.ts';
 import { explain } from '../refusal.ts';
 import { forgetAttachment, otherAddresses, removeAttachment } from '../removal.ts';
 import { type Result, resultDocument } from '../result.ts';
@@ -39,16 +39,20 @@ export async function add(
   }
 }
 
-/**
- * Whether the pod has an interface of that name, when that may be what was wrong. It is not asked before: by its name only an
- * ioctl finds a link without waiting for RTNL, and that starts modprobe for a name that there is not.
- */
+/** Whether the pod has an interface of that name, when that may be what was wrong. */
 function isThere({ pod }: Caller, { key }: AttachmentRequest, error: unknown): boolean {
   const isDuplicate = error instanceof IpamError && error.code === 'DUPLICATE';
   const isTaken = error instanceof StepError && error.error.code === 'EEXIST';
   if (pod.state !== 'open' || (!isDuplicate && !isTaken)) return false;
-  return findLink(pod.session, { IFLA_IFNAME: key.ifname }) !== undefined;
+  return hasInterface(pod.session, key);
 }
+
+/**
+ * Asked only when something is known of the attachment, or has gone wrong: by its name only an ioctl finds a link without waiting
+ * for RTNL, and that starts modprobe for a name that there is not.
+ */
+const hasInterface = (pod: Session, { ifname }: AttachmentKey): boolean =>
+  findLink(pod, { IFLA_IFNAME: ifname }) !== undefined;
 
 const thereAlready = ({ key, netns }: AttachmentRequest): CniError =>
   new CniError(
@@ -69,8 +73,7 @@ async function addAttachment(
   const state = new FlannelState(world.files, request.dataDir);
   // What is written of an attachment that stands must not be written over, and then taken away.
   const isKnown = records.has(key) || state.has(key.containerID);
-  if (isKnown && findLink(pod.session, { IFLA_IFNAME: key.ifname }) !== undefined)
-    throw thereAlready(request);
+  if (isKnown && hasInterface(pod.session, key)) throw thereAlready(request);
   const dns = delegated.dns ?? readDns(world, delegated);
   const backend = delegated.ipMasq ? await masqueradeBackend(world, delegated) : undefined;
   caller.begin();
