@@ -3,6 +3,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Result } from '../../src/cni/result.ts';
+import { sweep } from '../../src/cni/sweep.ts';
+import type { World } from '../../src/cni/world.ts';
+import { grace } from '../../src/ipam/sweep.ts';
+import { systemClock } from '../../src/world/clock.ts';
 import { addressesIn, nothing, TestNode } from './test-node.ts';
 
 describe('ADD', () => {
@@ -255,6 +259,36 @@ describe('an ADD that fails leaves nothing', () => {
     const ipam = { dataDir: node.networks, routes: [{ dst: '172.16.0.0/12', gw: '192.0.2.1' }] };
     const { msg } = await node.error('ADD', node.pod(), node.configuration({ ipam }));
     expect(msg).toMatch(/^failed to add route '172.16.0.0\/12 via 192.0.2.1': RTM_NEWROUTE: ENETUNREACH/);
+    expect(await node.leftovers()).toEqual(nothing);
+  });
+
+  test('when its state cannot be written: no rules are taken away that were not made', async () => {
+    const ran: string[] = [];
+    const run: World['run'] = async (program) => {
+      ran.push(program);
+      return { code: 0, stdout: '', stderr: '' };
+    };
+    const node = new TestNode({ run });
+    fs.writeFileSync(node.states, '');
+    await node.error('ADD', node.pod(), node.delegate({ ipMasq: true, ipMasqBackend: 'iptables' }));
+    expect(ran).toEqual([]);
+  });
+
+  test('when nothing can be taken back: a record tells the sweep what is left', async () => {
+    let isStuck = true;
+    const node: TestNode = new TestNode({
+      existingStore(directory) {
+        if (isStuck) throw new Error('somebody holds the lock');
+        return node.world.store(directory);
+      },
+    });
+    fs.writeFileSync(node.states, '');
+    await node.error('ADD', node.pod());
+    fs.rmSync(node.states);
+    expect(await node.leftovers()).toMatchObject({ records: ['c1:eth0'], reserved: expect.anything() });
+    isStuck = false;
+    const clock = { ...systemClock, now: () => Date.now() + grace + 1000 };
+    expect(await sweep({ ...node.world, clock }, node.states)).toEqual({ addresses: 2, attachments: 1 });
     expect(await node.leftovers()).toEqual(nothing);
   });
 

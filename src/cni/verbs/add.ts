@@ -88,7 +88,6 @@ async function addAttachment(
     hostMac: randomMac(random),
     addresses: [],
     ipamDataDir: delegated.ipam.dataDir,
-    masquerade: backend,
   };
   const mac = delegated.mac ?? randomMac(random.subarray(6));
   const attaching = { world, caller, delegated, records, pod, record, bridge, mac };
@@ -129,12 +128,13 @@ function allocate(
   });
 }
 
-/** Rules are found by their addresses, so these are written down before. */
+/** Rules are found by their addresses, so these are written down before. What is not written down was not made. */
 async function masquerade(
   { world, caller, records, record }: Attaching,
   backend: MasqueradeBackend,
 ): Promise<void> {
-  records.write(record);
+  records.write({ ...record, masquerade: backend });
+  record.masquerade = backend;
   await setUpMasquerade(world.run, backend, record, otherAddresses(records, record));
   checkCaller(caller);
 }
@@ -148,15 +148,25 @@ async function takeBack(attaching: Attaching, state: FlannelState): Promise<void
   const hasAddress = record.addresses.length > 0;
   const isStarted = record.hostLink !== '';
   if (!hasAddress && !isStarted) return;
-  const masquerade = hasAddress && record.masquerade !== undefined ? [record.masquerade] : [];
+  const masquerade = record.masquerade === undefined ? [] : [record.masquerade];
   const ipamDataDirs = hasAddress ? [record.ipamDataDir] : [];
   try {
     if (isStarted) await abandonLinks(attaching);
     await removeAttachment(world, records, { key: record, record, ipamDataDirs, masquerade });
     forgetAttachment(records, state, record);
   } catch (error) {
-    // The error that led here matters more. What is left has a record, which DEL and the sweep go by.
+    // The error that led here matters more.
     world.log.warn({ err: error, ...record }, 'an ADD that failed could not be undone entirely');
+    keepRecord(attaching);
+  }
+}
+
+/** DEL and the sweep go by it. */
+function keepRecord({ world, records, record }: Attaching): void {
+  try {
+    records.write(record);
+  } catch (error) {
+    world.log.warn({ err: error, ...record }, 'what is left of an ADD that failed has no record');
   }
 }
 
