@@ -262,6 +262,20 @@ describe('an ADD that fails leaves nothing', () => {
     expect(await node.leftovers()).toEqual(nothing);
   });
 
+  test("when another network has the container's state file: that stays as it was", async () => {
+    const node = new TestNode();
+    const pod = node.pod();
+    const other = { ...node.delegate({ bridge: 'cni1' }), name: 'other' };
+    await node.ok('ADD', pod, other);
+    const file = path.join(node.states, 'c1');
+    const written = fs.readFileSync(file, 'utf8');
+    const ipam = { dataDir: node.networks, routes: [{ dst: '172.16.0.0/12', gw: '192.0.2.1' }] };
+    await node.error('ADD', pod, node.configuration({ ipam }), { CNI_IFNAME: 'net1' });
+    expect(fs.readFileSync(file, 'utf8')).toBe(written);
+    await node.ok('DEL', pod, other);
+    expect(await node.leftovers()).toEqual(nothing);
+  });
+
   test('when its state cannot be written: no rules are taken away that were not made', async () => {
     const ran: string[] = [];
     const run: World['run'] = async (program) => {

@@ -25,7 +25,10 @@ import {
   startLinks,
 } from './attach.ts';
 
-/** ADD with the delegate done inside; answers the result. Whatever fails leaves nothing behind but the bridge. */
+/**
+ * ADD with the delegate done inside; answers the result. One that fails leaves what it found, and what the pods of the node share: the
+ * bridge with what it needs, forwarding. What cannot be undone has a record.
+ */
 export async function add(
   world: World,
   caller: Caller,
@@ -74,6 +77,7 @@ async function addAttachment(
   // What is written of an attachment that stands must not be written over, and then taken away.
   const isKnown = records.has(key) || state.has(key.containerID);
   if (isKnown && hasInterface(pod.session, key)) throw thereAlready(request);
+  const before = isKnown ? { record: records.read(key), state: state.read(key.containerID) } : {};
   const dns = delegated.dns ?? readDns(world, delegated);
   const backend = delegated.ipMasq ? await masqueradeBackend(world, delegated) : undefined;
   caller.begin();
@@ -103,7 +107,7 @@ async function addAttachment(
     world.adoptedBridges.add(bridge.ifindex);
     return result;
   } catch (error) {
-    await takeBack(attaching, state);
+    await takeBack(attaching, state, before);
     throw error;
   } finally {
     world.beingMade.delete(keyText(key));
@@ -139,11 +143,17 @@ async function masquerade(
   checkCaller(caller);
 }
 
+/** What was written, and is written over: of an earlier ADD that has left something, or of another network's. */
+interface Before {
+  record?: AttachmentRecord | undefined;
+  state?: string | undefined;
+}
+
 /**
  * The same as DEL does, by the record alone: the pod's namespace may hold what the caller made meanwhile. Without an address
  * nothing was done but what was started: what else there is belongs to somebody else.
  */
-async function takeBack(attaching: Attaching, state: FlannelState): Promise<void> {
+async function takeBack(attaching: Attaching, state: FlannelState, before: Before): Promise<void> {
   const { world, records, record } = attaching;
   const hasAddress = record.addresses.length > 0;
   const isStarted = record.hostLink !== '';
@@ -154,6 +164,8 @@ async function takeBack(attaching: Attaching, state: FlannelState): Promise<void
     if (isStarted) await abandonLinks(attaching);
     await removeAttachment(world, records, { key: record, record, ipamDataDirs, masquerade });
     forgetAttachment(records, state, record);
+    if (before.record !== undefined) records.write(before.record);
+    if (before.state !== undefined) state.write(record.containerID, before.state);
   } catch (error) {
     // The error that led here matters more.
     world.log.warn({ err: error, ...record }, 'an ADD that failed could not be undone entirely');
