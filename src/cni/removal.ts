@@ -11,16 +11,20 @@ import { type AttachmentKey, type AttachmentRecord, type Records, sameKey } from
 import { readDelegate } from './recorded-delegate.ts';
 import type { World } from './world.ts';
 
-/** What is to go, as far as anybody knows. */
-export interface Removal {
+/** Links and rules that are to go, as far as anybody knows. */
+interface Detachment {
   key: AttachmentKey;
   record?: AttachmentRecord | undefined;
   /** A socket in the pod's namespace, when that can still be entered and is not our own. */
   pod?: Session | undefined;
-  /** host-local's directories, without the network, in which an address of it may be kept. */
-  ipamDataDirs: readonly string[];
   /** Rules that may be there: of the record, or because the configuration asks for them. */
   masquerade: readonly MasqueradeBackend[];
+}
+
+/** The same with its addresses. */
+export interface Removal extends Detachment {
+  /** host-local's directories, without the network, in which an address of it may be kept. */
+  ipamDataDirs: readonly string[];
 }
 
 /**
@@ -28,14 +32,20 @@ export interface Removal {
  * is still in use; then the rules, then the addresses. Throws the first step's error, with the steps after it undone.
  */
 export async function removeAttachment(world: World, records: Records, removal: Removal): Promise<void> {
-  await removeLinks(world, removal);
-  const masquerade = { ...removal.key, addresses: removal.record?.addresses ?? [] };
-  const others = removal.masquerade.length === 0 ? [] : otherAddresses(records, removal.key);
-  for (const backend of removal.masquerade) await tearDownMasquerade(world.run, backend, masquerade, others);
+  await detach(world, records, removal);
   for (const dataDir of new Set(removal.ipamDataDirs)) {
     const addresses = world.existingStore(path.join(dataDir, removal.key.network));
     await addresses?.withLock((store) => store.release(removal.key));
   }
+}
+
+/** Takes away all but the addresses, which can be released then. */
+export async function detach(world: World, records: Records, detachment: Detachment): Promise<void> {
+  await removeLinks(world, detachment);
+  const { key, record, masquerade } = detachment;
+  const others = masquerade.length === 0 ? [] : otherAddresses(records, key);
+  const rules = { ...key, addresses: record?.addresses ?? [] };
+  for (const backend of masquerade) await tearDownMasquerade(world.run, backend, rules, others);
 }
 
 /** The masqueraded addresses of the container's other interfaces in the same network: they share a chain. */
@@ -48,7 +58,7 @@ export function otherAddresses(records: Records, key: AttachmentKey): Prefix[] {
 }
 
 /** The node's end takes the pod's with it. */
-async function removeLinks(world: World, { key, record, pod }: Removal): Promise<void> {
+async function removeLinks(world: World, { key, record, pod }: Detachment): Promise<void> {
   const recorded = record?.hostLink
     ? findLink(world.host, { IFLA_IFNAME: record.hostLink }, glanceAtLink)
     : undefined;

@@ -7,7 +7,7 @@ import { sweep } from '../../src/cni/sweep.ts';
 import type { World } from '../../src/cni/world.ts';
 import { grace } from '../../src/ipam/sweep.ts';
 import { systemClock } from '../../src/world/clock.ts';
-import { addressesIn, nothing, TestNode } from './test-node.ts';
+import { addressesIn, type Json, nothing, TestNode } from './test-node.ts';
 
 describe('ADD', () => {
   test('attaches a pod in both families, and DEL takes it away', async () => {
@@ -274,6 +274,21 @@ describe('an ADD that fails leaves nothing', () => {
     expect(fs.readFileSync(file, 'utf8')).toBe(written);
     await node.ok('DEL', pod, other);
     expect(await node.leftovers()).toEqual(nothing);
+  });
+
+  test('when the interface has an address already, and asked for another: it keeps the one, and its record', async () => {
+    const node = new TestNode();
+    node.writeSubnet({ FLANNEL_IPV6_NETWORK: undefined, FLANNEL_IPV6_SUBNET: undefined });
+    await node.ok('ADD', node.pod());
+    const record = () => JSON.parse(fs.readFileSync(path.join(node.records, 'c1:eth0'), 'utf8')) as Json;
+    const written = record();
+    const before = await node.leftovers();
+    const ipam = { dataDir: node.networks, routes: [{ dst: '172.16.0.0/12', gw: '192.0.2.1' }] };
+    const asked = { CNI_ARGS: 'IP=10.244.1.9' };
+    const { msg } = await node.error('ADD', node.pod(), node.configuration({ ipam }), asked);
+    expect(msg).toMatch(/^failed to add route/);
+    expect(await node.leftovers()).toEqual(before);
+    expect(record()).toEqual(written);
   });
 
   test('when its state cannot be written: no rules are taken away that were not made', async () => {

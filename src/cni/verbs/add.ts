@@ -4,6 +4,7 @@ import type { MasqueradeBackend } from '../../firewall/pod-masquerade.ts';
 import { IpamError } from '../../ipam/error.ts';
 import { type Dns, parseResolvConf } from '../../ipam/resolv-conf.ts';
 import { randomMac } from '../../net/mac.ts';
+import { prefixAddress } from '../../net/prefix.ts';
 import type { PlannedAddress } from '../attachment.ts';
 import type { AttachmentRequest, Delegated } from '../delegated.ts';
 import { CniError, cniCodes } from '../error.ts';
@@ -12,7 +13,7 @@ import { findLink, type Session, StepError } from '../link.ts';
 import { openPod } from '../pod.ts';
 import { type AttachmentKey, type AttachmentRecord, keyText, Records } from '../record.ts';
 import { explain } from '../refusal.ts';
-import { forgetAttachment, otherAddresses, removeAttachment } from '../removal.ts';
+import { detach, forgetAttachment, otherAddresses } from '../removal.ts';
 import { type Result, resultDocument } from '../result.ts';
 import { type Caller, checkCaller, type World } from '../world.ts';
 import {
@@ -150,19 +151,18 @@ interface Before {
 }
 
 /**
- * The same as DEL does, by the record alone: the pod's namespace may hold what the caller made meanwhile. Without an address
+ * As DEL does it, by the record alone: the pod's namespace may hold what the caller made meanwhile. Without an address
  * nothing was done but what was started: what else there is belongs to somebody else.
  */
 async function takeBack(attaching: Attaching, state: FlannelState, before: Before): Promise<void> {
   const { world, records, record } = attaching;
-  const hasAddress = record.addresses.length > 0;
   const isStarted = record.hostLink !== '';
-  if (!hasAddress && !isStarted) return;
+  if (record.addresses.length === 0 && !isStarted) return;
   const masquerade = record.masquerade === undefined ? [] : [record.masquerade];
-  const ipamDataDirs = hasAddress ? [record.ipamDataDir] : [];
   try {
     if (isStarted) await abandonLinks(attaching);
-    await removeAttachment(world, records, { key: record, record, ipamDataDirs, masquerade });
+    await detach(world, records, { key: record, record, masquerade });
+    await release(world, record);
     forgetAttachment(records, state, record);
     if (before.record !== undefined) records.write(before.record);
     if (before.state !== undefined) state.write(record.containerID, before.state);
@@ -171,6 +171,14 @@ async function takeBack(attaching: Attaching, state: FlannelState, before: Befor
     world.log.warn({ err: error, ...record }, 'an ADD that failed could not be undone entirely');
     keepRecord(attaching);
   }
+}
+
+/** What this ADD got, and no more: its interface may have had an address before. */
+async function release(world: World, record: AttachmentRecord): Promise<void> {
+  if (record.addresses.length === 0) return;
+  const entries = record.addresses.map((address) => ({ ...record, address: prefixAddress(address) }));
+  const addresses = world.existingStore(path.join(record.ipamDataDir, record.network));
+  await addresses?.withLock((store) => store.releaseAll(entries));
 }
 
 /** DEL and the sweep go by it. */
