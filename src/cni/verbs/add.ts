@@ -4,7 +4,6 @@ import type { MasqueradeBackend } from '../../firewall/pod-masquerade.ts';
 import { IpamError } from '../../ipam/error.ts';
 import { type Dns, parseResolvConf } from '../../ipam/resolv-conf.ts';
 import { randomMac } from '../../net/mac.ts';
-import { prefixAddress } from '../../net/prefix.ts';
 import type { PlannedAddress } from '../attachment.ts';
 import type { AttachmentRequest, Delegated } from '../delegated.ts';
 import { CniError, cniCodes } from '../error.ts';
@@ -13,11 +12,10 @@ import { findLink, type Session, StepError } from '../link.ts';
 import { openPod } from '../pod.ts';
 import { type AttachmentKey, type AttachmentRecord, keyText, Records } from '../record.ts';
 import { explain } from '../refusal.ts';
-import { detach, forgetAttachment, otherAddresses } from '../removal.ts';
+import { otherAddresses } from '../removal.ts';
 import { type Result, resultDocument } from '../result.ts';
 import { type Caller, checkCaller, type World } from '../world.ts';
 import {
-  abandonLinks,
   type Attaching,
   type Attachment,
   attach,
@@ -25,6 +23,7 @@ import {
   mayStartLinks,
   startLinks,
 } from './attach.ts';
+import { takeBack } from './way-back.ts';
 
 /**
  * ADD with the delegate done inside; answers the result. One that fails leaves what it found, and what the pods of the node share: the
@@ -142,52 +141,6 @@ async function masquerade(
   record.masquerade = backend;
   await setUpMasquerade(world.run, backend, record, otherAddresses(records, record));
   checkCaller(caller);
-}
-
-/** What was written, and is written over: of an earlier ADD that has left something, or of another network's. */
-interface Before {
-  record?: AttachmentRecord | undefined;
-  state?: string | undefined;
-}
-
-/**
- * As DEL does it, by the record alone: the pod's namespace may hold what the caller made meanwhile. Without an address
- * nothing was done but what was started: what else there is belongs to somebody else.
- */
-async function takeBack(attaching: Attaching, state: FlannelState, before: Before): Promise<void> {
-  const { world, records, record } = attaching;
-  const isStarted = record.hostLink !== '';
-  if (record.addresses.length === 0 && !isStarted) return;
-  const masquerade = record.masquerade === undefined ? [] : [record.masquerade];
-  try {
-    if (isStarted) await abandonLinks(attaching);
-    await detach(world, records, { key: record, record, masquerade });
-    await release(world, record);
-    forgetAttachment(records, state, record);
-    if (before.record !== undefined) records.write(before.record);
-    if (before.state !== undefined) state.write(record.containerID, before.state);
-  } catch (error) {
-    // The error that led here matters more.
-    world.log.warn({ err: error, ...record }, 'an ADD that failed could not be undone entirely');
-    keepRecord(attaching);
-  }
-}
-
-/** What this ADD got, and no more: its interface may have had an address before. */
-async function release(world: World, record: AttachmentRecord): Promise<void> {
-  if (record.addresses.length === 0) return;
-  const entries = record.addresses.map((address) => ({ ...record, address: prefixAddress(address) }));
-  const addresses = world.existingStore(path.join(record.ipamDataDir, record.network));
-  await addresses?.withLock((store) => store.releaseAll(entries));
-}
-
-/** DEL and the sweep go by it. */
-function keepRecord({ world, records, record }: Attaching): void {
-  try {
-    records.write(record);
-  } catch (error) {
-    world.log.warn({ err: error, ...record }, 'what is left of an ADD that failed has no record');
-  }
 }
 
 async function masqueradeBackend(world: World, { ipMasqBackend }: Delegated): Promise<MasqueradeBackend> {
