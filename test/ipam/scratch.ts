@@ -7,6 +7,7 @@ import type { Files } from '../../src/ipam/files.ts';
 import type { Flock } from '../../src/ipam/lock-file.ts';
 import { parseRangeSets, type RangeSet } from '../../src/ipam/range-set.ts';
 import { openStore, type Store } from '../../src/ipam/store.ts';
+import { type Address, address } from '../../src/net/address.ts';
 import { type Clock, systemClock } from '../../src/world/clock.ts';
 
 /** A directory that is gone when the test has ended, however it ended. */
@@ -57,3 +58,30 @@ export const setsOf = (...sets: string[][]): RangeSet[] =>
   parseRangeSets({ ranges: sets.map((set) => set.map((subnet) => ({ subnet }))), cniVersion: '1.0.0' });
 
 export const owner = (containerID: string, ifname = 'eth0'): Owner => ({ containerID, ifname });
+
+export const slash24 = setsOf(['10.1.2.0/24']);
+
+/** What a container gets, perhaps the addresses that it has asked for. */
+export const add = (
+  store: Store,
+  sets: readonly RangeSet[],
+  id: string,
+  ifname?: string,
+  ...requested: string[]
+): Promise<string[]> =>
+  store.withLock((locked) =>
+    locked.allocate(sets, owner(id, ifname), requested.map(address)).map((each) => each.address),
+  );
+
+export const release = (store: Store, id: string, ifname?: string): Promise<Address[]> =>
+  store.withLock((locked) => locked.release(owner(id, ifname)));
+
+export const read = (directory: string, name: string): string =>
+  fs.readFileSync(path.join(directory, name), 'utf8');
+
+export const write = (directory: string, name: string, content: string): void =>
+  fs.writeFileSync(path.join(directory, name), content);
+
+/** The addresses that have files. */
+export const reserved = (directory: string): string[] =>
+  fs.readdirSync(directory).filter((name) => name !== 'lock' && !name.startsWith('last_reserved_ip.'));
