@@ -57,17 +57,17 @@ static void open_netns(struct request *request, const struct stat *own, char *st
     return;
   }
   struct statfs filesystem;
+  struct stat pod;
   int failed = 0;
   bool foreign = false;
   request->netns = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (request->netns < 0 || fstatfs(request->netns, &filesystem) != 0)
+  if (request->netns < 0 || fstatfs(request->netns, &filesystem) != 0 || fstat(request->netns, &pod) != 0)
     failed = errno;
   else if (filesystem.f_type != NSFS_MAGIC && filesystem.f_type != PROC_SUPER_MAGIC)
     foreign = true;
   else
     failed = open_socket_in(request);
-  struct stat pod;
-  if (request->netlink >= 0 && fstat(request->netns, &pod) == 0) {
+  if (request->netlink >= 0) {
     bool same = pod.st_dev == own->st_dev && pod.st_ino == own->st_ino;
     snprintf(state, size, "FLANNEL_NETNS=%s:%d", same ? "own" : "open", request->netns);
     return;
