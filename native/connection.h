@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MAX_PAYLOAD = 16 * 1024 * 1024, FRAME_HEADER = 8, MAX_DESCRIPTORS = 3 };
+enum { MAX_PAYLOAD = 16 * 1024 * 1024, FRAME_HEADER = 8, MAX_DESCRIPTORS = 2 };
 
 enum frame_type { REQUEST = 1, REPLY, NOT_MINE, WORK, DONE, AHEAD };
 

@@ -103,8 +103,8 @@ static void return_to_given_cpus(void) {
 }
 
 static bool send_request(struct connection *connection, const struct request *request) {
-  const int doors[MAX_DESCRIPTORS] = {request->claim, request->netns, request->netlink};
-  return connection_send(connection, request->frame, request->length, doors, request->netlink >= 0 ? 3 : 1);
+  const int doors[MAX_DESCRIPTORS] = {request->claim, request->netlink};
+  return connection_send(connection, request->frame, request->length, doors, request->netlink >= 0 ? 2 : 1);
 }
 
 static void note(struct connection *connection, const char *what) {

@@ -32,7 +32,7 @@ export class LoneCaller implements Caller {
     this.#host = host;
     this.#environment = environment;
     this.pod = openNamespace(binding, environment['CNI_NETNS'] ?? '');
-    this.podIsOwn = this.pod.state === 'open' && identityOf(this.pod.fd) === ownNetwork();
+    this.podIsOwn = this.pod.state === 'open' && identityOf(this.pod.fdOfCaller) === ownNetwork();
   }
 
   begin(): void {}
@@ -76,7 +76,7 @@ export class LoneCaller implements Caller {
 
   /** Answers 0 or a positive errno. */
   protected writeSysctl({ where, path: name, value }: Sysctl): number {
-    const podFd = this.pod.state === 'open' ? this.pod.fd : -1;
+    const podFd = this.pod.state === 'open' ? this.pod.fdOfCaller : -1;
     return -this.#binding.writeInNetns(where === 'pod' ? podFd : -1, `/proc/sys/${name}`, value);
   }
 
@@ -116,7 +116,7 @@ export class LoneCaller implements Caller {
   close(): void {
     if (this.pod.state !== 'open') return;
     this.pod.session.close();
-    closeSync(this.pod.fd);
+    closeSync(this.pod.fdOfCaller);
   }
 }
 
@@ -133,7 +133,7 @@ function openNamespace(binding: Binding, netns: string): PodNamespace {
   const isNamespace = [NSFS_MAGIC, PROC_SUPER_MAGIC].includes(binding.filesystemType(fd));
   const socket = isNamespace ? binding.openNetlink(k.NETLINK_ROUTE, fd) : -EINVAL;
   if (socket >= 0)
-    return { state: 'open', fd, fdOfCaller: fd, session: new SyncSession(adoptSocket(binding, socket)) };
+    return { state: 'open', fdOfCaller: fd, session: new SyncSession(adoptSocket(binding, socket)) };
   closeSync(fd);
   return socket === -EINVAL ? { state: 'foreign' } : { state: 'error', errno: -socket };
 }

@@ -130,7 +130,7 @@ export class WarmCaller implements Caller {
   }
 }
 
-/** Turns what the launcher saw and sent into a namespace; takes the descriptors over. */
+/** Turns what the launcher saw and sent into a namespace; takes the socket over. */
 export function podNamespace(
   state: string | undefined,
   descriptors: readonly number[],
@@ -141,8 +141,9 @@ export function podNamespace(
     return { pod: { state: word }, podIsOwn: false };
   if (number === undefined || !/^\d+$/.test(number)) return undefined;
   if (word === 'error') return { pod: { state: word, errno: Number(number) }, podIsOwn: false };
-  const [, fd, socketFd] = descriptors;
-  if ((word !== 'open' && word !== 'own') || fd === undefined || socketFd === undefined) return undefined;
-  const pod = { state: 'open', fd, fdOfCaller: Number(number), session: sessionOn(socketFd) } as const;
+  const [, socketFd, ...more] = descriptors;
+  // More come from a launcher of another version, which does it alone.
+  if ((word !== 'open' && word !== 'own') || socketFd === undefined || more.length > 0) return undefined;
+  const pod = { state: 'open', fdOfCaller: Number(number), session: sessionOn(socketFd) } as const;
   return { pod, podIsOwn: word === 'own' };
 }

@@ -51,8 +51,8 @@ export interface World {
 export type PodNamespace =
   | { state: 'absent' | 'missing' | 'foreign' }
   | { state: 'error'; errno: number }
-  /** `fdOfCaller`: its number where the tasks are done. */
-  | { state: 'open'; fd: number; fdOfCaller: number; session: SyncSession };
+  /** `fdOfCaller`: the number of its descriptor where the tasks are done, which may be another process. */
+  | { state: 'open'; fdOfCaller: number; session: SyncSession };
 
 /** Who asks, and what can be done through them. One request each. */
 export interface Caller {

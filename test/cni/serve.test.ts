@@ -97,7 +97,7 @@ describe('the plugin', () => {
   });
 
   test.each([new NotMine('x'), new Aborted()])('lets %s through to whoever serves', async (error) => {
-    const pod: PodNamespace = { state: 'open', fdOfCaller: -1, fd: 0, session: world().host };
+    const pod: PodNamespace = { state: 'open', fdOfCaller: -1, session: world().host };
     const by = caller({
       pod,
       expect: () => {

@@ -305,7 +305,7 @@ describe('the server', () => {
   test.each([
     ['open', false],
     ['own', true],
-  ])('gets a namespace that is %s and a socket in it, and closes both', async (state, isOwn) => {
+  ])('gets a socket in a namespace that is %s, and closes it', async (state, isOwn) => {
     const pod = createNetns();
     onTestFinished(() => pod.remove());
     const { connect } = serving((_, { pod: given, podIsOwn }) =>
@@ -314,7 +314,7 @@ describe('the server', () => {
     const client = connect();
     const before = openDescriptors();
     const socket = binding.openNetlink(0, pod.fd);
-    client.request(environment({ FLANNEL_NETNS: `${state}:9` }), '', [pod.fd, socket]);
+    client.request(environment({ FLANNEL_NETNS: `${state}:9` }), '', [socket]);
     binding.close(socket);
     expect((await client.receive())?.payload.subarray(8).toString()).toBe(`open ${isOwn}`);
     // One less: the server's end of the connection is closed too, whose other end is still ours.
@@ -329,7 +329,7 @@ describe('the server', () => {
   });
 
   test('leaves launchers of before the claim to themselves: an upgrade replaces one program before the other', async () => {
-    const { connect } = serving(() => Promise.reject(new Error('served')));
+    const { connect } = serving(() => Promise.resolve(reply('served')));
     const pod = createNetns();
     onTestFinished(() => pod.remove());
     for (const [netns, descriptors] of [
@@ -344,12 +344,16 @@ describe('the server', () => {
     }
   });
 
-  test('leaves launchers of before AHEAD to themselves: they would not know what to do', async () => {
-    const { connect } = serving(() => Promise.reject(new Error('served')));
+  test.each([
+    ['do not know AHEAD', 'ok:9'],
+    ['send the namespace itself', 'open:9'],
+    ['send the namespace itself', 'own:9'],
+  ])('leaves older launchers, which %s (%s), to themselves', async (_, state) => {
+    const { connect } = serving(() => Promise.resolve(reply('served')));
     const pod = createNetns();
     onTestFinished(() => pod.remove());
     const client = connect();
-    client.request(environment({ FLANNEL_NETNS: 'ok:9' }), '', [pod.fd, pod.fd]);
+    client.request(environment({ FLANNEL_NETNS: state }), '', [pod.fd, pod.fd]);
     expect(await client.receive()).toBeUndefined();
     expect(client.takeBack()).toBe(true);
   });

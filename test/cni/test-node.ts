@@ -34,7 +34,7 @@ class TestCaller extends LoneCaller {
     this.#host = host;
   }
   protected override writeSysctl({ where, path: name, value }: Sysctl): number {
-    const pod = this.pod.state === 'open' ? this.pod.fd : -1;
+    const pod = this.pod.state === 'open' ? this.pod.fdOfCaller : -1;
     return -binding.writeInNetns(where === 'pod' ? pod : this.#host.fd, `/proc/sys/${name}`, value);
   }
 }
