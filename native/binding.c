@@ -328,9 +328,9 @@ static napi_value filesystem_type(napi_env env, napi_callback_info info) {
 
 static napi_value write_in_netns(napi_env env, napi_callback_info info) {
   int netns;
-  struct text path, data;
-  if (!read_arguments(env, info, "iss", &netns, &path, &data)) return NULL;
-  return answer(env, netns_write(netns, path.chars, data.chars, data.length));
+  struct text path, value;
+  if (!read_arguments(env, info, "iss", &netns, &path, &value)) return NULL;
+  return answer(env, netns_write(netns, path.chars, value.chars));
 }
 
 static napi_value create_netns(napi_env env, napi_callback_info info) {

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -75,21 +76,18 @@ int netns_open_datagram(int netns, int family) {
   return result;
 }
 
-/* A sysctl takes its value in one write(2) from offset 0, so a short write is an error. */
-static int write_here(const char *path, const void *data, size_t length) {
-  int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return -errno;
-  ssize_t written = write(fd, data, length);
-  int result = written < 0 ? -errno : (size_t)written == length ? 0 : -EIO;
-  close(fd);
-  return result;
-}
-
-int netns_write(int netns, const char *path, const void *data, size_t length) {
+int netns_write(int netns, const char *path, const char *value) {
   int home;
   int result = visit(netns, &home);
   if (result < 0) return result;
-  result = write_here(path, data, length);
+  int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  result = fd < 0 ? -errno : netns_write_open(fd, value);
+  if (fd >= 0) close(fd);
   leave(home);
   return result;
+}
+
+int netns_write_open(int fd, const char *value) {
+  ssize_t length = (ssize_t)strlen(value), written = pwrite(fd, value, (size_t)length, 0);
+  return written < 0 ? -errno : written == length ? 0 : -EIO;
 }

@@ -2,8 +2,6 @@
 #ifndef NETNS_H
 #define NETNS_H
 
-#include <stddef.h>
-
 /*
  * A non-blocking, close-on-exec, bound AF_NETLINK socket in the network namespace `netns` (-1: this
  * thread's own). It stays in that namespace wherever it is used or passed to, and its answers are as precise as the
@@ -24,7 +22,10 @@ int netns_enter(int netns);
 /* Moves it back. A thread that cannot would configure the wrong host: the process is ended. */
 void netns_return(int home);
 
-/* Writes `data` to the sysctl file `path` as seen from inside `netns` (-1: this thread's own). Answers 0. */
-int netns_write(int netns, const char *path, const void *data, size_t length);
+/* Writes the sysctl file `path` as seen from inside `netns` (-1: this thread's own). Answers 0. */
+int netns_write(int netns, const char *path, const char *value);
+
+/* The same to one that is open. It takes its value in one write(2) from offset 0, so a short write is -EIO. */
+int netns_write_open(int fd, const char *value);
 
 #endif

@@ -60,16 +60,10 @@ static int open_setting(struct sysctl_directory *directory, const char *path, in
   return fd < 0 ? -errno : fd;
 }
 
-/* A sysctl takes its value in one write(2) from offset 0, so a short write is an error. */
-static int put(int fd, const char *value) {
-  ssize_t written = pwrite(fd, value, strlen(value), 0);
-  return written < 0 ? -errno : (size_t)written == strlen(value) ? 0 : -EIO;
-}
-
 int sysctl_write(struct sysctl_directory *directory, const char *path, const char *value) {
   int fd = open_setting(directory, path, O_WRONLY);
   if (fd < 0) return fd;
-  int result = put(fd, value);
+  int result = netns_write_open(fd, value);
   close(fd);
   return result;
 }
@@ -82,7 +76,7 @@ int sysctl_hold(struct sysctl_directory *directory, const char *path, const char
   ssize_t length = read(fd, held->before, sizeof held->before);
   /* A part of it, put back, would be another setting. */
   bool whole = length < (ssize_t)sizeof held->before;
-  int result = length < 0 ? -errno : whole ? put(fd, value) : -EOVERFLOW;
+  int result = length < 0 ? -errno : whole ? netns_write_open(fd, value) : -EOVERFLOW;
   close(fd);
   if (result != 0) return result;
   held->before[length] = 0;

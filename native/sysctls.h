@@ -1,7 +1,6 @@
 #ifndef SYSCTLS_H
 #define SYSCTLS_H
 
-
 /* Where the settings of links are: a directory of /proc/sys, open. To find it takes longer the more pods there are. */
 struct sysctl_directory {
   char path[64]; /* empty: none */
