@@ -71,7 +71,7 @@ export interface Binding {
    * -errno. -EMFILE: this process has no room for the descriptors; none of them is kept, the bytes are lost.
    */
   receiveDescriptors(fd: number, buffer: Uint8Array): { length: number; descriptors: number[] } | number;
-  /** The number of the CPU that this thread is on. */
+  /** The number of the CPU that this thread is on, or -errno where the kernel does not tell. */
   cpu(): number;
   /** flock(2). `operation` as in <sys/file.h>: LOCK_SH 1, LOCK_EX 2, LOCK_NB 4, LOCK_UN 8. */
   flock(fd: number, operation: number): number;

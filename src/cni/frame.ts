@@ -109,7 +109,7 @@ export function encodeWork(script: Uint8Array, reply: Reply | undefined): Buffer
   return Buffer.concat([length, script, reply === undefined ? Buffer.alloc(0) : encodeReply(reply)]);
 }
 
-/** A script that is done at once, and told of with the next WORK. `cpu`: where the daemon is, and stays. */
+/** A script that is done at once, and told of with the next WORK. `cpu`: where the daemon is, and stays; negative: unknown. */
 export function encodeAhead(script: Uint8Array, cpu: number): Buffer {
   const head = Buffer.allocUnsafe(4);
   head.writeInt32LE(cpu);

@@ -79,8 +79,9 @@ describe('a launcher whose daemon works on', () => {
     expect(after).toEqual([only]);
   });
 
-  test('leaves none for a daemon on a CPU that there is not', async () => {
-    const none = [1024, 1 << 20, 0x7fffffff, 0x80000000, 0xffffffff];
+  test('leaves none for a daemon on a CPU that there is not, or that does not know its own', async () => {
+    const unknown = [0x80000000, 0xffffffda, 0xffffffff]; // -ENOSYS and others
+    const none = [1024, 1 << 20, 0x7fffffff, ...unknown];
     const after: number[][] = [];
     await launchOn(own, 'ADD', async (conversation) => {
       for (const cpu of none) after.push(await givenAfter(conversation, cpu));
