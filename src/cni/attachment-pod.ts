@@ -9,9 +9,6 @@ import { addressStep } from './attachment-bridge.ts';
 import { type Addressing, gatewayOf, isDefaultRoute } from './attachment-routes.ts';
 import type { Step } from './attachment-step.ts';
 
-/** One entry of IFLA_INET_CONF as it is written: struct nlattr, then IPV4_DEVCONF_ARP_NOTIFY (linux/ip.h) = 1. */
-const arpNotify = Uint8Array.of(8, 0, k.IPV4_DEVCONF_ARP_NOTIFY, 0, 1, 0, 0, 0);
-
 /** Up; and from then on its IPv4 addresses are announced whenever it comes up again, as the reference has it. */
 export const upStep = (ifindex: number): Step => ({
   message: 'setLink',
@@ -19,7 +16,7 @@ export const upStep = (ifindex: number): Step => ({
     ifi_index: ifindex,
     ifi_flags: k.IFF_UP,
     ifi_change: k.IFF_UP,
-    IFLA_AF_SPEC: { AF_INET: { IFLA_INET_CONF: arpNotify } },
+    IFLA_AF_SPEC: { AF_INET: { IFLA_INET_CONF: { IPV4_DEVCONF_ARP_NOTIFY: 1 } } },
   },
 });
 

@@ -109,8 +109,6 @@ export const BR_STATE_FORWARDING = 3;
 export const BR_STATE_BLOCKING = 4;
 export const IN6_ADDR_GEN_MODE_EUI64 = 0;
 export const IN6_ADDR_GEN_MODE_NONE = 1;
-/** An attribute of IFLA_INET_CONF (linux/ip.h). */
-export const IPV4_DEVCONF_ARP_NOTIFY = 22;
 
 // Addresses: IFA_FLAGS (linux/if_addr.h)
 export const IFA_F_NODAD = 2;

@@ -110,7 +110,7 @@ describe('the plan of an attachment', () => {
           ifi_index: 2,
           ifi_flags: k.IFF_UP,
           ifi_change: k.IFF_UP,
-          IFLA_AF_SPEC: { AF_INET: { IFLA_INET_CONF: Uint8Array.of(8, 0, 22, 0, 1, 0, 0, 0) } },
+          IFLA_AF_SPEC: { AF_INET: { IFLA_INET_CONF: { IPV4_DEVCONF_ARP_NOTIFY: 1 } } },
         },
       },
     ]);

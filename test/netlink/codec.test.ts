@@ -140,6 +140,14 @@ describe('writing', () => {
     expect(() => newRoute({ RTA_DST: '10.0.0.300' as Address })).toThrow(TypeError);
   });
 
+  test('settings of a link are a nest, as the kernel takes them', () => {
+    const IFLA_INET_CONF = { IPV4_DEVCONF_ARP_NOTIFY: 1 };
+    const settings = attribute(1, attribute(22, Uint8Array.of(1, 0, 0, 0)));
+    expect(Buffer.from(bodyOf(link, { IFLA_AF_SPEC: { AF_INET: { IFLA_INET_CONF } } }))).toEqual(
+      Buffer.concat([ifinfomsg, attribute(26, attribute(2, settings))]),
+    );
+  });
+
   test('undefined is left out', () => {
     expect(newLink({ IFLA_MTU: undefined, IFLA_IFNAME: 'x' }).body).toEqual(
       newLink({ IFLA_IFNAME: 'x' }).body,

@@ -60,6 +60,16 @@ describe('links', () => {
     ]);
   });
 
+  test('settings of a link, which the kernel takes as a nest and tells as an array', async () => {
+    const IFLA_INET_CONF = { IPV4_DEVCONF_ARP_NOTIFY: 1 };
+    session.request(setLink({ ifi_index: indexOf('cni0'), IFLA_AF_SPEC: { AF_INET: { IFLA_INET_CONF } } }));
+    expect(await node.exec('cat', '/proc/sys/net/ipv4/conf/cni0/arp_notify')).toBe('1\n');
+    const [bridge] = session.request(getLink({ IFLA_IFNAME: 'cni0' }));
+    const told = bridge?.IFLA_AF_SPEC?.AF_INET?.IFLA_INET_CONF;
+    if (!(told instanceof Uint8Array)) throw new Error('no settings');
+    expect(told.subarray(4 * (22 - 1), 4 * 22)).toEqual(Uint8Array.of(1, 0, 0, 0));
+  });
+
   test('a veth that is a bridge port here, and born with its name in another namespace', async () => {
     session.request(
       newLink({

@@ -3,6 +3,7 @@ import { binary } from '../binary.ts';
 import * as k from '../constants.ts';
 import { messageCodec, type ReadOf, type Request, request, type WriteOf } from '../message.ts';
 import { nested } from '../nested.ts';
+import type { Payload, ValueOf } from '../payload.ts';
 import { u16, u32, u8 } from '../scalar.ts';
 import { struct } from '../struct.ts';
 import { string } from '../text.ts';
@@ -16,8 +17,15 @@ const bridgeFields = {
   IFLA_BRIDGE_MODE: [1, u16],
   IFLA_BRIDGE_VLAN_INFO: [2, repeated(struct({ flags: u16, vid: u16 }))],
 } as const;
+/** Some settings, in a nest, are what the kernel takes; what it tells is an array of them all, which nobody here reads. */
+const inetSettings = nested({ IPV4_DEVCONF_ARP_NOTIFY: [22, u32] });
+const inetConf: Payload<Uint8Array | ValueOf<typeof inetSettings>> = {
+  ...binary,
+  encode: (writer, value) =>
+    value instanceof Uint8Array ? writer.raw(value) : inetSettings.encode(writer, value),
+};
 const familyFields = {
-  AF_INET: [2, nested({ IFLA_INET_CONF: [1, binary] })],
+  AF_INET: [2, nested({ IFLA_INET_CONF: [1, inetConf] })],
   AF_INET6: [
     10,
     nested({
