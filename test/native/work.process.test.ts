@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { type Netns, withNetns } from '../kit/netns.ts';
 import { type Frame, REPLY, reply, WORK, work } from './fake-daemon.ts';
-import { beginning, launcherScene, printed, undone, whileStopped } from './launcher-scene.ts';
+import { beginning, execute, launcherScene, printed, undone, whileStopped } from './launcher-scene.ts';
 import {
   keeping,
   link,
@@ -17,7 +17,7 @@ import {
 /** RTM_NEWROUTE that no kernel takes. */
 const routeOfNoKind = Buffer.from([28, 0, 0, 0, 24, 0, 5, 6, ...Array.from({ length: 20 }, () => 0)]);
 
-const { launch, launchInside, withDaemon, worked } = launcherScene();
+const { launch, launcher, launchInside, socket, withDaemon, worked } = launcherScene();
 
 describe('work', () => {
   const addressesIn = (netns: Netns) => netns.exec('ip', '-brief', 'address', 'show', 'dev', 'lo');
@@ -44,6 +44,23 @@ describe('work', () => {
         expect(await host.exec('cat', ...files)).toBe('0\n1\n0\n');
       });
     });
+  });
+
+  test('is not told of when its reply is a failure or cannot be printed: the daemon loses the connection', async () => {
+    for (const [status, output] of [
+      [3, '/dev/null'],
+      [0, '/dev/full'],
+    ] as const) {
+      const heard: unknown[] = [];
+      const talk = beginning(async (conversation) => {
+        await conversation.send(WORK, work(Buffer.alloc(0), reply(status, 'result')));
+        heard.push(await conversation.next());
+      });
+      const command = ['sh', '-c', `exec ${launcher} > ${output}`];
+      const env = { PATH: '/usr/bin:/bin', FLANNELD_SOCKET: socket, CNI_COMMAND: 'ADD' };
+      const outcome = await withDaemon(talk, () => execute(command, env, '{}'));
+      expect([outcome.status, heard]).toEqual([status || 1, [undefined]]);
+    }
   });
 
   test('ends with the message that the kernel refuses; its answer goes back, and nothing is printed', async () => {
