@@ -119,11 +119,6 @@ export class Mirror {
       case k.RTM_DELNEXTHOP:
         // The routes that used it have gone with it, without a word.
         return this.#takeObject(nexthopFrom(message.value, this.names), true) && 'everything';
-      case k.RTM_NEWRULE:
-      case k.RTM_DELRULE:
-      case k.RTM_NEWNSID:
-      case k.RTM_DELNSID:
-        return undefined;
     }
   }
 

@@ -58,13 +58,7 @@ export const RTM_GETROUTE = 26;
 export const RTM_NEWNEIGH = 28;
 export const RTM_DELNEIGH = 29;
 export const RTM_GETNEIGH = 30;
-export const RTM_NEWRULE = 32;
-export const RTM_DELRULE = 33;
-export const RTM_GETRULE = 34;
 export const RTM_SETLINK = 19;
-export const RTM_NEWNSID = 88;
-export const RTM_DELNSID = 89;
-export const RTM_GETNSID = 90;
 export const RTM_NEWNEXTHOP = 104;
 export const RTM_DELNEXTHOP = 105;
 export const RTM_GETNEXTHOP = 106;
@@ -161,16 +155,6 @@ export const NTF_USE = 1;
 export const NTF_SELF = 2;
 export const NTF_MASTER = 4;
 export const NTF_PROXY = 8;
-
-// Rules: action (linux/fib_rules.h)
-export const FR_ACT_TO_TBL = 1;
-export const FR_ACT_GOTO = 2;
-export const FR_ACT_BLACKHOLE = 6;
-export const FR_ACT_UNREACHABLE = 7;
-export const FR_ACT_PROHIBIT = 8;
-
-// Namespaces (linux/net_namespace.h)
-export const NETNSA_NSID_NOT_ASSIGNED = -1;
 
 // Generic netlink control (linux/genetlink.h)
 export const GENL_ID_CTRL = 16;

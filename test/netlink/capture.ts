@@ -17,7 +17,6 @@ import { getAddresses } from '../../src/netlink/route/address.ts';
 import { getLink } from '../../src/netlink/route/link.ts';
 import { getNeighbours } from '../../src/netlink/route/neighbour.ts';
 import { getNexthops } from '../../src/netlink/route/nexthop.ts';
-import { getNsid } from '../../src/netlink/route/nsid.ts';
 import { getRoutes } from '../../src/netlink/route/route.ts';
 import {
   getNftChain,
@@ -25,7 +24,6 @@ import {
   getNftRules,
   getNftTable,
 } from '../../src/netlink/netfilter/nftables.ts';
-import { getRules } from '../../src/netlink/route/rule.ts';
 import { type NetlinkSocket, openSocket } from '../../src/netlink/socket.ts';
 import { Dump, Single } from '../../src/netlink/transaction.ts';
 import { type Netns, withNetns } from '../kit/netns.ts';
@@ -128,9 +126,6 @@ async function setUp(netns: Netns, peer: Netns): Promise<void> {
     'bridge fdb append 12:c6:65:89:b4:e3 dev flannel.1 dst 192.0.2.9 port 4789 vni 7 via u0',
     'bridge fdb append 12:c6:65:89:b4:e5 dev flannel-v6.1 dst 2001:db8::5',
     'bridge fdb add 12:c6:65:89:b4:e6 dev ve0 master static',
-    'ip rule add from 10.1.0.0/16 to 10.2.0.0/16 iif u0 fwmark 0x10/0xff table 1000 priority 900 protocol 241',
-    'ip -6 rule add from 2001:db8::/32 lookup 1000 priority 901',
-    'ip rule add to 10.3.0.0/16 ipproto tcp sport 1-9 dport 80-90 uidrange 5-6 blackhole priority 902',
   ];
   for (const command of commands) {
     const [program = '', ...rest] = command.split(' ');
@@ -139,7 +134,7 @@ async function setUp(netns: Netns, peer: Netns): Promise<void> {
 }
 
 /** One message of the kernel for every object that matters, chosen by a text in its decoded value. */
-function captureKernel(netns: Netns, peer: Netns): void {
+function captureKernel(netns: Netns): void {
   const binding = loadBinding();
   const socket = openSocket(binding, { netnsFd: netns.fd });
   const dump = (codec: string, request: Request, wanted: Record<string, [string, RegExp]>) => {
@@ -191,21 +186,12 @@ function captureKernel(netns: Netns, peer: Netns): void {
     'vxlan FDB entry over IPv6': ['bridge fdb show dev flannel-v6.1', /2001:db8::5/],
     'bridge FDB entry': ['bridge fdb show dev ve0', /12:c6:65:89:b4:e6/],
   });
-  dump('rule', getRules(k.AF_INET), {
-    'main table': ['ip rule show', /"FRA_PRIORITY":32766/],
-    'addresses, link, mark, table': ['ip rule show priority 900', /"FRA_PRIORITY":900/],
-    'ports and users': ['ip rule show priority 902', /"FRA_PRIORITY":902/],
-  });
-  dump('rule', getRules(k.AF_INET6), { IPv6: ['ip -6 rule show priority 901', /"FRA_PRIORITY":901/] });
   dump('nexthop', getNexthops(), {
     'IPv4 onlink': ['ip nexthop show id 5', /"NHA_ID":5/],
     IPv6: ['ip nexthop show id 6', /"NHA_ID":6/],
     blackhole: ['ip nexthop show id 7', /"NHA_ID":7/],
     group: ['ip nexthop show id 8', /"NHA_ID":8/],
   });
-  for (const body of answers(socket, getNsid(peer.fd), false)) {
-    record('nsid', 'known namespace', 'ip netns list-id', body);
-  }
   socket.close();
   const generic = openSocket(binding, { protocol: k.NETLINK_GENERIC });
   for (const body of answers(generic, getFamily('nlctrl'), false)) {
@@ -287,9 +273,7 @@ function captureIproute2(netns: Netns, peer: Netns): void {
       'ip neighbour replace 10.244.9.0 lladdr 12:00:00:00:00:09 dev flannel.1',
     ],
     ['neighbour', 'request: FDB', 'bridge fdb replace 12:00:00:00:00:09 dev flannel.1 dst 192.0.2.9'],
-    ['rule', 'request: table', 'ip rule add from 10.5.0.0/16 lookup 1001'],
     ['nexthop', 'request: group', 'ip nexthop replace id 9 group 5,3'],
-    ['nsid', 'request: set', `ip netns set ${peer.name} 33`],
   ];
   for (const [codec, name, command] of requests) {
     const [body] = sentBy(netns, command);
@@ -351,7 +335,7 @@ await withNetns((netns) =>
     if (only === 'wireguard') return captureWireguard(netns, directory);
     if (only === 'ipip') return captureIpip(netns);
     await setUp(netns, peer);
-    captureKernel(netns, peer);
+    captureKernel(netns);
     captureIproute2(netns, peer);
     await captureNetfilter(netns);
   }),

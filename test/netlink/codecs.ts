@@ -6,9 +6,7 @@ import { addressMessage } from '../../src/netlink/route/address.ts';
 import { link } from '../../src/netlink/route/link.ts';
 import { neighbour } from '../../src/netlink/route/neighbour.ts';
 import { nexthop } from '../../src/netlink/route/nexthop.ts';
-import { nsid } from '../../src/netlink/route/nsid.ts';
 import { route } from '../../src/netlink/route/route.ts';
-import { rule } from '../../src/netlink/route/rule.ts';
 
 /** A codec whose types a loop over all of them does not know. */
 export type AnyCodec = MessageCodec<object, object>;
@@ -19,9 +17,7 @@ export const codecs: Readonly<Record<string, AnyCodec>> = {
   address: addressMessage,
   route: route,
   neighbour: neighbour,
-  rule: rule,
   nexthop: nexthop,
-  nsid: nsid,
   family: family,
   wireguard: wireguardDevice,
   'nft-table': nftTable,

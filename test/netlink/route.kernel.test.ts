@@ -3,14 +3,12 @@ import { loadBinding } from '../../native/binding.ts';
 import { address } from '../../src/net/address.ts';
 import { mac } from '../../src/net/mac.ts';
 import * as k from '../../src/netlink/constants.ts';
-import { getFamilies, getFamily } from '../../src/netlink/generic/family.ts';
+import { getFamily } from '../../src/netlink/generic/family.ts';
 import { delAddress, getAddresses, newAddress } from '../../src/netlink/route/address.ts';
 import { delLink, getLink, newLink, setLink } from '../../src/netlink/route/link.ts';
 import { delNeighbour, getNeighbours, newNeighbour } from '../../src/netlink/route/neighbour.ts';
 import { delNexthop, getNexthops, newNexthop } from '../../src/netlink/route/nexthop.ts';
-import { getNsid } from '../../src/netlink/route/nsid.ts';
 import { delRoute, getRoutes, newRoute } from '../../src/netlink/route/route.ts';
-import { delRule, getRules, newRule } from '../../src/netlink/route/rule.ts';
 import { SyncSession } from '../../src/netlink/session.ts';
 import { openSocket } from '../../src/netlink/socket.ts';
 import { createNetns, type Netns } from '../kit/netns.ts';
@@ -106,8 +104,8 @@ describe('links', () => {
       { ifname: 'eth0', mtu: 1400, address: '0a:58:0a:f4:01:02' },
     ]);
     const [veth] = session.request(getLink({ IFLA_IFNAME: 'veth1' }));
-    const [nsid] = session.request(getNsid(pod.fd));
-    expect(veth?.IFLA_LINK_NETNSID).toBe(nsid?.NETNSA_NSID);
+    const shown = await node.json('ip', 'link', 'show', 'veth1');
+    expect(shown).toMatchObject([{ link_netnsid: veth?.IFLA_LINK_NETNSID }]);
   });
 
   test('hairpin and isolation of a bridge port, as link data and as AF_BRIDGE', async () => {
@@ -347,25 +345,6 @@ test('neighbours and FDB entries', async () => {
   expect(neighbours.filter((entry) => entry.ndm_ifindex === ndm_ifindex)).toEqual([]);
 });
 
-test('rules', async () => {
-  const rule = {
-    family: k.AF_INET,
-    action: k.FR_ACT_TO_TBL,
-    src_len: 16,
-    FRA_SRC: address('10.244.0.0'),
-    FRA_TABLE: 1000,
-    FRA_PRIORITY: 555,
-    FRA_FWMARK: 16,
-  };
-  session.request(newRule(rule));
-  expect(await node.json('ip', 'rule', 'show', 'priority', '555')).toMatchObject([
-    { priority: 555, src: '10.244.0.0', srclen: 16, fwmark: '0x10', table: '1000' },
-  ]);
-  expect(session.dump(getRules(k.AF_INET)).map((found) => found.FRA_PRIORITY)).toContain(555);
-  session.request(delRule(rule));
-  expect(await node.json('ip', 'rule', 'show', 'priority', '555')).toEqual([]);
-});
-
 test('next hop objects, a group of them, and a route by their number', async () => {
   const NHA_OIF = indexOf('flannel.1');
   const hop = { nh_family: k.AF_INET, nh_protocol: 241, nh_flags: k.RTNH_F_ONLINK, NHA_OIF };
@@ -394,14 +373,13 @@ test('next hop objects, a group of them, and a route by their number', async () 
   expect(await node.json('ip', 'route', 'show', '10.244.5.0/24')).toEqual([]);
 });
 
-test('generic netlink: a family by name, all of them, one that is not there', () => {
+test('generic netlink: a family by name, one that is not there', () => {
   const generic = new SyncSession(openSocket(binding, { protocol: k.NETLINK_GENERIC }));
   const [control] = generic.request(getFamily('nlctrl'));
   expect(control).toMatchObject({
     CTRL_ATTR_FAMILY_ID: k.GENL_ID_CTRL,
     CTRL_ATTR_MCAST_GROUPS: [{ CTRL_ATTR_MCAST_GRP_NAME: 'notify' }],
   });
-  expect(generic.dump(getFamilies()).map((found) => found.CTRL_ATTR_FAMILY_NAME)).toContain('nlctrl');
   expect(() => generic.request(getFamily('no-such-family'))).toThrow('CTRL_CMD_GETFAMILY: ENOENT');
   generic.close();
 });

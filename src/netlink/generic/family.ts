@@ -35,8 +35,3 @@ export function getFamily(name: string): Request<FamilyMessage> {
     CTRL_ATTR_FAMILY_NAME: name,
   });
 }
-
-/** All families, to be dumped. */
-export function getFamilies(): Request<FamilyMessage> {
-  return request('CTRL_CMD_GETFAMILY', k.GENL_ID_CTRL, family, { cmd: k.CTRL_CMD_GETFAMILY, version: 2 });
-}

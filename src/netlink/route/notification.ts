@@ -5,9 +5,7 @@ import type { LinkMessage } from './link.ts';
 import { linkAnnouncement } from './link-announcement.ts';
 import { type NeighbourMessage, neighbour } from './neighbour.ts';
 import { type NexthopMessage, nexthop } from './nexthop.ts';
-import { type NsidMessage, nsid } from './nsid.ts';
 import { type RouteMessage, route } from './route.ts';
-import { type RuleMessage, rule } from './rule.ts';
 
 interface Typed<Type extends number, T> extends Message<T> {
   readonly type: Type;
@@ -19,9 +17,7 @@ export type RouteNotification =
   | Typed<typeof k.RTM_NEWADDR | typeof k.RTM_DELADDR, AddressMessage>
   | Typed<typeof k.RTM_NEWROUTE | typeof k.RTM_DELROUTE, RouteMessage>
   | Typed<typeof k.RTM_NEWNEIGH | typeof k.RTM_DELNEIGH, NeighbourMessage>
-  | Typed<typeof k.RTM_NEWRULE | typeof k.RTM_DELRULE, RuleMessage>
-  | Typed<typeof k.RTM_NEWNEXTHOP | typeof k.RTM_DELNEXTHOP, NexthopMessage>
-  | Typed<typeof k.RTM_NEWNSID | typeof k.RTM_DELNSID, NsidMessage>;
+  | Typed<typeof k.RTM_NEWNEXTHOP | typeof k.RTM_DELNEXTHOP, NexthopMessage>;
 
 /** Undefined for a type that no table here is for. Throws a CodecError. */
 export function decodeRouteMessage({
@@ -45,15 +41,9 @@ export function decodeRouteMessage({
     case k.RTM_NEWNEIGH:
     case k.RTM_DELNEIGH:
       return { type, flags, seq, value: neighbour.decode(view, start, end) };
-    case k.RTM_NEWRULE:
-    case k.RTM_DELRULE:
-      return { type, flags, seq, value: rule.decode(view, start, end) };
     case k.RTM_NEWNEXTHOP:
     case k.RTM_DELNEXTHOP:
       return { type, flags, seq, value: nexthop.decode(view, start, end) };
-    case k.RTM_NEWNSID:
-    case k.RTM_DELNSID:
-      return { type, flags, seq, value: nsid.decode(view, start, end) };
     default:
       return undefined;
   }
