@@ -1,4 +1,4 @@
-import { type Option, options, variableOf } from './options.ts';
+import { type Option, options } from './options.ts';
 
 const width = 96;
 
@@ -21,27 +21,6 @@ export function helpText(): string {
   return `${introduction}\n${entries.join('\n')}\n`;
 }
 
-/** The table of the reference page, docs/flanneld.md. */
-export function optionsTable(): string {
-  const rows = Object.entries(options).map(([name, option]: [string, Option<unknown>]) => {
-    const initial = shown(option.initial);
-    const variables = [...spellingsOf(name, option).map(variableOf), ...(option.variables ?? [])];
-    const cells = [
-      spellingsOf(name, option)
-        .map((flag) => `\`--${flag}\``)
-        .join(', '),
-      option.placeholder === '' ? '' : `\`${option.placeholder.replace('|', '\\|')}\``,
-      initial === '' ? '' : `\`${initial}\``,
-      variables.map((variable) => `\`${variable}\``).join(', '),
-      option.help,
-    ];
-    return `| ${cells.join(' | ')} |`;
-  });
-  return ['| flag | value | default | environment | meaning |', '|---|---|---|---|---|', ...rows].join('\n');
-}
-
-const spellingsOf = (name: string, { aliases = [] }: Option<unknown>): string[] => [name, ...aliases];
-
 function sentence({ help, initial, aliases = [], variables = [] }: Option<unknown>): string {
   const value = shown(initial);
   const byDefault = value === '' ? '' : ` Default: ${value}.`;
@@ -49,7 +28,8 @@ function sentence({ help, initial, aliases = [], variables = [] }: Option<unknow
   return `${help}${byDefault}${also.length === 0 ? '' : ` Also: ${also.join(', ')}.`}`;
 }
 
-const shown = (initial: unknown): string =>
+/** A default, as people are told it; '' for one that is not worth telling. */
+export const shown = (initial: unknown): string =>
   typeof initial === 'string' || typeof initial === 'number' || initial === true ? String(initial) : '';
 
 function wrap(text: string, limit: number): string[] {

@@ -3,8 +3,9 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { configurationFile, readCommand, type Setting } from '../../src/daemon/configuration.ts';
 import { UsageError } from '../../src/daemon/go-flags.ts';
-import { helpText, optionsTable } from '../../src/daemon/help.ts';
+import { helpText } from '../../src/daemon/help.ts';
 import { optionOf, options, variableOf } from '../../src/daemon/options.ts';
+import { optionsTable } from '../kit/options-table.ts';
 
 function optionsOf(args: string[], environment: Record<string, string> = {}) {
   const command = readCommand(args, environment);
