@@ -98,14 +98,9 @@ const families = [
 type FamilyKeys = (typeof families)[number];
 
 /**
- * Reads net-conf.json as Go flannel does (keys in any letter case, unknown ones ignored), with all of its checks.
+ * Reads the fields of net-conf.json as Go flannel does (keys in any letter case, unknown ones ignored), with all of its checks.
  * `source` is the file's name. Throws a {@link ConfigurationError} with every finding.
  */
-export function readNetworkConfig(text: string | Uint8Array, source: string): NetworkConfig {
-  return networkConfigOf(networkFields(text, source), source);
-}
-
-/** The same of {@link networkFields}. */
 export function networkConfigOf(fields: JsonObject, source: string): NetworkConfig {
   const reader = new Reader(fields);
   const network: { ipv4?: Prefix; ipv6?: Prefix } = {};

@@ -2,7 +2,7 @@ import { makeBackend } from '../../src/backend/backends.ts';
 import { dryRun } from '../../src/daemon/dry-run.ts';
 import { observeHost } from '../../src/daemon/host.ts';
 import { chooseInterface } from '../../src/daemon/interface-choice.ts';
-import { familiesOf, readNetworkConfig } from '../../src/daemon/network-config.ts';
+import { familiesOf } from '../../src/daemon/network-config.ts';
 import { FlannelNode } from '../../src/daemon/node.ts';
 import type { NodeWorld } from '../../src/daemon/node-world.ts';
 import { previousSubnets, subnetEnvText } from '../../src/daemon/subnet-env.ts';
@@ -24,6 +24,7 @@ import { AsyncSession, SyncSession } from '../../src/netlink/session.ts';
 import { sleep } from '../../src/world/clock.ts';
 import type { Log } from '../../src/world/log.ts';
 import type { Random } from '../../src/world/random.ts';
+import { readNetworkConfig } from '../kit/network-config.ts';
 import { idle, type VirtualClock } from '../kit/virtual-clock.ts';
 import { FakeKernel } from '../netlink/fake-kernel.ts';
 import type { SharedLeases } from './shared-leases.ts';
@@ -153,7 +154,7 @@ export class SimulatedNode implements AsyncDisposable {
 
   #prepare(dryRun: boolean) {
     const { clock, random, leases, config } = this.#cluster;
-    const network = readNetworkConfig(JSON.stringify(config), 'net-conf.json');
+    const network = readNetworkConfig(JSON.stringify(config));
     const backend = makeBackend(network.backendType, { options: network.backend, network: network.network });
     const session = new SyncSession(this.kernel.open());
     const worker = new AsyncSession(this.kernel.open(), clock);

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import type { Backend, Self } from '../../src/backend/backend.ts';
 import { makeBackend } from '../../src/backend/backends.ts';
 import { macsOf } from '../../src/daemon/identity.ts';
-import { readNetworkConfig } from '../../src/daemon/network-config.ts';
 import { gatewayOf, subnetEnvText } from '../../src/daemon/subnet-env.ts';
 import { textOf } from '../../src/kernel/operation.ts';
 import { annotationKeys, defaultPrefix } from '../../src/lease/kubernetes/annotations.ts';
@@ -16,6 +15,7 @@ import { prefix } from '../../src/net/prefix.ts';
 import { SyncSession } from '../../src/netlink/session.ts';
 import { newLink } from '../../src/netlink/route/link.ts';
 import { publicKeyOf, Secret } from '../../src/wireguard/key.ts';
+import { readNetworkConfig } from '../kit/network-config.ts';
 import { FakeKernel } from '../netlink/fake-kernel.ts';
 import {
   type GoCluster,
@@ -34,7 +34,7 @@ const keys = annotationKeys(defaultPrefix);
 const shapes: GoCluster[] = (['vxlan', 'host-gw'] as const).flatMap((backend) =>
   [false, true].map((dualStack) => ({ backend, dualStack })),
 );
-const configOf = (shape: GoCluster) => readNetworkConfig(JSON.stringify(netConf(shape)), 'net-conf.json');
+const configOf = (shape: GoCluster) => readNetworkConfig(JSON.stringify(netConf(shape)));
 const backendOf = (shape: GoCluster): Backend => {
   const { backendType, backend: options, network } = configOf(shape);
   return makeBackend(backendType, { options, network });
@@ -223,7 +223,6 @@ describe('6 wireguard', () => {
         ...netConf({ backend: 'vxlan', dualStack: true }),
         Backend: { Type: 'wireguard', Mode },
       }),
-      'net-conf.json',
     );
   const make = (Mode: string) => {
     const { backendType, backend: options, network } = config(Mode);
@@ -284,18 +283,14 @@ describe('11 net-conf.json', () => {
   test('has its keys in any letter case', () => {
     const text =
       '{"network":"10.244.7.9/16","enableipv6":true,"IPV6NETWORK":"fd00:244::/56","backend":{"type":"VXLAN"}}';
-    expect(readNetworkConfig(text, 'net-conf.json')).toMatchObject({
+    expect(readNetworkConfig(text)).toMatchObject({
       network: { ipv4: '10.244.0.0/16', ipv6: 'fd00:244::/56' },
       backendType: 'vxlan',
     });
   });
 
   test('without Backend means udp, which is refused with what to do', () => {
-    const {
-      backendType,
-      backend: options,
-      network,
-    } = readNetworkConfig('{"Network":"10.244.0.0/16"}', 'net-conf.json');
+    const { backendType, backend: options, network } = readNetworkConfig('{"Network":"10.244.0.0/16"}');
     expect(() => makeBackend(backendType, { options, network })).toThrow(
       /Backend is missing, which means "udp".*use "vxlan"/,
     );

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import type { External, Identity } from '../../src/backend/backend.ts';
 import { makeBackend } from '../../src/backend/backends.ts';
 import type { Families } from '../../src/backend/families.ts';
-import { readNetworkConfig } from '../../src/daemon/network-config.ts';
 import { gatewayOf, subnetEnvText } from '../../src/daemon/subnet-env.ts';
 import { annotationKeys } from '../../src/lease/kubernetes/annotations.ts';
 import { annotationsOf } from '../../src/lease/kubernetes/node-lease.ts';
@@ -12,6 +11,7 @@ import { address } from '../../src/net/address.ts';
 import { mac } from '../../src/net/mac.ts';
 import { prefix } from '../../src/net/prefix.ts';
 import { publicKeyOf, Secret } from '../../src/wireguard/key.ts';
+import { readNetworkConfig } from '../kit/network-config.ts';
 
 /**
  * A book of what Go flannel writes in so many configurations: the annotations of a Node, and subnet.env. The text that
@@ -125,7 +125,7 @@ describe('the annotations of a Node', () => {
       ...(families.ipv4 ? { Network: '10.244.0.0/16' } : { EnableIPv4: false }),
       ...(families.ipv6 && { EnableIPv6: true, IPv6Network: 'fd00:244::/48' }),
     };
-    const config = readNetworkConfig(JSON.stringify({ ...network, Backend: kind.backend }), 'net-conf.json');
+    const config = readNetworkConfig(JSON.stringify({ ...network, Backend: kind.backend }));
     const backend = makeBackend(config.backendType, { options: config.backend, network: config.network });
     const { publicIP, publicIPv6 } = external(families);
     const attributes = {
