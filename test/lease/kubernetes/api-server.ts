@@ -133,8 +133,9 @@ export class FakeApiServer {
     this.#happen('DELETED', node);
   }
 
+  /** Tells the watchers how far things have come, which is further than any Node: other objects change as well. */
   bookmark(): void {
-    const object = { kind: 'Node', metadata: { resourceVersion: `${this.#version}` } };
+    const object = { kind: 'Node', metadata: { resourceVersion: `${++this.#version}` } };
     this.send(line('BOOKMARK', object));
   }
 

@@ -55,14 +55,14 @@ describe('the Kubernetes API', () => {
 
     test('tells of other podCIDRs, when a Node was removed and made anew between two words of it', async () => {
       const server = await started();
-      const node = server.addNode('a', ['10.244.1.0/24'], ofLease(1));
+      server.addNode('a', ['10.244.1.0/24'], ofLease(1));
       const seen = await watched(server);
       server.change('a', ({ metadata, spec }) => {
         metadata.uid = 'another';
         Object.assign(spec, { podCIDR: '10.244.9.0/24', podCIDRs: ['10.244.9.0/24'] });
       });
       await seen.until(() => seen.lease('a')?.subnet === '10.244.9.0/24');
-      expect([seen.calls, node.metadata.uid]).toEqual([['all', 'changed a'], 'another']);
+      expect(seen.calls).toEqual(['all', 'changed a']);
     });
 
     test('goes on where it was when the connection ends, and lists again when the server has forgotten that place', async () => {
@@ -86,14 +86,12 @@ describe('the Kubernetes API', () => {
     test('takes a bookmark as its place', async () => {
       const server = await started();
       const seen = await watched(server);
-      for (let i = 0; i < 5; i++) server.addNode(`n${i}`);
+      server.addNode('a', undefined, ofLease(1));
       server.bookmark();
       server.compact();
+      server.endWatches();
       server.addNode('b', undefined, ofLease(2));
       await seen.until(() => seen.lease('b') !== undefined);
-      server.reset();
-      server.addNode('c', undefined, ofLease(3));
-      await seen.until(() => seen.lease('c') !== undefined);
       expect(seen.calls.filter((each) => each === 'all')).toHaveLength(1);
     });
 
