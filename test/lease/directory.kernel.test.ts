@@ -1,11 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { address } from '../../src/net/address.ts';
-import { type Clock, systemClock } from '../../src/world/clock.ts';
+import { type Clock, sleep, systemClock } from '../../src/world/clock.ts';
 import { ranges, registry, scratch, write } from './directory-registry.ts';
 import { acquire, allocationSuite, type RegistryKit, registrySuite, suiteNetwork } from './registry-suite.ts';
 
@@ -64,13 +65,18 @@ describe('the directory', () => {
   test('a process that is killed with the lock held holds nobody up', async () => {
     const directory = scratch();
     fs.mkdirSync(directory);
-    const holder = spawn('flock', [path.join(directory, '.lock'), 'sleep', '60'], {
+    const holding = ['sh', '-c', 'echo held; exec sleep 60'];
+    const holder = spawn('flock', [path.join(directory, '.lock'), ...holding], {
       detached: true,
-      stdio: 'ignore',
+      stdio: ['ignore', 'pipe', 'ignore'],
     });
-    const acquired = acquire(registry(directory, 'a'), 1);
-    setTimeout(() => process.kill(-(holder.pid ?? 0), 'SIGKILL'), 200);
-    expect((await acquired).id).toBe('a');
+    await once(holder.stdout, 'data');
+    let isAcquired = false;
+    const acquired = acquire(registry(directory, 'a'), 1).finally(() => (isAcquired = true));
+    await sleep(systemClock, 200);
+    const hasWaited = !isAcquired;
+    process.kill(-(holder.pid ?? 0), 'SIGKILL');
+    expect([hasWaited, (await acquired).id]).toEqual([true, 'a']);
   });
 
   test('a node keeps the subnet in which its pods are, whoever else claims it', async () => {
@@ -156,7 +162,8 @@ describe('the directory', () => {
 /** The subnet that a process of its own got. */
 async function acquireInProcess(directory: string, node: string, host: number): Promise<string> {
   const script = `
-    import fs from 'node:fs';
+    import { once } from 'node:events';
+import fs from 'node:fs';
     const { loadBinding } = await import('${root}/native/binding.ts');
     const { DirectoryRegistry } = await import('${root}/src/lease/directory.ts');
     const { systemClock } = await import('${root}/src/world/clock.ts');
