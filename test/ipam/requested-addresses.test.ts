@@ -20,7 +20,7 @@ describe('requested addresses', () => {
     ]);
   });
 
-  test('I13 the gateway', async () => {
+  test('I13 the gateway is refused', async () => {
     await expect(
       add(scratchStore(scratchDirectory()), slash24, 'a', 'eth0', '10.1.2.1'),
     ).rejects.toMatchObject({
@@ -29,7 +29,7 @@ describe('requested addresses', () => {
     });
   });
 
-  test('I13 a taken one', async () => {
+  test('I13 a taken one is refused', async () => {
     const store = scratchStore(scratchDirectory());
     await add(store, slash24, 'a', 'eth0', '10.1.2.5');
     await expect(add(store, slash24, 'b', 'eth0', '10.1.2.5')).rejects.toThrow(
@@ -37,7 +37,7 @@ describe('requested addresses', () => {
     );
   });
 
-  test('I13 one of no range, and a second of one set: nothing stays behind', async () => {
+  test('I13 one of no range, and a second of one set, are refused, and nothing stays behind', async () => {
     const directory = scratchDirectory();
     const store = scratchStore(directory);
     await expect(add(store, dual, 'a', 'eth0', '10.1.2.9', '10.1.3.9', '10.7.7.7')).rejects.toMatchObject({
@@ -47,7 +47,7 @@ describe('requested addresses', () => {
     expect(reserved(directory)).toEqual([]);
   });
 
-  test('I13 the bounds of the range count', async () => {
+  test('I13 one outside of the bounds of its range is refused', async () => {
     const single = { subnet: '10.1.2.0/24', rangeStart: '10.1.2.3', rangeEnd: '10.1.2.4' };
     const sets = parseRangeSets({ single, cniVersion: '1.0.0' });
     for (const asked of ['10.1.2.2', '10.1.2.5']) {

@@ -75,7 +75,7 @@ describe('vxlan in the kernel', () => {
     expect(node.reconciler.plan()).toEqual([]);
   });
 
-  test('VNI, port, learning and GBP', async () => {
+  test('VNI, port, learning and GBP are those that are configured', async () => {
     node.reconciler.own({ ...ownership, links: new Set(['flannel.7', 'flannel-v6.7']) });
     node.reconciler.replaceParts(parts([2], bothFamilies, { vni: 7, port: 4789, learning: true, gbp: true }));
     await node.reconciler.start();
@@ -85,7 +85,7 @@ describe('vxlan in the kernel', () => {
     expect(node.reconciler.plan()).toEqual([]);
   });
 
-  test('a peer that changes, and one that goes', async () => {
+  test('a peer that changes is followed, and one that goes takes its entries along', async () => {
     await node.keep(parts([2, 3]));
     const backend = vxlan(vxlanOptions({}), bothFamilies);
     const changed = peer(2, { backendData: { VNI: 1, VtepMAC: '02:00:00:00:00:aa' } });

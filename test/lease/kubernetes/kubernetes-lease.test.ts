@@ -157,7 +157,7 @@ describe('the Kubernetes API', () => {
       expect(await acquire(registry(server, node), 1)).toMatchObject({ id: 'a' });
     });
 
-    test('of two wishes the later one stays', async () => {
+    test('of several wishes at once the last one stays', async () => {
       const server = await started();
       server.addNode('a');
       const a = registry(server, 'a');
