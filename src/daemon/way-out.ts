@@ -25,7 +25,13 @@ export class WayOut {
 
   /** Takes what there is now. Throws an InterfaceError when nothing leads to other nodes, and keeps why. */
   choose(): void {
-    this.#external = this.#choose();
+    try {
+      this.#external = this.#world.chooseExternal();
+      this.#lost = undefined;
+    } catch (error) {
+      this.#lost = (error as Error).message;
+      throw error;
+    }
   }
 
   /** The same, told in the log: it may be another address, another interface, another MTU. */
@@ -33,7 +39,7 @@ export class WayOut {
     const { log } = this.#world;
     const [before, lost] = [this.#external, this.#lost];
     try {
-      this.#external = this.#choose();
+      this.choose();
     } catch (error) {
       const why = (error as Error).message;
       if (why !== lost) log.warn({ interface: before.name }, `the way to other nodes is gone: ${why}`);
@@ -44,16 +50,5 @@ export class WayOut {
     if (JSON.stringify(now) === JSON.stringify(before)) return 'same';
     log.info({ before, now }, 'the way to other nodes has changed');
     return 'changed';
-  }
-
-  #choose(): External {
-    try {
-      const external = this.#world.chooseExternal();
-      this.#lost = undefined;
-      return external;
-    } catch (error) {
-      this.#lost = (error as Error).message;
-      throw error;
-    }
   }
 }
