@@ -23,7 +23,7 @@ export class Stores {
     return store;
   }
 
-  /** Undefined where there is no such directory: to open makes it. */
+  /** Undefined where there is no such directory: a store that is locked makes it. */
   openExisting(directory: string): Store | undefined {
     return this.#world.files.existsSync(directory) ? this.open(directory) : undefined;
   }
