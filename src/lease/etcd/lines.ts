@@ -1,6 +1,9 @@
 import { HttpError } from '../../http/error.ts';
 
-/** The lines of a text that comes in pieces, without empty ones. Throws an {@link HttpError} for one that is longer than `longest` bytes. */
+/**
+ * The lines of a text that comes in pieces, without empty ones. Throws an {@link HttpError} for one that is longer than `longest`
+ * bytes.
+ */
 export async function* lines(
   chunks: AsyncIterable<Buffer>,
   longest: number,

@@ -198,7 +198,10 @@ function hintFor(status: number, { verb, resource }: Right): string {
   return status === 403 ? `flanneld's ClusterRole must allow "${verb}" on "${resource}"` : '';
 }
 
-/** What the server says about a refusal: a Status object's message. At most a few lines of it, and nothing that moves a terminal's cursor. */
+/**
+ * What the server says about a refusal: a Status object's message. At most a few lines of it, and nothing that moves a terminal's
+ * cursor.
+ */
 async function messageIn({ body }: HttpAnswer): Promise<string> {
   let text = '';
   try {

@@ -23,7 +23,10 @@ export function wantedOfNode(keys: AnnotationKeys): WantedMembers {
   };
 }
 
-/** Reads what a skim has kept. Throws a {@link JsonError} when it is no Node. What is of another type than it should be counts as absent. */
+/**
+ * Reads what a skim has kept. Throws a {@link JsonError} when it is no Node. What is of another type than it should be counts as
+ * absent.
+ */
 export function parseNode(text: string): NodeObject {
   return nodeOf(parseJson(text, 'a Node'));
 }
