@@ -156,8 +156,9 @@ function comparisons(
   return [...guardOf(keys, subnets, network.ipv4).map((range) => ({ range, createdBy })), ...unchanged];
 }
 
+/** Others hear of it in this order: what goes first is not in the way of what comes. */
 function changes(keys: KeySpace, { id, obsolete }: Choice, value: string, leaseId: string): Change[] {
-  return [{ put: keys.keyOf(id), value, leaseId }, ...obsolete.map(({ stored }) => ({ delete: stored.key }))];
+  return [...obsolete.map(({ stored }) => ({ delete: stored.key })), { put: keys.keyOf(id), value, leaseId }];
 }
 
 const full = (network: string, { prefix }: KeySpace): RegistryError =>

@@ -7,6 +7,7 @@ import { KeySpace } from '../../../src/lease/etcd/key-space.ts';
 import { leaseValue } from '../../../src/lease/etcd/lease-value.ts';
 import type { KeyValue } from '../../../src/lease/etcd/messages.ts';
 import { address } from '../../../src/net/address.ts';
+import { prefix } from '../../../src/net/prefix.ts';
 import { type Clock, systemClock } from '../../../src/world/clock.ts';
 import { silentLog } from '../../../src/world/log.ts';
 import { systemRandom } from '../../../src/world/random.ts';
@@ -103,6 +104,16 @@ describe('a lease in etcd', () => {
     expect(await again.own(wish(1))).toEqual(first);
     expect(await acquire(again, 1)).toEqual(first);
     expect(await stored()).toHaveLength(1);
+  });
+
+  test('that takes the place of another one is told after that one is gone: they are not two nodes', async () => {
+    const before = await acquire(registry(etcd), 1);
+    const seen = new Seen();
+    onTestFinished(registry(etcd).watch(seen));
+    await seen.until(() => seen.lease(before.id) !== undefined);
+    const now = await acquire(registry(etcd), 1, prefix('10.244.77.0/24'));
+    await seen.until(() => seen.lease(now.id) !== undefined);
+    expect(seen.calls).toEqual(['all', `gone ${before.id}`, `changed ${now.id}`]);
   });
 
   test('costs a start one reading of all leases, and misses nothing that happens meanwhile', async () => {
