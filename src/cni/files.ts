@@ -28,7 +28,7 @@ export interface Files {
 
 /** The files of this machine. What cannot be read or written is an IpamError `STORE` that says what to do. */
 export const machineFiles: Files = {
-  read: (file) => named(`cannot read ${file}`, () => ifThere(file, () => readFileSync(file, 'utf8'))),
+  read: (file) => named(`cannot read ${file}`, () => unlessMissing(() => readFileSync(file, 'utf8'))),
   write: (file, text) => named(`cannot write ${file}`, () => write(file, text)),
   remove(file) {
     // What a writer left that was killed.
