@@ -6,7 +6,6 @@ const patience = 100;
 interface Waiting {
   readonly deadline: number;
   work(): Promise<void>;
-  /** It is done, or will never be. */
   resolve(): void;
 }
 
@@ -38,7 +37,7 @@ export class Afterwards {
     }
   }
 
-  /** Resolves when `work`, which must not reject, is done, and also when it never will be. */
+  /** Resolves when `work`, which must not reject, is done. */
   add(work: () => Promise<void>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push({ work, resolve, deadline: this.#clock.monotonic() + patience });
@@ -46,7 +45,7 @@ export class Afterwards {
     return promise;
   }
 
-  /** What waits is not done any more. */
+  /** From now on everything is done at once. */
   close(): void {
     this.#closed = true;
     this.#wake?.();
@@ -57,7 +56,7 @@ export class Afterwards {
     this.#isRunning = true;
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
       await this.#quiet(next.deadline);
-      if (!this.#closed) await next.work().catch(() => {}); // it must not
+      await next.work();
       next.resolve();
     }
     this.#isRunning = false;

@@ -3,7 +3,7 @@ import { getSystemErrorMap } from 'node:util';
 import type { Binding } from '../../native/binding.ts';
 import { SyncSession } from '../netlink/session.ts';
 import { adoptSocket } from '../netlink/socket.ts';
-import type { Clock } from '../world/clock.ts';
+import { type Clock, sleep } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { Afterwards } from './afterwards.ts';
 import {
@@ -30,6 +30,9 @@ const maxSeen = 256;
 /** After a connection could not be taken, which waits and would be reported at once again; in milliseconds. */
 const acceptAgainAfter = 100;
 
+/** So long a stop waits for requests to be served, and then for those that are given up to be undone; in milliseconds. */
+const drainLimit = 2_000;
+
 const { EAGAIN, ECONNREFUSED, ENOENT } = { EAGAIN: 11, ECONNREFUSED: 111, ENOENT: 2 };
 
 /** Does what a request asks for. Rejects with NotMine or Aborted, and with nothing else. */
@@ -55,6 +58,8 @@ export class CniServer {
   /** The last request of each container: they come one after the other. */
   readonly #turns = new Map<string, Promise<void>>();
   readonly #seen = new Set<string>();
+  /** Requests, until all is done that they ask for. */
+  readonly #served = new Set<Promise<void>>();
   readonly #afterwards: Afterwards;
   #fd = -1;
   #unwatch: (() => void) | undefined;
@@ -89,16 +94,27 @@ export class CniServer {
     this.#cancelPause = this.#options.clock.after(acceptAgainAfter, () => this.#watch());
   }
 
-  /** Takes no more requests; those that are being served come to nothing. */
-  close(): void {
+  /**
+   * Takes no more requests; resolves when those that are being served are done, with what was put off. What takes too long comes to
+   * nothing and is undone.
+   */
+  async close(): Promise<void> {
     if (this.#fd < 0) return;
     this.#cancelPause?.();
     this.#unwatch?.();
-    this.#afterwards.close();
     this.#options.binding.close(this.#fd);
     this.#fd = -1;
     rmSync(this.#options.path, { force: true });
+    this.#afterwards.close();
+    await this.#drained();
     for (const connection of this.#connections) connection.close();
+    await this.#drained();
+  }
+
+  async #drained(): Promise<void> {
+    const waiting = new AbortController();
+    const served = Promise.all(this.#served).then(() => waiting.abort());
+    await Promise.race([served, sleep(this.#options.clock, drainLimit, waiting.signal)]);
   }
 
   #accept(): void {
@@ -172,7 +188,11 @@ export class CniServer {
       cpu: () => binding.cpu(),
     };
     const caller = new WarmCaller(connection, pod, options);
-    void this.#serveAndMore(connection, request, caller).finally(release);
+    const served = this.#serveAndMore(connection, request, caller).finally(() => {
+      release();
+      this.#served.delete(served);
+    });
+    this.#served.add(served);
     return caller;
   }
 

@@ -53,8 +53,8 @@ export interface NetworkUsage {
 export interface CniService {
   /** Takes requests from now on. Throws an Error when the socket cannot be had. */
   listen(): void;
-  /** Takes no more requests, removes the socket, and changes nothing in the kernel. */
-  close(): void;
+  /** Takes no more requests, and removes the socket; resolves when those that were there are done. What is in the kernel stays. */
+  close(): Promise<void>;
   /**
    * Releases what nobody uses any more: addresses from before this boot, attachments whose veth pair is gone.
    * To be called at the start and every minute. Never rejects: what goes wrong is logged, and tried again next time.
@@ -90,8 +90,8 @@ export function createCniService(options: CniServiceOptions): CniService {
   });
   return {
     listen: () => server.listen(),
-    close() {
-      server.close();
+    async close() {
+      await server.close();
       remover.close();
       session.close();
       host.close();

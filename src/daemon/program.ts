@@ -159,7 +159,7 @@ async function runNode(input: RunInput): Promise<Program> {
     const stopped = node.stop();
     source.close();
     firewall.close();
-    cni.close();
+    await cni.close();
     announcements.close();
     server?.close();
     session.close();

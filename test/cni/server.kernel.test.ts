@@ -10,6 +10,7 @@ import { Aborted, NotMine } from '../../src/cni/world.ts';
 import { systemClock } from '../../src/world/clock.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { createNetns } from '../kit/netns.ts';
+import { VirtualClock } from '../kit/virtual-clock.ts';
 import { LauncherClient } from './launcher-client.ts';
 import { scratchDirectory } from './scratch.ts';
 
@@ -17,6 +18,7 @@ const binding = loadBinding();
 const reply = (stdout: string): Reply => ({ status: 0, stdout, stderr: '' });
 const { REPLY, NOT_MINE, WORK, DONE, AHEAD } = frameTypes;
 const sysctl = { where: 'pod', path: 'net/x', value: '1', required: true } as const;
+const tasks = [{ task: 'sysctl', sysctl }] as const;
 const u32 = (...numbers: number[]) => Buffer.from(new Uint32Array(numbers).buffer);
 
 function serving(serve: Serve, options: Partial<ServerOptions> = {}) {
@@ -53,11 +55,54 @@ const environment = (changes: Record<string, string> = {}) => ({
 const openDescriptors = () => readdirSync('/proc/self/fd').length;
 
 describe('the server', () => {
-  test('has a socket for root alone, and takes it away at the end', () => {
+  test('has a socket for root alone, and takes it away at the end', async () => {
     const { server, socket } = serving(() => Promise.resolve(reply('')));
     expect(statSync(socket).mode & 0o777).toBe(0o600);
-    server.close();
+    await server.close();
     expect(() => statSync(socket)).toThrow();
+  });
+
+  test('is closed when those who are being served have their answer, and what was put off is done', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const done: string[] = [];
+    const { server, connect } = serving(async (_, caller) => {
+      begun.resolve();
+      await caller.afterwards(async () => void done.push('put off'));
+      await promise;
+      done.push('served');
+      return reply('result');
+    });
+    const client = connect();
+    client.request(environment());
+    await begun.promise;
+    const closed = server.close().then(() => done.push('closed'));
+    resolve();
+    expect((await client.receive())?.payload.subarray(8).toString()).toBe('result');
+    await closed;
+    expect(done).toEqual(['served', 'put off', 'closed']);
+  });
+
+  test('waits two seconds for them, and then for what that undoes', async () => {
+    const clock = new VirtualClock();
+    const done: string[] = [];
+    const { server, connect } = serving(
+      async (_, caller) => {
+        const refused = await caller.perform(tasks).catch((error: unknown) => error);
+        done.push(refused instanceof Aborted ? 'undone' : 'done');
+        return reply('');
+      },
+      { clock },
+    );
+    const client = connect();
+    client.request(environment());
+    expect((await client.receive())?.type).toBe(WORK);
+    const closed = server.close().then(() => done.push('closed'));
+    await clock.advance(1_999);
+    expect(done).toEqual([]);
+    await clock.advance(1);
+    await closed;
+    expect(done).toEqual(['undone', 'closed']);
   });
 
   test('takes over a socket that nobody serves, and none that somebody does', () => {
@@ -106,8 +151,6 @@ describe('the server', () => {
     expect(await client.receive()).toBeUndefined();
   });
 
-  const tasks = [{ task: 'sysctl', sysctl }] as const;
-
   test('has the launcher do what is planned, and print the reply', async () => {
     const { connect } = serving(async (_, caller) => {
       caller.begin();
@@ -144,7 +187,7 @@ describe('the server', () => {
     const refusals: unknown[] = [];
     const { connect } = serving(async (_, caller) => {
       caller.begin();
-      caller.start(tasks);
+      caller.start?.(tasks);
       const second = { task: 'sysctl', sysctl: { ...sysctl, path: 'net/y' } } as const;
       await caller.perform([second], 'done').catch((error: unknown) => refusals.push(error));
       return reply('');
@@ -162,7 +205,7 @@ describe('the server', () => {
   });
 
   test('works alongside a launcher when no other one waits', async () => {
-    const { connect } = serving((_, caller) => Promise.resolve(reply(String(caller.worksAlongside))));
+    const { connect } = serving((_, caller) => Promise.resolve(reply(String(caller.start !== undefined))));
     const ask = async () => {
       const client = connect();
       client.request(environment());
@@ -177,7 +220,7 @@ describe('the server', () => {
     const order: string[] = [];
     const { connect } = serving(async (_, caller) => {
       caller.begin();
-      caller.start(tasks);
+      caller.start?.(tasks);
       await caller.perform([]).catch(() => order.push('settled'));
       await caller.perform([]); // nothing is left to wait for
       return reply('undone');
@@ -197,7 +240,7 @@ describe('the server', () => {
     let settled = false;
     const { socket } = serving(async (_, caller) => {
       caller.begin();
-      caller.start(tasks);
+      caller.start?.(tasks);
       await caller.perform([]).catch(() => {
         settled = true;
       });
