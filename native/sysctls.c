@@ -68,25 +68,13 @@ int sysctl_write(struct sysctl_directory *directory, const char *path, const cha
   return result;
 }
 
-int sysctl_hold(struct sysctl_directory *directory, const char *path, const char *value, struct held_sysctl *held) {
-  if (held->path[0] != 0) return -EBUSY;
-  if (strlen(path) >= sizeof held->path) return -ENAMETOOLONG;
+int sysctl_exchange(struct sysctl_directory *directory, const char *path, const char *before, const char *value) {
+  char found[16];
   int fd = open_setting(directory, path, O_RDWR);
   if (fd < 0) return fd;
-  ssize_t length = read(fd, held->before, sizeof held->before);
-  /* A part of it, put back, would be another setting. */
-  bool whole = length < (ssize_t)sizeof held->before;
-  int result = length < 0 ? -errno : whole ? netns_write_open(fd, value) : -EOVERFLOW;
+  ssize_t length = read(fd, found, sizeof found);
+  bool same = length == (ssize_t)strlen(before) + 1 && memcmp(found, before, strlen(before)) == 0;
+  int result = length < 0 ? -errno : same ? netns_write_open(fd, value) : 0;
   close(fd);
-  if (result != 0) return result;
-  held->before[length] = 0;
-  strcpy(held->path, path);
-  return 0;
-}
-
-int sysctl_release(struct sysctl_directory *directory, struct held_sysctl *held) {
-  if (held->path[0] == 0) return 0;
-  int result = sysctl_write(directory, held->path, held->before);
-  held->path[0] = 0;
-  return result;
+  return result == 0 ? same : result;
 }

@@ -72,22 +72,23 @@ static int socket_in(struct worker *worker, bool pod) {
   return result;
 }
 
-static int write_sysctl(struct worker *worker, struct cursor *cursor, bool in_pod, bool hold) {
+static int write_sysctl(struct worker *worker, struct cursor *cursor, bool in_pod) {
   bool required = take_u8(cursor) != 0;
   const char *path = take_string(cursor), *value = take_string(cursor);
   if (value == NULL) return -EBADMSG;
   int result = go(worker, in_pod);
   if (result != 0) return result;
-  if (hold)
-    result = sysctl_hold(&worker->directory, path, value, &worker->held);
-  else
-    result = sysctl_write(&worker->directory, path, value);
+  result = sysctl_write(&worker->directory, path, value);
   return required ? result : 0;
 }
 
-static int release_sysctl(struct worker *worker, bool in_pod) {
+/* That it could not be done is no failure: the daemon is told at the end. */
+static int exchange_sysctl(struct worker *worker, struct cursor *cursor, bool in_pod) {
+  const char *path = take_string(cursor), *before = take_string(cursor), *value = take_string(cursor);
+  if (value == NULL) return -EBADMSG;
   int result = go(worker, in_pod);
-  return result != 0 ? result : sysctl_release(&worker->directory, &worker->held);
+  if (result == 0) worker->exchanged = sysctl_exchange(&worker->directory, path, before, value) == 1;
+  return result;
 }
 
 /* What follows is about this link. */
@@ -142,9 +143,8 @@ static int do_line(struct worker *worker, struct cursor *cursor) {
   if (place != 'p' && place != 'h') return -EBADMSG;
   bool in_pod = place == 'p';
   switch (what) {
-    case 's': return write_sysctl(worker, cursor, in_pod, false);
-    case 'k': return write_sysctl(worker, cursor, in_pod, true);
-    case 'r': return release_sysctl(worker, in_pod);
+    case 's': return write_sysctl(worker, cursor, in_pod);
+    case 'x': return exchange_sysctl(worker, cursor, in_pod);
     case 'l': return find_link(worker, cursor, in_pod);
     case 'm': return send_message(worker, cursor, in_pod);
     default: return -EBADMSG;
@@ -178,6 +178,7 @@ bool work_do(struct worker *worker, struct section script, const struct connecti
 struct done work_done(struct worker *worker) {
   bool whole = worker->failed == 0;
   size_t answered = !whole && worker->length > 0 ? (size_t)worker->length : 0;
+  if (whole && worker->exchanged) answer[answered++] = 1;
   put_u32(payload, worker->count);
   put_u32(payload + 4, (uint32_t)-worker->failed);
   put_u32(frame, DONE);

@@ -36,7 +36,7 @@ struct worker {
   int host;    /* a socket at home, when it was needed */
   bool away;   /* this thread is in the pod */
   struct sysctl_directory directory; /* of the namespace where it is */
-  struct held_sysctl held;
+  bool exchanged; /* the sysctl that was to be, last */
   uint32_t ifindex;
   uint32_t count; /* lines that are done */
   int failed;     /* -errno of the next one; nothing is done behind it */

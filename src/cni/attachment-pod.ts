@@ -1,7 +1,11 @@
 import { familyOf } from '../net/address.ts';
+import { linkLocalAddress } from '../net/link-local.ts';
+import type { Mac } from '../net/mac.ts';
 import { prefixAddress, prefixFamily, prefixLength } from '../net/prefix.ts';
 import * as k from '../netlink/constants.ts';
 import type { Request } from '../netlink/message.ts';
+import { newAddress } from '../netlink/route/address.ts';
+import { setLink } from '../netlink/route/link.ts';
 import { delNeighbour, newNeighbour } from '../netlink/route/neighbour.ts';
 import type { RouteWrite } from '../netlink/route/route.ts';
 import type { AddressInput, BridgeOptions, PlannedAddress, PlannedRoute } from './attachment.ts';
@@ -54,6 +58,21 @@ export function announcements(
     return isGateway || isDefaultGateway ? [used, delNeighbour({ ...about, NDA_DST })] : [used];
   });
 }
+
+/** Makes what the kernel did not make, as it would have, and leaves it to the kernel from now on (net/ipv6/addrconf.c). */
+export const linkLocal = (mac: Mac, ifindex: number): Request[] => [
+  newAddress({
+    ifa_family: k.AF_INET6,
+    ifa_prefixlen: 64,
+    ifa_index: ifindex,
+    IFA_ADDRESS: linkLocalAddress(mac),
+    IFA_PROTO: k.IFAPROT_KERNEL_LL,
+  }),
+  setLink({
+    ifi_index: ifindex,
+    IFLA_AF_SPEC: { AF_INET6: { IFLA_INET6_ADDR_GEN_MODE: k.IN6_ADDR_GEN_MODE_EUI64 } },
+  }),
+];
 
 /** The device that carries IPv6 between nodes may take less than the pod's MTU; the way out of the cluster does not use it. */
 const isToOtherNodes = ({ dst }: PlannedRoute): boolean => prefixFamily(dst) === 6 && !isDefaultRoute(dst);

@@ -34,12 +34,21 @@ export function sysctlsOf({ options, bridge, pod, families, forwarding }: PortIn
   ];
 }
 
+/** A sysctl for which there is a better value as long as it has a certain one. */
+export interface Exchange {
+  sysctl: Sysctl;
+  before: string;
+}
+
 /**
- * Held while the pod's end gets its addresses. With it the kernel makes no link-local address, which it would announce to all
- * ports of the bridge at once, while everybody else waits for RTNL.
+ * The kernel makes no link-local address yet, of which it would tell all ports of the bridge at once, while everybody else waits for
+ * RTNL: see {@link linkLocal} in attachment-pod.ts. Only the one that comes of the MAC can be made later in its place.
  */
-export const noLinkLocal = (ifname: string): Sysctl =>
-  inPod(`ipv6/conf/${ifname}/addr_gen_mode`, k.IN6_ADDR_GEN_MODE_NONE);
+export function exchangesOf({ options, pod }: Pick<PortInput, 'options' | 'pod'>): Exchange[] {
+  if (options.enabledad) return [];
+  const path = `ipv6/conf/${pod.ifname}/addr_gen_mode`;
+  return [{ sysctl: inPod(path, k.IN6_ADDR_GEN_MODE_NONE), before: String(k.IN6_ADDR_GEN_MODE_EUI64) }];
+}
 
 const inPod = (path: string, value: number, required = false): Sysctl => ({
   where: 'pod',

@@ -6,7 +6,7 @@ import { gatewaySteps, linkLocalSteps, readySteps } from './attachment-bridge.ts
 import { addressSteps, announcements, upStep } from './attachment-pod.ts';
 import { type Addressing, completeAddressing } from './attachment-routes.ts';
 import type { Step } from './attachment-step.ts';
-import { type Sysctl, sysctlsOf } from './attachment-sysctls.ts';
+import { type Exchange, exchangesOf, type Sysctl, sysctlsOf } from './attachment-sysctls.ts';
 import { portSteps, staleNeighbourSteps } from './attachment-veth.ts';
 import { vlanSteps } from './attachment-vlan.ts';
 import type { VlanOptions } from './vlan-configuration.ts';
@@ -91,6 +91,8 @@ export interface PortInput extends VethInput {
 /** What becomes of the pair then, for which no address need be known. */
 export interface PortPlan {
   sysctls: readonly Sysctl[];
+  /** Before the pod's end is up. */
+  exchanges: readonly Exchange[];
   /** For a socket in the node's namespace. */
   port: readonly Step[];
   /** The same, when the node's end has got its index: the port's VLANs. */
@@ -102,6 +104,7 @@ export interface PortPlan {
 export function planPort(input: PortInput): PortPlan {
   return {
     sysctls: sysctlsOf(input),
+    exchanges: exchangesOf(input),
     port: portSteps(input),
     vlans: (ifindex) => vlanSteps(input.options, input.bridge, ifindex),
     pod: (ifindex) => [upStep(ifindex)],

@@ -122,7 +122,7 @@ export interface Done {
   count: number;
   /** Why the next one is not: positive, 0 when all are done. */
   errno: number;
-  /** What the kernel answered to it. */
+  /** What the kernel answered to it; when all are done, a byte if the sysctl that was to be exchanged was. */
   answer: Buffer;
 }
 

@@ -43,12 +43,12 @@ export class LoneCaller implements Caller {
 
   expect(): void {}
 
-  start(): never {
-    throw new Error('nobody works alongside this process');
-  }
+  /** This process does all by itself. */
+  readonly start = undefined;
 
-  async perform(tasks: readonly Task[]): Promise<void> {
+  async perform(tasks: readonly Task[]): Promise<boolean> {
     for (const task of tasks) this.#do(task);
+    return false;
   }
 
   /** Now: this process ends with its answer. */
@@ -68,9 +68,8 @@ export class LoneCaller implements Caller {
         if (ifindex === undefined) throw vanished(task.link);
         return apply(session, task.steps(ifindex), task.link);
       }
-      case 'hold':
-      case 'release':
-      // Nobody is waiting for what would be faster.
+      case 'exchange':
+      // Nobody else is waiting for what would be faster.
     }
   }
 

@@ -36,11 +36,9 @@ export class Script {
 function linesOf(task: Task): Line[] {
   switch (task.task) {
     case 'sysctl':
-      return [sysctlLine('s', task.sysctl)];
-    case 'hold':
-      return [sysctlLine('k', task.sysctl)];
-    case 'release':
-      return [releaseLine(task.sysctl)];
+      return [sysctlLine(task.sysctl)];
+    case 'exchange':
+      return [exchangeLine(task.sysctl, task.before)];
     case 'steps':
       return task.steps.map((step) => stepLine(task.where, step));
     case 'stepsOn':
@@ -50,14 +48,14 @@ function linesOf(task: Task): Line[] {
 
 const letter = (where: Place): string => (where === 'pod' ? 'p' : 'h');
 
-function sysctlLine(what: 's' | 'k', sysctl: Sysctl): Line {
+function sysctlLine(sysctl: Sysctl): Line {
   const { where, path, value, required } = sysctl;
-  const text = `${what}${letter(where)}${required ? '\x01' : '\0'}${path}\0${value}\0`;
+  const text = `s${letter(where)}${required ? '\x01' : '\0'}${path}\0${value}\0`;
   return { bytes: Buffer.from(text), refusal: (errno) => new SysctlError(sysctl, errno) };
 }
 
-const releaseLine = (sysctl: Sysctl): Line => ({
-  bytes: Buffer.from(`r${letter(sysctl.where)}`),
+const exchangeLine = (sysctl: Sysctl, before: string): Line => ({
+  bytes: Buffer.from(`x${letter(sysctl.where)}${sysctl.path}\0${before}\0${sysctl.value}\0`),
   refusal: (errno) => new SysctlError(sysctl, errno),
 });
 

@@ -1,15 +1,14 @@
 import type { AddressPlan, PortPlan } from './attachment.ts';
 import type { Step } from './attachment-step.ts';
-import { noLinkLocal, type Sysctl } from './attachment-sysctls.ts';
+import type { Sysctl } from './attachment-sysctls.ts';
 
 export type Place = 'pod' | 'host';
 
 /** A piece of what an ADD does to the kernel. Whoever may enter the pod does them in order, up to the first that fails. */
 export type Task =
   | { readonly task: 'sysctl'; readonly sysctl: Sysctl }
-  /** The same until `release` puts back what was there; one at a time. It saves time where many pods are, and no more. */
-  | { readonly task: 'hold'; readonly sysctl: Sysctl }
-  | { readonly task: 'release'; readonly sysctl: Sysctl }
+  /** The same only where the value is `before`, and a gain, no more: who does the tasks may leave it. One for an attachment. */
+  | { readonly task: 'exchange'; readonly sysctl: Sysctl; readonly before: string }
   | { readonly task: 'steps'; readonly where: Place; readonly steps: readonly Step[] }
   /** Steps on a link that has no index before the task is done. */
   | {
@@ -38,7 +37,7 @@ export function portTasks(plan: PortPlan, { host, pod }: Ends): Task[] {
     { task: 'steps', where: 'host', steps: plan.port },
     ...(inVlans ? [{ task: 'stepsOn', where: 'host', link: host.name, steps: plan.vlans } as const] : []),
     ...sysctls('pod'),
-    { task: 'hold', sysctl: noLinkLocal(pod.ifname) },
+    ...plan.exchanges.map((exchange) => ({ task: 'exchange', ...exchange }) as const),
     { task: 'stepsOn', where: 'pod', link: pod.ifname, steps: plan.pod },
   ];
 }
@@ -47,7 +46,6 @@ export function portTasks(plan: PortPlan, { host, pod }: Ends): Task[] {
 export const addressTasks = (plan: AddressPlan, { ifname }: Ends['pod']): Task[] => [
   { task: 'steps', where: 'host', steps: plan.host },
   { task: 'stepsOn', where: 'pod', link: ifname, steps: plan.pod },
-  { task: 'release', sysctl: noLinkLocal(ifname) },
 ];
 
 /** A sysctl without which the attachment would not work could not be written. */

@@ -64,17 +64,17 @@ export class WarmCaller implements Caller {
   }
 
   /** Where others wait for the daemon, too, nothing is won: they keep all CPUs busy, and each frame costs time. */
-  get worksAlongside(): boolean {
-    return this.#isAlone();
+  get start(): Caller['start'] {
+    return this.#isAlone() ? (tasks) => this.#start(tasks) : undefined;
   }
 
-  start(tasks: readonly Task[]): void {
+  #start(tasks: readonly Task[]): void {
     this.#ahead = new Script(tasks, this.#ahead);
     this.#connection.send(frameTypes.AHEAD, encodeAhead(this.#ahead.bytes, this.#cpu()));
   }
 
-  async perform(tasks: readonly Task[], stdout?: string): Promise<void> {
-    if (tasks.length === 0 && this.#ahead === undefined && stdout === undefined) return;
+  async perform(tasks: readonly Task[], stdout?: string): Promise<boolean> {
+    if (tasks.length === 0 && this.#ahead === undefined && stdout === undefined) return false;
     const script = new Script(tasks, this.#ahead);
     this.#ahead = undefined;
     const work = encodeWork(script.bytes, stdout === undefined ? undefined : success(stdout));
@@ -83,6 +83,7 @@ export class WarmCaller implements Caller {
     const refusal = script.outcome(done.count, done.errno, done.answer);
     if (refusal !== undefined) throw refusal;
     this.#answered = stdout !== undefined;
+    return done.answer.length > 0;
   }
 
   async afterwards(work: () => Promise<void>): Promise<void> {

@@ -63,17 +63,16 @@ export interface Caller {
   begin(): void;
   /** Nobody waits any more: what was done must be undone. */
   aborted(): boolean;
-  /** Whether tasks that are started are done while this process does other things. */
-  readonly worksAlongside: boolean;
-  /** Begins with tasks and does not wait, where the caller works alongside: `perform`, which tells how they went, must follow. */
-  start(tasks: readonly Task[]): void;
+  /** Begins with tasks and does not wait: `perform`, which tells how they went, must follow. Undefined where nothing is won by it. */
+  readonly start: ((tasks: readonly Task[]) => void) | undefined;
   /** Throws {@link NotMine} when one of these, which the request names, is not there for a daemon to see. */
   expect(files: readonly string[]): void;
   /**
-   * Does the tasks in order, behind those that were started. `stdout`: all that is left to do when they went well is to print that, and then the caller
-   * is gone. Rejects with a SysctlError or a StepError for the first that was refused, and with {@link Aborted}.
+   * Does the tasks in order, behind those that were started. `stdout`: all that is left to do when they went well is to print
+   * that, and then the caller is gone. Resolves to whether what was to be exchanged was. Rejects with a SysctlError or a StepError
+   * for the first that was refused, and with {@link Aborted}.
    */
-  perform(tasks: readonly Task[], stdout?: string): Promise<void>;
+  perform(tasks: readonly Task[], stdout?: string): Promise<boolean>;
   /** Has `work`, which must not reject, done when nobody waits for anything any more. */
   afterwards(work: () => Promise<void>): Promise<void>;
   /** Throws {@link NotMine} where no other plugin can be run, and a CniError when this one is not installed. */

@@ -101,6 +101,7 @@ export const BR_STATE_LISTENING = 1;
 export const BR_STATE_LEARNING = 2;
 export const BR_STATE_FORWARDING = 3;
 export const BR_STATE_BLOCKING = 4;
+export const IFAPROT_KERNEL_LL = 3;
 export const IN6_ADDR_GEN_MODE_EUI64 = 0;
 export const IN6_ADDR_GEN_MODE_NONE = 1;
 

@@ -22,7 +22,7 @@ import {
   undone,
   whileStopped,
 } from './launcher-scene.ts';
-import { keeping, link, message, newAddress, placeOfIndex, putBack, sysctls } from './script-lines.ts';
+import { exchange, link, message, newAddress, placeOfIndex, sysctls } from './script-lines.ts';
 
 const { launch, launchInside, socket, withDaemon, worked } = launcherScene();
 
@@ -93,18 +93,12 @@ describe('work ahead', () => {
     });
   });
 
-  test('keeps a setting that is put back later', async () => {
+  test('exchanges a setting, which is told when all is done', async () => {
     await withNetns(async (pod) => {
-      await pod.exec('sysctl', '-qw', `${filter}=7`);
-      const kept = ahead(keeping([['p', filter, '5']], { required: true }));
-      const seen: unknown[] = [];
-      await add(pod, async (conversation) => {
-        await conversation.send(AHEAD, kept);
-        await expect.poll(() => settingsIn(pod, filter), { timeout: 20_000 }).toBe('5\n');
-        seen.push(await conversation.handOut(putBack('p')), await settingsIn(pod, filter));
-        await conversation.send(REPLY, reply(0, ''));
-      });
-      expect(seen).toEqual([{ count: 2, errno: 0, answer: Buffer.alloc(0) }, '7\n']);
+      const before = [ahead(exchange(['p', filter, '5'], '0'))];
+      const result = await worked(addresses(1), { CNI_NETNS: pod.path }, { ahead: before });
+      expect(result).toEqual({ count: 2, errno: 0, answer: Buffer.of(1), outcome: printed });
+      expect(await settingsIn(pod, filter)).toBe('5\n');
     });
   });
 

@@ -4,23 +4,17 @@ import { u32 } from './fake-daemon.ts';
 export type Setting = readonly [place: string, path: string, value: string];
 
 /** Lines of a script that write sysctls. */
-export const sysctls = (settings: readonly Setting[], { required = false } = {}): Buffer =>
-  settingLines('s', settings, required);
-
-/** The same, and what was there is kept. */
-export const keeping = (settings: readonly Setting[], { required = false } = {}): Buffer =>
-  settingLines('k', settings, required);
-
-/** A line that puts back what was kept. */
-export const putBack = (place: string): Buffer => Buffer.from(`r${place}`);
-
-function settingLines(letter: string, settings: readonly Setting[], required: boolean): Buffer {
+export function sysctls(settings: readonly Setting[], { required = false } = {}): Buffer {
   const flag = required ? '\x01' : '\0';
   return Buffer.from(
-    settings.map(([place, path, value]) => `${letter}${place}${flag}${path}\0${value}\0`).join(''),
+    settings.map(([place, path, value]) => `s${place}${flag}${path}\0${value}\0`).join(''),
     'latin1',
   );
 }
+
+/** A line that writes a sysctl if it is `before`. */
+export const exchange = ([place, path, value]: Setting, before: string): Buffer =>
+  Buffer.from(`x${place}${path}\0${before}\0${value}\0`);
 
 /** A line that looks for a link. */
 export const link = (place: string, name: string): Buffer => Buffer.from(`l${place}${name}\0`);

@@ -3,21 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { type Netns, withNetns } from '../kit/netns.ts';
 import { type Frame, REPLY, reply, WORK, work } from './fake-daemon.ts';
 import { beginning, execute, launcherScene, printed, undone, whileStopped } from './launcher-scene.ts';
-import {
-  keeping,
-  link,
-  message,
-  newAddress,
-  placeOfIndex,
-  putBack,
-  type Setting,
-  sysctls,
-} from './script-lines.ts';
+import { exchange, link, message, newAddress, placeOfIndex, sysctls } from './script-lines.ts';
 
 /** RTM_NEWROUTE that no kernel takes. */
 const routeOfNoKind = Buffer.from([28, 0, 0, 0, 24, 0, 5, 6, ...Array.from({ length: 20 }, () => 0)]);
 
 const { launch, launcher, launchInside, socket, withDaemon, worked } = launcherScene();
+
+const notExchanged = { count: 1, errno: 0, answer: Buffer.alloc(0), outcome: printed };
 
 describe('work', () => {
   const addressesIn = (netns: Netns) => netns.exec('ip', '-brief', 'address', 'show', 'dev', 'lo');
@@ -139,18 +132,19 @@ describe('work', () => {
   ])('writes no sysctl outside net/: %j', async (name) => {
     await withNetns(async (pod) => {
       const harmless = hostname(); // should it be written after all
-      for (const write of [sysctls, keeping]) {
-        const script = write([['p', name, harmless]], { required: true });
-        const result = await worked(script, { CNI_NETNS: pod.path });
-        expect(result).toMatchObject({ count: 0, errno: 13, outcome: undone }); // EACCES
-      }
+      const script = sysctls([['p', name, harmless]], { required: true });
+      const result = await worked(script, { CNI_NETNS: pod.path });
+      expect(result).toMatchObject({ count: 0, errno: 13, outcome: undone }); // EACCES
+      const other = exchange(['p', name, harmless], harmless);
+      expect(await worked(other, { CNI_NETNS: pod.path })).toEqual(notExchanged);
     });
   });
 
   test.each(['', '/etc/hostname'])('in a pod whose namespace did not open (%j) is EBADF', async (netns) => {
     const env = { CNI_NETNS: netns };
     const sysctl = sysctls([['p', 'net/ipv4/conf/lo/arp_filter', '1']], { required: true });
-    for (const script of [sysctl, message('p', newAddress(1)), link('p', 'lo'), putBack('p')])
+    const other = exchange(['p', 'net/ipv4/conf/lo/arp_filter', '1'], '0');
+    for (const script of [sysctl, other, message('p', newAddress(1)), link('p', 'lo')])
       expect(await worked(script, env)).toMatchObject({ count: 0, errno: 9, outcome: undone });
   });
 
@@ -171,93 +165,41 @@ describe('work', () => {
   });
 });
 
-describe('a setting that is kept', () => {
+describe('a setting that is exchanged', () => {
+  test.each([
+    ['net/ipv4/conf/lo/arp_filter', '7', '5'],
+    ['net/ipv6/conf/lo/addr_gen_mode', '0', '1'],
+  ])('has the new value, and the daemon hears of it: %s', async (path, before, value) => {
+    await withNetns(async (pod) => {
+      await pod.exec('sysctl', '-qw', `${path}=${before}`);
+      const result = await worked(exchange(['p', path, value], before), { CNI_NETNS: pod.path });
+      expect(result).toEqual({ count: 1, errno: 0, answer: Buffer.of(1), outcome: printed });
+      expect(await pod.exec('cat', `/proc/sys/${path}`)).toBe(`${value}\n`);
+    });
+  });
+
   const filter = 'net/ipv4/conf/lo/arp_filter';
-  const notify = 'net/ipv4/conf/lo/arp_notify';
-  const script = (...lines: Buffer[]) => Buffer.concat(lines);
-  const keep = (path: string, value: string) => keeping([['p', path, value]], { required: true });
-
-  /** A pod whose settings were somebody's, none of them a default. */
-  const withSettings = (
-    settings: Record<string, string>,
-    use: (read: (path: string) => Promise<string>, env: Record<string, string>) => Promise<void>,
-  ): Promise<void> =>
-    withNetns(async (pod) => {
-      for (const [path, value] of Object.entries(settings))
-        await pod.exec('sysctl', '-qw', `${path}=${value}`);
-      const read = async (path: string) => (await pod.exec('cat', `/proc/sys/${path}`)).trim();
-      await use(read, { CNI_NETNS: pod.path });
-    });
-
+  const ports = 'net/ipv4/ip_local_reserved_ports';
+  const many = Array.from({ length: 20 }, (_, index) => 20_000 + 2 * index).join(',');
   test.each([
-    [filter, '7', '5'],
-    ['net/ipv6/conf/lo/addr_gen_mode', '3', '1'],
-  ])('has the new value until it is put back: %s', async (path, before, value) => {
-    await withSettings({ [path]: before }, async (read, env) => {
-      const values: string[] = [];
-      const talk = beginning(async (conversation) => {
-        values.push(await read(path));
-        for (const lines of [keep(path, value), putBack('p')]) {
-          expect(await conversation.handOut(lines)).toMatchObject({ count: 1, errno: 0 });
-          values.push(await read(path));
-        }
-        await conversation.send(REPLY, reply(0, ''));
-      });
-      await withDaemon(talk, () => launch({ CNI_COMMAND: 'ADD', ...env }));
-      expect(values).toEqual([before, value, before]);
+    ['is another', filter, '8', '7', '5'],
+    ['only begins with it', filter, '77', '7', '5'],
+    ['is only the beginning of it', filter, '7', '77', '5'],
+    ['is longer than any that is looked for', ports, many, many, '1'],
+    ['does not take the new one', filter, '7', '7', 'five'],
+  ])('stays where the value %s', async (_, path, there, before, value) => {
+    await withNetns(async (pod) => {
+      await pod.exec('sysctl', '-qw', `${path}=${there}`);
+      const script = exchange(['p', path, value], before);
+      expect(await worked(script, { CNI_NETNS: pod.path })).toEqual(notExchanged);
+      expect(await pod.exec('cat', `/proc/sys/${path}`)).toBe(`${there}\n`);
     });
   });
 
-  test('is one at a time: another stays as it is, and fails when it is required', async () => {
-    await withSettings({ [filter]: '7', [notify]: '8' }, async (read, env) => {
-      const another: Setting[] = [['p', notify, '6']];
-      const required = script(keep(filter, '5'), keeping(another, { required: true }));
-      expect(await worked(required, env)).toMatchObject({ count: 1, errno: 16, outcome: undone }); // EBUSY
-      expect([await read(filter), await read(notify)]).toEqual(['5', '8']);
-      const tolerated = script(keep(filter, '4'), keeping(another), putBack('p'));
-      expect(await worked(tolerated, env)).toMatchObject({ count: 3, errno: 0, outcome: printed });
-      expect([await read(filter), await read(notify)]).toEqual(['5', '8']);
-    });
-  });
-
-  test('makes room for the next one when it is put back', async () => {
-    await withSettings({ [filter]: '7', [notify]: '8' }, async (read, env) => {
-      const lines = script(keep(filter, '5'), putBack('p'), keep(notify, '6'), putBack('p'));
-      expect(await worked(lines, env)).toMatchObject({ count: 4, errno: 0, outcome: printed });
-      expect([await read(filter), await read(notify)]).toEqual(['7', '8']);
-    });
-  });
-
-  test('is put back once: what is written after that stays', async () => {
-    await withSettings({ [filter]: '7' }, async (read, env) => {
-      const later = sysctls([['p', filter, '5']], { required: true });
-      const lines = script(putBack('p'), keep(filter, '6'), putBack('p'), later, putBack('p'));
-      expect(await worked(lines, env)).toMatchObject({ count: 5, errno: 0, outcome: printed });
-      expect(await read(filter)).toBe('5');
-    });
-  });
-
-  test.each([
-    ['is not there', 'net/ipv4/conf/absent/arp_filter', '5', 2],
-    ['does not take the value', filter, 'five', 22],
-  ])('is none where it %s', async (_, path, value, errno) => {
-    await withSettings({ [filter]: '7', [notify]: '8' }, async (read, env) => {
-      const lines = script(keeping([['p', path, value]]), putBack('p'), keep(notify, '6'), putBack('p'));
-      expect(await worked(lines, env)).toMatchObject({ count: 4, errno: 0, outcome: printed });
-      expect([await read(filter), await read(notify)]).toEqual(['7', '8']);
-      expect(await worked(keep(path, value), env)).toMatchObject({ count: 0, errno, outcome: undone });
-    });
-  });
-
-  test('is none where it is too long to be put back whole', async () => {
-    const ports = 'net/ipv4/ip_local_reserved_ports';
-    const many = Array.from({ length: 20 }, (_, index) => 20_000 + 2 * index).join(',');
-    await withSettings({ [ports]: many }, async (read, env) => {
-      expect(await worked(keep(ports, '1'), env)).toMatchObject({ count: 0, errno: 75, outcome: undone }); // EOVERFLOW
-      expect(await worked(script(keeping([['p', ports, '1']]), putBack('p')), env)).toMatchObject({
-        count: 2,
-      });
-      expect(await read(ports)).toBe(many);
+  test('need not be there', async () => {
+    await withNetns(async (pod) => {
+      const script = exchange(['p', 'net/ipv4/conf/absent/arp_filter', '5'], '0');
+      expect(await worked(script, { CNI_NETNS: pod.path })).toEqual(notExchanged);
     });
   });
 });

@@ -15,14 +15,7 @@ import { explain } from '../refusal.ts';
 import { otherAddresses } from '../removal.ts';
 import { type Result, resultDocument } from '../result.ts';
 import { type Caller, checkCaller, type World } from '../world.ts';
-import {
-  type Attaching,
-  type Attachment,
-  attach,
-  ensureBridge,
-  mayStartLinks,
-  startLinks,
-} from './attach.ts';
+import { type Attaching, type Attachment, attach, ensureBridge, startLinks } from './attach.ts';
 import { takeBack } from './way-back.ts';
 
 /**
@@ -127,7 +120,7 @@ function allocate(
   const { dataDir, sets, requested } = delegated.ipam;
   return world.store(path.join(dataDir, key.network)).withLock((store) => {
     checkCaller(caller);
-    if (!isKnown && !store.has(key) && mayStartLinks(attaching)) startLinks(attaching);
+    if (!isKnown && !store.has(key)) startLinks(attaching);
     return store.allocate(sets, key, requested);
   });
 }

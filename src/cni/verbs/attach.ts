@@ -1,5 +1,6 @@
 import type { Family } from '../../net/address.ts';
 import { type Mac, randomMac } from '../../net/mac.ts';
+import type { Request } from '../../netlink/message.ts';
 import {
   type AddressPlan,
   type Bridge,
@@ -10,6 +11,7 @@ import {
   planPort,
 } from '../attachment.ts';
 import { bridgeStep, isReady } from '../attachment-bridge.ts';
+import { linkLocal } from '../attachment-pod.ts';
 import { vethStep } from '../attachment-veth.ts';
 import { hasVlans } from '../attachment-vlan.ts';
 import type { Delegated } from '../delegated.ts';
@@ -47,17 +49,15 @@ export interface Attachment {
 const nameAttempts = 10;
 
 /**
- * Whether links may be made before there are addresses: not where the bridge still needs something, for that may be refused when
- * the addresses are known.
+ * Has the links made while addresses are handed out; `attach` must follow, or `abandonLinks`. Not where the bridge still needs
+ * something, for that may be refused when the addresses are known.
  */
-export function mayStartLinks({ caller, bridge, delegated }: Attaching): boolean {
-  const { options, ipam } = delegated;
-  return caller.worksAlongside && isReady({ bridge, options }, ipam.sets.flat());
-}
-
-/** Has the links made while addresses are handed out; `attach` must follow, or `abandonLinks`. */
 export function startLinks(attaching: Attaching): void {
-  for (const tasks of newLinks(attaching)) attaching.caller.start(tasks);
+  const { caller, bridge, delegated } = attaching;
+  const { start } = caller;
+  if (start === undefined || !isReady({ bridge, options: delegated.options }, delegated.ipam.sets.flat()))
+    return;
+  for (const tasks of newLinks(attaching)) start(tasks);
 }
 
 /** Waits until what was started is over, however it went. */
@@ -83,6 +83,8 @@ export async function attach(
   const plan = planOf(attaching, vlanGateway, ips);
   for (let attempt = 1; ; attempt++) {
     const links = record.hostLink === '' ? [...newLinks(attaching)].flat() : [];
+    // It names the node's end and the addresses, so that whoever is killed from now on leaves nothing that cannot be found.
+    attaching.records.write(record);
     const attachment = attachmentOf(attaching, vlanGateway, plan);
     const result = describe(attachment);
     try {
@@ -105,21 +107,10 @@ function isNameTaken({ world, record }: Attaching, error: unknown): boolean {
   return taken !== undefined && taken.IFLA_ADDRESS !== record.hostMac;
 }
 
-/**
- * What it takes to make the links, the longest part first. The record is written before, and names the node's end, so that
- * whoever is killed in between leaves nothing that cannot be found.
- */
-function* newLinks({
-  world,
-  delegated,
-  records,
-  record,
-  bridge,
-  pod,
-  mac,
-}: Attaching): Generator<Task[], void> {
+/** What it takes to make the links, the longest part first. */
+function* newLinks(attaching: Attaching): Generator<Task[], void> {
+  const { world, delegated, record, bridge, pod, mac } = attaching;
   record.hostLink = `veth${Buffer.from(world.random(4)).toString('hex')}`;
-  records.write(record);
   const ends = {
     host: { name: record.hostLink, mac: record.hostMac },
     pod: { ifname: record.ifname, mac, netnsFd: pod.fdOfCaller },
@@ -170,25 +161,30 @@ async function perform(
 ): Promise<void> {
   const { enabledad } = delegated.options;
   const tasks = [...hostTasks(plan.bridge), ...links, ...addressTasks(plan, pod)];
-  await caller.perform(tasks, enabledad ? undefined : result);
+  const isDeferred = await caller.perform(tasks, enabledad ? undefined : result);
   if (enabledad) {
     const ifindex = session.indexOf(pod.ifname);
     if (ifindex === undefined) throw vanished(pod.ifname);
     await settleAddresses(session, ifindex, world.clock);
     checkCaller(caller);
   }
-  await caller.afterwards(() => announce(world, session, { plan, pod }));
+  const rest = (ifindex: number) => [
+    ...plan.announcements(ifindex),
+    ...(isDeferred ? linkLocal(pod.mac, ifindex) : []),
+  ];
+  await caller.afterwards(() => settle(world, session, pod.ifname, rest));
 }
 
 /** Whatever becomes of it, the attachment stands: its result may be out. */
-async function announce(
+async function settle(
   { log }: World,
   session: Session,
-  { plan, pod }: Pick<Attachment, 'plan' | 'pod'>,
+  ifname: string,
+  rest: (ifindex: number) => Request[],
 ): Promise<void> {
   try {
-    const ifindex = session.indexOf(pod.ifname);
-    if (ifindex !== undefined) await session.post(plan.announcements(ifindex));
+    const ifindex = session.indexOf(ifname);
+    if (ifindex !== undefined) await session.post(rest(ifindex));
   } catch (error) {
     log.debug({ err: error }, 'a new pod could not be announced to its neighbours');
   }

@@ -38,6 +38,7 @@ describe.each(ways)('a new pod, %s', (way) => {
     await expect.poll(() => neighbour(after, `${scene.v4}.1`)).toBe('');
   });
 
+  const modeOf = (scene: Scene) => scene.sysctl(scene.pod, 'ipv6/conf/eth0/addr_gen_mode');
   const linkLocal = (pod: Netns) =>
     pod.exec('ip', '-6', '-brief', 'addr', 'show', 'dev', 'eth0', 'scope', 'link');
 
@@ -49,9 +50,25 @@ describe.each(ways)('a new pod, %s', (way) => {
       await scene.ok('ADD');
       if (mode !== 1) await expect.poll(() => linkLocal(scene.pod)).toMatch(/fe80::/);
       expect(await linkLocal(scene.pod)).not.toMatch(mode === 1 ? /fe80/ : /tentative/);
-      expect(scene.sysctl(scene.pod, 'ipv6/conf/eth0/addr_gen_mode')).toBe(String(mode));
+      await expect.poll(() => modeOf(scene)).toBe(String(mode));
     },
   );
+
+  test('has the very link-local address, and its route, that the kernel makes', async () => {
+    const scene = machine.scene();
+    const { pod } = scene;
+    await scene.ok('ADD');
+    await expect.poll(() => modeOf(scene)).toBe('0');
+    const state = async () => [
+      await pod.exec('ip', '-6', '-details', 'addr', 'show', 'dev', 'eth0', 'scope', 'link'),
+      await pod.exec('ip', '-6', 'route', 'show', 'table', 'all', 'fe80::/10'),
+    ];
+    await expect.poll(() => linkLocal(pod)).toMatch(/fe80::/);
+    const ours = await state();
+    await pod.exec('sh', '-c', 'ip link set eth0 down && ip link set eth0 up');
+    await expect.poll(() => linkLocal(pod)).toMatch(/fe80::/);
+    expect(await state()).toEqual(ours);
+  });
 
   test('has none where IPv6 is off', async () => {
     const scene = machine.scene();
