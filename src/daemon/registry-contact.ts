@@ -7,6 +7,8 @@ export class RegistryContact {
   readonly #name: string;
   readonly #world: { readonly clock: Clock; readonly log: Log };
   #away: { readonly since: number; readonly why: string } | undefined;
+  /** Why it is away, as the log has it: an attempt that fails meanwhile may have another reason. */
+  #told: string | undefined;
 
   constructor(name: string, world: { readonly clock: Clock; readonly log: Log }) {
     this.#name = name;
@@ -24,16 +26,18 @@ export class RegistryContact {
   answers(): void {
     if (this.#away !== undefined) this.#world.log.info({}, `the ${this.#name} answers again`);
     this.#away = undefined;
+    this.#told = undefined;
   }
 
   /** Since then, in milliseconds since the epoch, nobody hears what happens to others. */
   isAway(since: number, why: string): void {
-    if (this.#away?.why !== why) {
+    if (this.#told !== why) {
       this.#world.log.warn(
         { since: new Date(since).toISOString() },
         `the ${this.#name} is away, peers stay as they are: ${why}`,
       );
     }
+    this.#told = why;
     this.#away = { since, why };
   }
 
