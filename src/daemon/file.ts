@@ -1,9 +1,9 @@
-import {
+import fs, {
   chmodSync,
   closeSync,
+  existsSync,
   fchmodSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import { makeDirectory } from '../ipam/make-directory.ts';
 import type { Log } from '../world/log.ts';
 
 /**
@@ -19,10 +20,10 @@ import type { Log } from '../world/log.ts';
  */
 export function writeWhole(file: string, text: string, mode: { file: number; directory: number }): void {
   const directory = path.dirname(file);
+  const isNew = !existsSync(directory);
+  makeDirectory(fs, directory, mode.directory);
   // The umask narrows the mode of what mkdir makes.
-  if (mkdirSync(directory, { recursive: true, mode: mode.directory }) !== undefined) {
-    chmodSync(directory, mode.directory);
-  }
+  if (isNew) chmodSync(directory, mode.directory);
   const fresh = path.join(directory, `.${path.basename(file)}.${process.pid}`);
   try {
     const fd = openSync(fresh, 'w', mode.file);

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import fs from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { type Binding, loadBinding } from '../../native/binding.ts';
@@ -6,6 +6,7 @@ import type { Backend } from '../backend/backend.ts';
 import { makeBackend } from '../backend/backends.ts';
 import { createCniService } from '../cni/service.ts';
 import { runProcess } from '../firewall/process.ts';
+import { makeDirectory } from '../ipam/make-directory.ts';
 import { groups, newerGroups } from '../kernel/groups.ts';
 import { Announcements } from '../netlink/announcements.ts';
 import { SyncSession } from '../netlink/session.ts';
@@ -249,7 +250,7 @@ function lookAtNode(asked: NodeLook): Pick<NodeWorld, 'chooseExternal' | 'previo
 
 function makeDirectoryOf(socket: string): void {
   try {
-    mkdirSync(path.dirname(socket), { recursive: true, mode: 0o755 });
+    makeDirectory(fs, path.dirname(socket), 0o755);
   } catch (error) {
     const why = (error as Error).message;
     throw new Error(`--socket=${socket}: its directory cannot be made: ${why}`, { cause: error });

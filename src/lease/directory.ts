@@ -180,6 +180,8 @@ function explain({ message, code }: NodeJS.ErrnoException): string {
   if (code === 'EEXIST' || code === 'ENOTDIR') {
     return `a file is in the place of the directory (${message}); move it away, or name another directory (--lease-dir)`;
   }
+  // Where the file system may only be read, Node's recursive mkdir says so.
+  if (code === 'ENOENT') return `${message}; it cannot be made there: is the file system read-only?`;
   if (code === 'ENOSPC' || code === 'EDQUOT') return `${message}; make room there`;
   return message;
 }

@@ -109,6 +109,18 @@ describe('bad input gets one sentence', () => {
     }
   });
 
+  test('a directory of run files that may only be read', async () => {
+    const mounted = cluster.file('run');
+    fs.mkdirSync(mounted);
+    const before = ['unshare', '-m', 'sh', '-c', `mount -t tmpfs -o ro run ${mounted} && exec "$@"`, 'sh'];
+    const socket = `--socket=${mounted}/flannel/flanneld.sock`;
+    expect(cluster.refused([...cluster.args(0), socket], {}, before)).toEqual({
+      status: 1,
+      says: expect.stringMatching(/its directory cannot be made: EROFS: read-only file system, mkdir/),
+    });
+    await nothingWasDone();
+  });
+
   test('no default route', async () => {
     await cluster.nodes[0]?.exec('ip', 'route', 'del', 'default');
     const refused = cluster.refused(cluster.args(0));
