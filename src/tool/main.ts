@@ -8,7 +8,7 @@ import type { Verb } from './chain.ts';
 import { showDaemonStatus } from './daemon-status.ts';
 import { labDown } from './lab/down.ts';
 import { labExec } from './lab/exec.ts';
-import { checkLabName, findLab } from './lab/layout.ts';
+import { checkLabName, defaultName, findLab } from './lab/layout.ts';
 import { showStatus } from './lab/status.ts';
 import { labUp } from './lab/up.ts';
 import { type Commands, misuse } from './misuse.ts';
@@ -96,7 +96,7 @@ const labName = (cli: Argv) =>
   cli.option('name', {
     type: 'string',
     requiresArg: true,
-    default: 'lab',
+    default: defaultName,
     describe: "the lab's name",
     coerce: checkLabName,
   });

@@ -102,10 +102,25 @@ describe('cni-tool lab', () => {
     expect(tool(['lab', 'status', '--name', name]).status).toBe(0);
   });
 
+  test('what it says at the end can be typed, and a node’s flanneld is found there', () => {
+    const name = labName();
+    const up = tool(['lab', 'up', '--name', name, '--nodes', '1', '--pods', '0']);
+    const hints = [...up.stdout.matchAll(/cni-tool (lab (?:exec|status|down).*?)(?: {2}|$)/gm)];
+    const typed = hints.map(([, line = '']) => tool(line.split(' ')).status);
+    expect(typed).toEqual([0, 0, 0]);
+    expect(leftOf(name)).toEqual([]);
+    tool(['lab', 'up', '--name', name, '--nodes', '1', '--pods', '0']);
+    const node = tool(['lab', 'exec', '--name', name, 'node-1', '--', `${programs}/cni-tool`, 'node']);
+    expect([node.status, node.stdout]).toEqual([0, expect.stringMatching(/NODE +node-1[\s\S]*All is well/)]);
+  });
+
   test('one that cannot come up says why and leaves nothing', () => {
     const name = labName();
-    const up = tool(['lab', 'up', '--name', name, '--backend', 'wormhole']);
-    expect([up.status, up.stderr]).toEqual([2, expect.stringContaining('wormhole')]);
+    const up = tool(['lab', 'up', '--name', name, '--nodes', '1', '--backend', 'wormhole']);
+    expect([up.status, up.stderr]).toEqual([
+      2,
+      expect.stringMatching(/^flanneld on node-1 is not ready:\nflanneld: .*wormhole.*\n$/),
+    ]);
     expect(leftOf(name)).toEqual([]);
   });
 

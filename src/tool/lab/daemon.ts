@@ -59,8 +59,16 @@ export async function daemonReady(node: NodeLayout, signal: AbortSignal): Promis
       setTimeout(resolve, 10);
     });
   }
+  throw new Refusal(`flanneld on ${node.name} is not ready:\n${complaints(node).slice(-5).join('\n')}`);
+}
+
+/** What its log says but for what it was given, which whoever has made the lab knows. */
+function complaints(node: NodeLayout): string[] {
   const log = existsSync(node.file('flanneld.log')) ? readFileSync(node.file('flanneld.log'), 'utf8') : '';
-  throw new Refusal(`flanneld on ${node.name} is not ready:\n${log.trim().split('\n').slice(-5).join('\n')}`);
+  return log
+    .trim()
+    .split('\n')
+    .filter((line) => !line.startsWith('{"level":"info"'));
 }
 
 /** The process of the node's flanneld, if it is still the one that was started. */

@@ -15,6 +15,8 @@ export interface LabPlan {
   readonly pods: number;
 }
 
+export const defaultName = 'lab';
+
 const root = '/run/flannelette-lab';
 
 /** Where everything of a lab is, and what it is called. */

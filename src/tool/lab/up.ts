@@ -4,7 +4,7 @@ import { milliseconds, type Print } from '../print.ts';
 import { Refusal } from '../refusal.ts';
 import { daemonReady, startDaemon } from './daemon.ts';
 import { takeDown } from './down.ts';
-import { type LabPlan, Layout } from './layout.ts';
+import { defaultName, type LabPlan, Layout } from './layout.ts';
 import { layUnderlay, plugNode } from './network.ts';
 import { addPod, type LabPod } from './pod.ts';
 import { showStatus } from './status.ts';
@@ -37,8 +37,9 @@ export async function labUp(binding: Binding, plan: LabPlan, print: Print): Prom
     return 130;
   }
   print.line();
-  print.line(`Look around: cni-tool lab exec node-1 -- ip route      cni-tool lab status`);
-  print.line(`End it:      cni-tool lab down${plan.name === 'lab' ? '' : ` --name ${plan.name}`}`);
+  const which = plan.name === defaultName ? '' : ` --name ${plan.name}`;
+  print.line(`Look around: cni-tool lab exec${which} node-1 -- ip route      cni-tool lab status${which}`);
+  print.line(`End it:      cni-tool lab down${which}`);
   return 0;
 }
 
