@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import fs, { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { makeDirectory } from '../ipam/make-directory.ts';
 import type { Json } from './network-list.ts';
 import { Refusal } from './refusal.ts';
 
@@ -26,7 +27,7 @@ export class AttachmentFiles {
   }
 
   write(attachment: Attachment): void {
-    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    makeDirectory(fs, this.#directory, 0o700);
     writeFileSync(this.#file(attachment), `${JSON.stringify(attachment, null, 2)}\n`, { mode: 0o600 });
   }
 
@@ -42,7 +43,7 @@ export class AttachmentFiles {
     return files
       .map((file) => ({ file, written: statSync(file).mtimeMs }))
       .toSorted((a, b) => a.written - b.written)
-      .map(({ file }) => JSON.parse(readFileSync(file, 'utf8')) as Attachment);
+      .map(({ file }) => read(file));
   }
 
   /** The one with this container ID (a part from its beginning will do), or the newest. Throws a {@link Refusal}. */
@@ -68,5 +69,13 @@ export class AttachmentFiles {
 
   #file({ containerId, ifname }: Attachment): string {
     return path.join(this.#directory, `${containerId}-${ifname}.json`);
+  }
+}
+
+function read(file: string): Attachment {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Attachment;
+  } catch (error) {
+    throw new Refusal(`${file} cannot be used, remove it: ${(error as Error).message}`, { cause: error });
   }
 }

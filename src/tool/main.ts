@@ -198,9 +198,12 @@ async function main(): Promise<void> {
     await commandLine().parseAsync();
   } catch (error) {
     process.exitCode = 2;
-    if (error instanceof Refusal) console.error(error.message);
-    else throw error;
+    if (!(error instanceof Refusal) && !isOfSystem(error)) throw error;
+    console.error((error as Error).message);
   }
 }
+
+/** Node's, for what the system refuses: it names the call and the file. All others are defects. */
+const isOfSystem = (error: unknown): boolean => error instanceof Error && 'syscall' in error;
 
 void main();

@@ -1,7 +1,8 @@
-import { closeSync, existsSync, mkdirSync, openSync, rmSync } from 'node:fs';
+import fs, { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import type { Binding } from '../../native/binding.ts';
+import { makeDirectory } from '../ipam/make-directory.ts';
 import { Refusal } from './refusal.ts';
 
 const directory = '/run/netns';
@@ -14,7 +15,7 @@ export function namespacePath(name: string): string {
 /** Throws a {@link Refusal} when the name is taken or the kernel refuses. */
 export function createNamespace(binding: Binding, name: string): string {
   const file = namespacePath(name);
-  mkdirSync(directory, { recursive: true });
+  makeDirectory(fs, directory, 0o755);
   if (existsSync(file)) throw new Refusal(`the network namespace ${name} exists already (${file})`);
   closeSync(openSync(file, 'wx', 0o444));
   const result = binding.createNetns(file);

@@ -102,6 +102,17 @@ describe('cni-tool with any plugin', () => {
     expect(fs.existsSync('/run/no-name')).toBe(false);
   });
 
+  test.each([
+    [['lab', 'up', '--nodes', '1'], /^EROFS: read-only file system, mkdir '\/run\/flannelette-lab'\n$/],
+    [['del'], /^\/run\/cni-tool\/x-eth0\.json cannot be used, remove it: .*JSON.*\n$/],
+  ])('%j where nothing can be written, and what was is torn', (args, sentence) => {
+    const script =
+      'mount -t tmpfs run /run && mkdir /run/cni-tool && echo "{" > /run/cni-tool/x-eth0.json && mount -o remount,ro /run && exec "$@"';
+    const command = ['-m', 'sh', '-c', script, 'sh', path.join(programs, 'cni-tool'), ...args];
+    const { status, stderr } = spawnSync('unshare', command, { encoding: 'utf8' });
+    expect([status, stderr]).toEqual([2, expect.stringMatching(sentence)]);
+  });
+
   test('an unknown plugin is named with where it was looked for', () => {
     const { conflist, namespace } = scene([{ type: 'wormhole' }]);
     const { status, stderr } = tool(['add', '--conflist', conflist, '--cni-path', reference], namespace);

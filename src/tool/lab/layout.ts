@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import fs, { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { makeDirectory } from '../../ipam/make-directory.ts';
 import { namespacePath } from '../namespace.ts';
 import { Refusal } from '../refusal.ts';
 
@@ -53,7 +54,7 @@ export class Layout {
 
   /** Throws a {@link Refusal} when there is such a lab already. */
   claim(): void {
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    makeDirectory(fs, root, 0o700);
     try {
       mkdirSync(this.directory, { mode: 0o700 });
     } catch (error) {
