@@ -40,6 +40,8 @@ const commands: Commands = {
 const oneOf = (names: readonly string[]): string => `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
 
 function verbCommand(cli: Argv, [name, verb, what]: (typeof verbs)[number]): Argv {
+  const ofPod = { hidden: !['ADD', 'DEL', 'CHECK'].includes(verb) };
+  const ofGc = { hidden: verb !== 'GC' };
   return cli.command(
     name,
     what,
@@ -55,20 +57,35 @@ function verbCommand(cli: Argv, [name, verb, what]: (typeof verbs)[number]): Arg
           describe: 'directories of plugins, separated by colons',
           default: process.env['CNI_PATH'] ?? '/opt/cni/bin:/usr/lib/cni',
         })
-        .option('container-id', { type: 'string', describe: 'a container ID; made up by add' })
-        .option('netns', {
+        .option('container-id', {
+          ...ofPod,
           type: 'string',
-          describe: 'path of a network namespace; add makes one without it',
+          describe:
+            verb === 'ADD' ? 'a container ID; without it, one is made up' : 'what add said; else the newest',
         })
-        .option('ifname', { type: 'string', describe: 'name of the interface', default: 'eth0' })
-        .option('args', { type: 'string', describe: 'CNI_ARGS: K=V;K=V', default: '' })
+        .option('netns', {
+          ...ofPod,
+          type: 'string',
+          describe:
+            verb === 'ADD'
+              ? 'path of a network namespace; without it, one is made'
+              : 'path of its network namespace, for one that add did not make',
+        })
+        .option('ifname', { ...ofPod, type: 'string', describe: 'name of the interface', default: 'eth0' })
+        .option('args', { ...ofPod, type: 'string', describe: 'CNI_ARGS: K=V;K=V', default: '' })
         .option('capability-args', {
+          ...ofPod,
           type: 'string',
           describe: 'runtimeConfig by capability, JSON',
           default: '{}',
         })
-        .option('keep', { type: 'string', array: true, describe: 'gc: a valid attachment, ID or ID/IFNAME' })
-        .option('none', { type: 'boolean', describe: 'gc: no attachment is valid' })
+        .option('keep', {
+          ...ofGc,
+          type: 'string',
+          array: true,
+          describe: 'a valid attachment, ID or ID/IFNAME',
+        })
+        .option('none', { ...ofGc, type: 'boolean', describe: 'no attachment is valid' })
         .option('verbose', {
           alias: 'v',
           type: 'boolean',

@@ -121,6 +121,18 @@ describe('cni-tool with any plugin', () => {
   });
 });
 
+test.each([
+  ['add', ['--netns', '--conflist'], ['--keep', '--none']],
+  ['check', ['--container-id'], ['--keep', '--none']],
+  ['gc', ['--keep', '--none'], ['--netns', '--container-id', '--capability-args']],
+  ['status', ['--conflist', '--cni-path'], ['--keep', '--netns', '--ifname']],
+])('the help of %s names what it takes, and nothing else', (verb, some, none) => {
+  const { status, stdout } = tool([verb, '--help']);
+  expect(status).toBe(0);
+  for (const option of some) expect(stdout).toContain(` ${option} `);
+  for (const option of none) expect(stdout).not.toContain(option);
+});
+
 describe('a command line that makes no sense gets one sentence:', () => {
   const verbs = 'add, del, check, gc, status, version, node or lab';
   test.each([
