@@ -55,7 +55,8 @@ export class StoredConfig {
         const { message } = error as Error;
         const copy = error instanceof NoConfig ? undefined : this.#copy(message);
         if (copy !== undefined) return this.#use(copy, 'copy');
-        if (message !== told) log.warn({}, `waiting for the network configuration: ${message}${hint}`);
+        const text = `waiting for the network configuration: ${message}${hint}`;
+        if (message !== told) log.warn({}, text.replaceAll('?. ', '? '));
         told = message;
       }
       await sleep(clock, backOff.next(), signal);

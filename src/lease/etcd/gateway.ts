@@ -143,7 +143,8 @@ export class EtcdGateway {
         this.#at = (this.#at + 1) % this.#endpoints.length;
       }
     }
-    throw new EtcdError(failures.map(({ message }) => message).join('. '), 'elsewhere', failures[0]);
+    const all = failures.map(({ message }) => message).join('. ');
+    throw new EtcdError(all.replaceAll('?. ', '? '), 'elsewhere', failures[0]);
   }
 
   /** A connection that was kept may have ended meanwhile. */
