@@ -5,7 +5,7 @@ import type { Lease, Refusal } from '../lease/lease.ts';
 /** The frame by which cni-tool asks for the status on the daemon's socket; the answer is {@link Status} as JSON. */
 export const statusFrame = 32;
 
-/** How the node stands, for `cni-tool node status` and for whoever reads JSON. */
+/** How the node stands, for `cni-tool node` and for whoever reads JSON. */
 export interface Status {
   readonly version: string;
   readonly node: string;
