@@ -109,6 +109,19 @@ describe('bad input gets one sentence', () => {
     }
   });
 
+  test('what is no socket in the place of the socket, which is left alone', async () => {
+    const file = cluster.file('precious');
+    fs.writeFileSync(file, 'precious');
+    for (const socket of [file, cluster.directory]) {
+      expect(cluster.refused([...cluster.args(0), `--socket=${socket}`])).toEqual({
+        status: 1,
+        says: expect.stringMatching(/--socket=.*: there is something that is no socket; move it away/),
+      });
+    }
+    expect(fs.readFileSync(file, 'utf8')).toBe('precious');
+    await nothingWasDone();
+  });
+
   test('a directory of run files that may only be read', async () => {
     const mounted = cluster.file('run');
     fs.mkdirSync(mounted);
