@@ -24,10 +24,14 @@ export function askStatus(socket: string): Promise<Status> {
     });
     connection.on('close', () => refuse('it closed the connection'));
     connection.on('data', (bytes: Buffer) => {
-      const [frame] = reader.push(bytes);
-      if (frame === undefined) return;
-      connection.removeAllListeners('close').destroy();
-      resolve(JSON.parse(frame.payload.toString('utf8')) as Status);
+      try {
+        const [frame] = reader.push(bytes);
+        if (frame === undefined) return;
+        connection.removeAllListeners('close').destroy();
+        resolve(JSON.parse(frame.payload.toString('utf8')) as Status);
+      } catch (error) {
+        refuse(`what listens there does not speak as flanneld does: ${(error as Error).message}`);
+      }
     });
   });
 }
