@@ -10,11 +10,13 @@
 static const char installed[] = "/opt/flannelette";
 
 /* Paths of PATH_MAX and more are refused by the kernel anyway, so a cut one simply is not found. */
+static bool has(char path[PATH_MAX], int mode, const char *directory, const char *name, const char *suffix) {
+  return snprintf(path, PATH_MAX, "%s/%s%s", directory, name, suffix) < PATH_MAX && access(path, mode) == 0;
+}
+
 static bool holds(struct runtime *runtime, const char *directory, const char *program) {
-  int node = snprintf(runtime->node, sizeof runtime->node, "%s/node", directory);
-  int bundle = snprintf(runtime->program, sizeof runtime->program, "%s/%s.cjs", directory, program);
-  if (node >= PATH_MAX || bundle >= PATH_MAX) return false;
-  return access(runtime->node, X_OK) == 0 && access(runtime->program, R_OK) == 0;
+  return has(runtime->node, X_OK, directory, "node", "") && has(runtime->program, R_OK, directory, program, ".js") &&
+         has(runtime->program, R_OK, directory, program, ".cjs");
 }
 
 bool runtime_find(struct runtime *runtime, const char *program) {
@@ -42,24 +44,22 @@ static void add_library_path(const struct runtime *runtime) {
     setenv("LD_LIBRARY_PATH", path, 1);
 }
 
-/* The build leaves the bundles' compiled code there: node starts some 5 ms earlier. An environment that names a place goes first. */
-static void use_compiled_code(const struct runtime *runtime) {
-  char *path;
-  int directory = (int)(strrchr(runtime->node, '/') - runtime->node);
-  if (asprintf(&path, "%.*s/compiled", directory, runtime->node) <= 0) return;
-  if (access(path, R_OK) == 0 && setenv("NODE_COMPILE_CACHE", path, 0) == 0)
-    setenv("NODE_COMPILE_CACHE_PORTABLE", "1", 0); /* the tree may be copied anywhere */
-  free(path);
-}
+const char *const runtime_for_long[2] = {
+  "--max-semi-space-size=2", /* MB: the usual 16 would stay with a daemon that has once read thousands of peers */
+  "--expose-gc", /* flanneld gives back what its start took */
+};
+const char *const runtime_for_short[2] = {
+  "--min-semi-space-size=8", /* MB: more than it ever needs, so that nothing is collected */
+  "--single-threaded", /* compiles nothing beside it */
+};
 
-int runtime_exec(struct runtime *runtime, char **arguments) {
+int runtime_exec(struct runtime *runtime, const char *const options[2], char **arguments) {
   arguments[0] = runtime->node;
-  arguments[1] = "--max-semi-space-size=2"; /* MB: the usual 16 would stay with a daemon that has once read thousands of peers */
-  arguments[2] = "--expose-gc"; /* flanneld gives back what its start took */
+  arguments[1] = (char *)options[0];
+  arguments[2] = (char *)options[1];
   arguments[3] = runtime->program;
   setenv("MALLOC_ARENA_MAX", "1", 0); /* the runtime's threads would each keep some MB of their own */
   add_library_path(runtime);
-  use_compiled_code(runtime);
   execv(runtime->node, arguments);
   return -errno;
 }

@@ -11,7 +11,7 @@
 int main(int argc, char **argv) {
   static struct runtime runtime;
   if (!runtime_find(&runtime, NULL)) {
-    fprintf(stderr, "%s: node or this program's bundle (.cjs) is missing: looked in %s.\nCopy the directory "
+    fprintf(stderr, "%s: node or this program's bundle (.js and .cjs) is missing: looked in %s.\nCopy the directory "
             "flannelette together with this executable, or install it as /opt/flannelette.\n",
             runtime.own, runtime.looked);
     return 127;
@@ -19,7 +19,7 @@ int main(int argc, char **argv) {
   char **arguments = calloc((size_t)argc + 5, sizeof *arguments);
   if (arguments == NULL) return 126;
   for (int i = 1; i < argc; i++) arguments[i + 3] = argv[i];
-  int failed = runtime_exec(&runtime, arguments);
+  int failed = runtime_exec(&runtime, runtime_for_long, arguments);
   fprintf(stderr, "%s: cannot run %s: %s\n", runtime.own, runtime.node, strerror(-failed));
   return 126;
 }

@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleAll } from './building/bundle.mjs';
+import { keepCode } from './building/code.mjs';
 import { compileAll } from './building/compile.mjs';
-import { keepCompiledCode } from './building/compiled.mjs';
 import { placeRuntime } from './building/runtime.mjs';
 import { targets } from './building/target.mjs';
 import { installDebianPackages } from './debian-packages.mjs';
@@ -34,7 +34,7 @@ async function build(target) {
   } catch (error) {
     missing.push(`${target.out}/flannelette/node: ${error.message}`);
   }
-  if (target.arch === process.arch && missing.length === 0) await keepCompiledCode(target);
+  if (target.arch === process.arch && missing.length === 0) await keepCode(target);
   return missing;
 }
 

@@ -10,7 +10,7 @@ export const daemonImageName = 'flannelette:0.1.0';
 /** A docker archive of it, from what was built here and this machine's libraries and iptables. */
 export async function daemonArchive(): Promise<string> {
   const iptables = realpathSync('/usr/sbin/iptables-save');
-  const bundles = ['cni-tool', 'flannel', 'flanneld'].map((program) => `flannelette/${program}.cjs`);
+  const bundles = ['cni-tool', 'flannel', 'flanneld'].map((program) => `flannelette/${program}.js`);
   const inputs = ['flannel', 'flanneld', 'flannelette/binding.node', ...bundles].map((file) =>
     readFileSync(path.join(programs, file)),
   );

@@ -1,12 +1,15 @@
-import { existsSync } from 'node:fs';
+import { copyFileSync, existsSync } from 'node:fs';
 import { filesBelow, step } from './step.mjs';
 
 /** The programs: each a single CommonJS file. A file that is missing here is an error, not an omission. */
 const programs = [
-  { entry: 'src/cni/main.ts', output: 'flannel.cjs' },
-  { entry: 'src/daemon/main.ts', output: 'flanneld.cjs' },
-  { entry: 'src/tool/main.ts', output: 'cni-tool.cjs' },
+  { entry: 'src/cni/main.ts', output: 'flannel.js' },
+  { entry: 'src/daemon/main.ts', output: 'flanneld.js' },
+  { entry: 'src/tool/main.ts', output: 'cni-tool.js' },
 ];
+
+/** Beside each program: what starts it. */
+const starter = 'scripts/building/start.cjs';
 
 /** A bundle is CommonJS, where `import.meta` is empty: these stand in for it. */
 const options = {
@@ -28,20 +31,25 @@ const options = {
   logLevel: 'warning',
 };
 
+const starterOf = (output) => output.replace(/\.js$/, '.cjs');
+
 /** Bundles the programs into `directory`. Answers a sentence for each one whose source is missing. */
 export async function bundleAll(directory) {
   const present = programs.filter(({ entry }) => existsSync(entry));
   await step({
     title: `bundles ${present.map(({ output }) => output).join(', ')} in ${directory}`,
-    inputs: [...filesBelow(['src', 'native'], '.ts'), 'package-lock.json', 'tsconfig.json'],
+    inputs: [...filesBelow(['src', 'native'], '.ts'), starter, 'package-lock.json', 'tsconfig.json'],
     recipe: JSON.stringify({ programs, options, directory }),
-    outputs: present.map(({ output }) => `${directory}/${output}`),
+    outputs: present.flatMap(({ output }) =>
+      [output, starterOf(output)].map((file) => `${directory}/${file}`),
+    ),
     make: async () => {
       const { build } = await import('esbuild');
       const bundles = present.map(({ entry, output }) =>
         build({ ...options, entryPoints: [entry], outfile: `${directory}/${output}` }),
       );
       await Promise.all(bundles);
+      for (const { output } of present) copyFileSync(starter, `${directory}/${starterOf(output)}`);
     },
   });
   return programs

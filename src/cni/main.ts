@@ -50,5 +50,6 @@ function write(fd: number, text: string): void {
 void run().then(({ status, stdout, stderr }) => {
   write(2, stderr);
   write(1, stdout);
-  process.exitCode = status;
+  // Nothing is left to wait for, and node would look for it.
+  process.exit(status);
 });

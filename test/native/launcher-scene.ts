@@ -96,8 +96,8 @@ function install(bin: string): void {
   for (const program of ['flannel', 'flanneld', 'cni-tool'])
     copyFileSync(`build/bin/${program}`, path.join(bin, program));
   writeFileSync(path.join(bin, 'flannelette', 'node'), runtime, { mode: 0o755 });
-  writeFileSync(path.join(bin, 'flannelette', 'flannel.cjs'), '');
-  writeFileSync(path.join(bin, 'flannelette', 'cni-tool.cjs'), '');
+  for (const file of ['flannel.js', 'flannel.cjs', 'cni-tool.js', 'cni-tool.cjs'])
+    writeFileSync(path.join(bin, 'flannelette', file), '');
 }
 
 /** Runs a program to its end. `stdin` undefined: an input that stays open. */

@@ -31,7 +31,8 @@ describe('the runtime', () => {
     const broken = path.join(directory, 'broken');
     mkdirSync(path.join(broken, 'flannelette'), { recursive: true });
     copyFileSync('build/bin/flannel', path.join(broken, 'flannel'));
-    writeFileSync(path.join(broken, 'flannelette', 'flannel.cjs'), '');
+    for (const file of ['flannel.js', 'flannel.cjs'])
+      writeFileSync(path.join(broken, 'flannelette', file), '');
     writeFileSync(path.join(broken, 'flannelette', 'node'), 'no program', { mode: 0o755 });
     const outcome = await execute([`${broken}/flannel`], env, '{}');
     expect(outcome.status).toBe(1);
