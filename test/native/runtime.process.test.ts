@@ -67,8 +67,9 @@ describe('the runtime', () => {
     copyFileSync('build/bin/flannel', path.join(directory, 'real', 'flannel'));
     for (const file of ['node', 'libatomic.so.1', 'binding.node'])
       symlinkSync(path.resolve('build/bin/flannelette', file), path.join(real, file));
+    copyFileSync('scripts/building/start.cjs', path.join(real, 'flannel.cjs'));
     writeFileSync(
-      path.join(real, 'flannel.cjs'),
+      path.join(real, 'flannel.js'),
       `const addon = { exports: {} };
 process.dlopen(addon, __dirname + '/binding.node');
 console.log(process.version, addon.exports.openNetlink(0, -1) > 2, require('node:fs').readFileSync(0, 'utf8'));`,
