@@ -66,7 +66,7 @@ function missingGateways(
   { gateway: { addresses }, options }: { gateway: Pick<GatewayLink, 'addresses'>; options: BridgeOptions },
   ips: readonly PlannedAddress[],
 ): Prefix[] {
-  if (!options.isGateway && !options.isDefaultGateway) return [];
+  if (!options.isGateway) return [];
   return ips
     .flatMap(({ address, gateway }) =>
       gateway === undefined ? [] : prefixOf(gateway, prefixLength(address)),

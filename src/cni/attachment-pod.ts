@@ -47,7 +47,7 @@ export function addressSteps(
  * not the bridge, which answers at once: what the pod itself sends meanwhile may wait for that answer.
  */
 export function announcements(
-  { isGateway, isDefaultGateway }: BridgeOptions,
+  { isGateway }: BridgeOptions,
   ips: readonly PlannedAddress[],
   ndm_ifindex: number,
 ): Request[] {
@@ -55,7 +55,7 @@ export function announcements(
   return ips.flatMap(({ gateway: NDA_DST }) => {
     if (NDA_DST === undefined || familyOf(NDA_DST) === 6) return [];
     const used = newNeighbour({ ...about, NDA_DST, ndm_flags: k.NTF_USE }, k.NLM_F_CREATE);
-    return isGateway || isDefaultGateway ? [used, delNeighbour({ ...about, NDA_DST })] : [used];
+    return isGateway ? [used, delNeighbour({ ...about, NDA_DST })] : [used];
   });
 }
 

@@ -21,7 +21,7 @@ export function completeAddressing(input: {
   const { isGateway, isDefaultGateway } = input.options;
   const ips = input.ips.map(({ address, gateway }) => ({
     address,
-    gateway: gateway ?? (isGateway || isDefaultGateway ? addressAfter(firstAddress(address)) : undefined),
+    gateway: gateway ?? (isGateway ? addressAfter(firstAddress(address)) : undefined),
   }));
   const routes = distinct(input.routes);
   if (isDefaultGateway) {

@@ -15,8 +15,7 @@ export interface Sysctl {
 /** Between making the link and adding addresses: IPv6 may be off in the pod until then. */
 export function sysctlsOf({ options, bridge, pod, families, forwarding }: PortInput): Sysctl[] {
   const has = (family: Family) => families.includes(family);
-  const mustForward = (family: Family) =>
-    (options.isGateway || options.isDefaultGateway) && has(family) && !forwarding[family];
+  const mustForward = (family: Family) => options.isGateway && has(family) && !forwarding[family];
   const ifname = pod.ifname;
   return [
     ...(bridge.adopted ? [] : [onHost(`ipv6/conf/${options.bridge}/accept_ra`, 0)]),

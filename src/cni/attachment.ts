@@ -18,6 +18,7 @@ import type { VlanOptions } from './vlan-configuration.ts';
 export interface BridgeOptions extends VlanOptions {
   bridge: string;
   isGateway: boolean;
+  /** Which makes it a gateway too. */
   isDefaultGateway: boolean;
   forceAddress: boolean;
   /** 0: the kernel's default. Given to the veth pair, and to the bridge when it is made. */

@@ -71,7 +71,7 @@ function readOptions(fields: Fields): BridgeOptions {
   const flag = (key: string) => fields.boolean(key) ?? false;
   const options = {
     bridge: readName(fields),
-    isGateway: flag('isGateway'),
+    isGateway: flag('isGateway') || flag('isDefaultGateway'),
     isDefaultGateway: flag('isDefaultGateway'),
     forceAddress: flag('forceAddress'),
     mtu: fields.unsigned('mtu') ?? 0,

@@ -27,11 +27,14 @@ export class Lately<T> {
   }
 }
 
-/** The same for what depends on an object, which an earlier answer was, and a text: that which came with it last is remembered. */
+/**
+ * The same for what depends on an object, which an earlier answer was, and perhaps on a text: that which came with it last is
+ * remembered.
+ */
 export class LatelyOf<O extends object, T> {
   readonly #answers = new WeakMap<O, { readonly key: string; readonly answer: T }>();
 
-  of(object: O, key: string, answer: () => T): T {
+  of(object: O, answer: () => T, key = ''): T {
     const known = this.#answers.get(object);
     if (known?.key === key) return known.answer;
     const fresh = answer();

@@ -137,36 +137,30 @@ interface KnownDelegate {
 }
 
 const confs = new Lately<NetConf>();
+const keys = new LatelyOf<JsonObject, string>();
 const places = new LatelyOf<JsonObject, ReturnType<typeof placesOf>>();
 const delegates = new LatelyOf<NetConf, KnownDelegate>();
 const bridges = new LatelyOf<KnownDelegate, Delegated>();
 
-const keys = new WeakMap<JsonObject, string>();
-
 /** By what the network's administrator wrote: what the runtime adds for each pod is read elsewhere. */
-function keyOfDocument(document: JsonObject): string {
-  const known = keys.get(document);
-  if (known !== undefined) return known;
-  const ofPods = {
-    prevResult: undefined,
-    'cni.dev/valid-attachments': undefined,
-    'cni.dev/attachments': undefined,
-  };
-  const key = keyOf({ ...document, ...ofPods });
-  keys.set(document, key);
-  return key;
+function netConfOf({ document, name, cniVersion }: CniRequest): NetConf {
+  const key = keys.of(document, () => keyOf({ ...document, ...ofPods }));
+  return confs.of(key, () => readNetConf(document, name, cniVersion));
 }
 
-const netConfOf = ({ document, name, cniVersion }: CniRequest): NetConf =>
-  confs.of(keyOfDocument(document), () => readNetConf(document, name, cniVersion));
+const ofPods = {
+  prevResult: undefined,
+  'cni.dev/valid-attachments': undefined,
+  'cni.dev/attachments': undefined,
+};
 
 function delegateBy({ files }: World, conf: NetConf): KnownDelegate {
   const text = files.read(conf.subnetFile);
-  const understand = () => {
+  const make = () => {
     const delegate = delegateOf(conf, parseSubnetEnv(text, conf.subnetFile));
     return { delegate, recorded: recordedOf(delegate) };
   };
-  return text === undefined ? understand() : delegates.of(conf, text, understand);
+  return text === undefined ? make() : delegates.of(conf, make, text);
 }
 
 /** It always has a name, so it can be read. */
@@ -175,8 +169,8 @@ const recordedOf = (delegate: JsonObject): RecordedDelegate =>
 
 function understand(known: KnownDelegate, { environment, cniVersion }: CniRequest): Delegated {
   const args = readArgs(environment.args);
-  const key = `${cniVersion} ${args.ip ?? ''} ${args.mac ?? ''}`;
-  return bridges.of(known, key, () => readBridge(known.delegate, args, cniVersion));
+  const make = () => readBridge(known.delegate, args, cniVersion);
+  return bridges.of(known, make, `${cniVersion} ${JSON.stringify(args)}`);
 }
 
 function attachmentOf({ environment, document, name, cniVersion }: CniRequest): AttachmentRequest {
@@ -185,6 +179,6 @@ function attachmentOf({ environment, document, name, cniVersion }: CniRequest): 
     key: { network: name, containerID, ifname },
     netns,
     cniVersion,
-    dataDir: places.of(document, '', () => placesOf(document)).dataDir,
+    dataDir: places.of(document, () => placesOf(document)).dataDir,
   };
 }

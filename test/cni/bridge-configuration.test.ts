@@ -28,6 +28,10 @@ describe('a bridge delegate', () => {
     expect(own).toMatchObject({ dataDir: '/var/lib/cni/networks', requested: [], routes: [] });
   });
 
+  test('that is the default gateway is a gateway', () => {
+    expect(read({ isDefaultGateway: true, isGateway: false }).options.isGateway).toBe(true);
+  });
+
   test('refuses an MTU that IPv6 cannot have, and takes it where there is none', () => {
     const dual = { ...ipam, ranges: [...ipam.ranges, [{ subnet: 'fd00:1::/64' }]] };
     expect(refusal(() => read({ mtu: 1279, ipam: dual }))).toMatchObject({

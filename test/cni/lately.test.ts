@@ -42,13 +42,13 @@ test('of an object and a text the last answer is kept, and none that is an error
   const lately = new LatelyOf<object, number>();
   const [one, other] = [{}, {}];
   let asked = 0;
-  const ask = (object: object, key: string) => lately.of(object, key, () => ++asked);
+  const ask = (object: object, key: string) => lately.of(object, () => ++asked, key);
   expect([ask(one, 'a'), ask(other, 'a'), ask(one, 'a'), ask(one, 'b'), ask(one, 'a')]).toEqual([
     1, 2, 1, 3, 4,
   ]);
   const fails = () => {
     throw new Error('not now');
   };
-  expect(() => lately.of(one, 'c', fails)).toThrow('not now');
+  expect(() => lately.of(one, fails, 'c')).toThrow('not now');
   expect(ask(one, 'a')).toBe(4);
 });

@@ -205,6 +205,6 @@ export function ensureBridge(world: World, options: BridgeOptions): Bridge {
 }
 
 function gatewayOf({ world, bridge, delegated: { options } }: Attaching) {
-  if (options.vlan === 0 || !(options.isGateway || options.isDefaultGateway)) return undefined;
+  if (options.vlan === 0 || !options.isGateway) return undefined;
   return ensureVlanGateway(world, options, bridge);
 }
