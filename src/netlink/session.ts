@@ -52,11 +52,11 @@ export class SyncSession {
     return outcomes;
   }
 
-  /** Sends on a thread and reads no answers: for what nobody has to know the outcome of. Never rejects. */
+  /** Sends on a thread and reads no answers: for what nobody has to know the outcome of. Rejects when nothing could be sent. */
   async post(requests: readonly Request[]): Promise<void> {
     if (requests.length === 0) return;
     const { bytes } = new Batch(requests, this.#sequence.take(requests.length));
-    await this.#socket.sendThreaded(bytes).catch(() => {});
+    await this.#socket.sendThreaded(bytes);
   }
 
   /** The ifindex of a link, undefined when there is none. Throws a NetlinkError. */

@@ -1,6 +1,5 @@
 import type { Family } from '../../net/address.ts';
 import { type Mac, randomMac } from '../../net/mac.ts';
-import type { Request } from '../../netlink/message.ts';
 import {
   type AddressPlan,
   type Bridge,
@@ -162,33 +161,33 @@ async function perform(
   const { enabledad } = delegated.options;
   const tasks = [...hostTasks(plan.bridge), ...links, ...addressTasks(plan, pod)];
   const isDeferred = await caller.perform(tasks, enabledad ? undefined : result);
+  // Soon that name may be another attachment's.
+  const ifindex = indexOf(world, session, pod.ifname);
   if (enabledad) {
-    const ifindex = session.indexOf(pod.ifname);
     if (ifindex === undefined) throw vanished(pod.ifname);
     await settleAddresses(session, ifindex, world.clock);
     checkCaller(caller);
   }
-  const rest = (ifindex: number) => [
-    ...plan.announcements(ifindex),
-    ...(isDeferred ? linkLocal(pod.mac, ifindex) : []),
-  ];
-  await caller.afterwards(() => settle(world, session, pod.ifname, rest));
+  if (ifindex === undefined) return;
+  await caller.afterwards(async () => {
+    const late = isDeferred ? linkLocal(pod.mac, ifindex) : [];
+    const requests = [...plan.announcements(ifindex), ...late];
+    await session.post(requests).catch((error: unknown) => notAnnounced(world, pod.ifname, error));
+  });
 }
 
 /** Whatever becomes of it, the attachment stands: its result may be out. */
-async function settle(
-  { log }: World,
-  session: Session,
-  ifname: string,
-  rest: (ifindex: number) => Request[],
-): Promise<void> {
+function indexOf(world: World, session: Session, ifname: string): number | undefined {
   try {
-    const ifindex = session.indexOf(ifname);
-    if (ifindex !== undefined) await session.post(rest(ifindex));
+    return session.indexOf(ifname);
   } catch (error) {
-    log.debug({ err: error }, 'a new pod could not be announced to its neighbours');
+    notAnnounced(world, ifname, error);
+    return undefined;
   }
 }
+
+const notAnnounced = ({ log }: World, ifname: string, err: unknown): void =>
+  log.warn({ err, ifname }, 'a new pod could not be announced to its neighbours');
 
 /** Makes the bridge where there is none. Throws an Error when the name is another link's, or VLANs cannot be had. */
 export function ensureBridge(world: World, options: BridgeOptions): Bridge {

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { linkLocalAddress } from '../../../src/net/link-local.ts';
+import { mac as macAddress } from '../../../src/net/mac.ts';
 import type { Netns } from '../../kit/netns.ts';
 import { Machine, type Scene, ways } from './harness.ts';
 
@@ -68,6 +70,24 @@ describe.each(ways)('a new pod, %s', (way) => {
     await pod.exec('sh', '-c', 'ip link set eth0 down && ip link set eth0 up');
     await expect.poll(() => linkLocal(pod)).toMatch(/fe80::/);
     expect(await state()).toEqual(ours);
+  });
+
+  test('that comes at once after another one of its name gets nothing of that one', async () => {
+    const [scene, slow] = [machine.scene(), machine.scene()];
+    slow.dualStack();
+    await scene.ok('ADD', { id: 'first', netns: machine.pod().path });
+    // Somebody waits for duplicate address detection, a second, so the daemon puts off what nobody waits for.
+    const waiting = slow.ok('ADD', { id: 'slow', conf: slow.conf({}, { enabledad: true }) });
+    await expect.poll(() => slow.reserved()).toHaveLength(2);
+    await scene.ok('ADD');
+    await scene.ok('DEL');
+    const mac = await macOf(scene, 'c1', scene.pod);
+    await waiting;
+    await expect.poll(() => linkLocal(scene.pod)).toMatch(/fe80::/);
+    await expect.poll(() => modeOf(scene)).toBe('0');
+    expect((await linkLocal(scene.pod)).match(/fe80\S+/g)).toEqual([
+      `${linkLocalAddress(macAddress(mac))}/64`,
+    ]);
   });
 
   test('has none where IPv6 is off', async () => {
