@@ -6,8 +6,12 @@ import { step } from './step.mjs';
 
 const programs = ['flannel', 'flanneld', 'cni-tool'];
 
-/** A node and a pod, in network namespaces that are gone when it is over. Not everybody may make such, or has `ip`. */
+/**
+ * A node and a pod in namespaces of their own, which are gone when it is over, with all that runs there. Not everybody may make such,
+ * or has `ip`. What the machine's own pods have in /var/lib is hidden: flanneld would sweep it, for it sees none of their links.
+ */
 const aNode = `
+mount -t tmpfs none /var/lib || exit
 unshare --net sleep 20 & pod=$!
 until [ "$(readlink /proc/$pod/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
 export CNI_NETNS=/proc/$pod/ns/net
@@ -26,7 +30,7 @@ const trials = [
   ['flanneld', '--help'],
   ['cni-tool', '--help'],
   ['sh', '-c', 'flannel < configuration'],
-  ['unshare', '--net', 'sh', '-c', aNode],
+  ['unshare', '--net', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', aNode],
 ];
 
 const environment = {
@@ -63,7 +67,14 @@ export async function keepCode({ out }) {
   const shown = ['start.cjs', 'keep-code.cjs'].map((file) => `scripts/building/${file}`);
   await step({
     title: `compiled code in ${bundles.map((bundle) => `${path.basename(bundle)}.code`).join(', ')}`,
-    inputs: [...bundles, ...shown, 'package-lock.json', 'native/runtime.c'],
+    inputs: [
+      ...bundles,
+      ...shown,
+      'package-lock.json',
+      'native/runtime.c',
+      'native/launcher.c',
+      'native/start.c',
+    ],
     recipe: JSON.stringify({ trials, environment, files }),
     outputs: bundles.map((bundle) => `${bundle}.code`),
     make: () => {

@@ -30,6 +30,26 @@ function processes(): string[] {
 }
 
 describe('cni-tool lab', () => {
+  test("leaves what this machine's own pods have, whose links it cannot see", () => {
+    const name = labName();
+    const address = '/var/lib/cni/networks/cbr0/10.244.1.7';
+    const record = {
+      ...{ network: 'cbr0', containerID: 'c1', ifname: 'eth0', netns: '/x', hostLink: 'veth0', hostMac: '' },
+      ...{ addresses: ['10.244.1.7/24'], ipamDataDir: '/var/lib/cni/networks' },
+    };
+    const script = `set -e
+mount -t tmpfs machine /var/lib
+mkdir -p /var/lib/cni/flannelette/cbr0 /var/lib/cni/flannel ${path.dirname(address)}
+printf 'c1\\r\\neth0' > ${address}
+touch -d '10 minutes ago' ${address}
+echo '${JSON.stringify(record)}' > /var/lib/cni/flannelette/cbr0/c1:eth0
+${path.join(programs, 'cni-tool')} lab up --name ${name} --nodes 1
+${path.join(programs, 'cni-tool')} lab down --name ${name}
+cat ${address}`;
+    const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-c', script], { encoding: 'utf8' });
+    expect(stdout + stderr).toMatch(/is up after[^]*c1\r\neth0$/);
+  });
+
   test.each([
     ['v4', 'vxlan'],
     ['v6', 'vxlan'],

@@ -19,7 +19,7 @@ export function startDaemon(node: NodeLayout): void {
     'nsenter',
     [
       `--net=${node.netnsPath}`,
-      ...ownSockets(node),
+      ...ownDirectories(node),
       path.join(programs, 'flanneld'),
       `--net-config-path=${node.lab.netConfig}`,
       `--lease-dir=${node.lab.leases}`,
@@ -42,10 +42,14 @@ export function startDaemon(node: NodeLayout): void {
   writeFileSync(node.file('flanneld.pid'), JSON.stringify({ pid: child.pid, started: startOf(child.pid) }));
 }
 
-/** wireguard-go cannot be told where to listen: on each node it gets a directory of that name. */
-function ownSockets({ lab }: NodeLayout): string[] {
-  if (lab.plan.backend !== 'wireguard') return [];
-  const script = 'mkdir -p /run/wireguard && mount -t tmpfs wireguard /run/wireguard && exec "$@"';
+/**
+ * flanneld sweeps /var/lib/cni, and would take this machine's own pods for gone, since it sees none of their links: what is in /var/lib
+ * is hidden from it. wireguard-go cannot be told where to listen: on each node it gets a directory of that name.
+ */
+function ownDirectories({ lab }: NodeLayout): string[] {
+  const hide = (directory: string) => `mkdir -p ${directory} && mount -t tmpfs lab ${directory}`;
+  const hidden = ['/var/lib', ...(lab.plan.backend === 'wireguard' ? ['/run/wireguard'] : [])];
+  const script = [...hidden.map(hide), 'exec "$@"'].join(' && ');
   return ['unshare', '--mount', '--propagation', 'slave', 'sh', '-c', script, 'sh'];
 }
 
