@@ -154,6 +154,10 @@ export class CniServer {
 
   /** A connection's first frame says what it is for. */
   #first(connection: LauncherConnection, { type, payload }: Frame): WarmCaller | undefined {
+    if (this.#fd < 0) {
+      connection.close();
+      return undefined;
+    }
     if (type >= firstToolFrame) {
       void this.#answerTool(connection, type, payload);
       return undefined;

@@ -53,7 +53,7 @@ export interface NetworkUsage {
 export interface CniService {
   /** Takes requests from now on. Throws an Error when the socket cannot be had. */
   listen(): void;
-  /** Takes no more requests, and removes the socket; resolves when those that were there are done. What is in the kernel stays. */
+  /** Takes no more requests, and removes the socket; resolves when those that were there are done, and a sweep. What is in the kernel stays. */
   close(): Promise<void>;
   /**
    * Releases what nobody uses any more: addresses from before this boot, attachments whose veth pair is gone.
@@ -88,17 +88,18 @@ export function createCniService(options: CniServiceOptions): CniService {
     serve: (request, caller) => serve(world, request, caller),
     ...(handlers && { handlers }),
   });
+  let sweeping: Promise<Swept> | undefined;
   return {
     listen: () => server.listen(),
     async close() {
-      await server.close();
+      await Promise.all([server.close(), sweeping]);
       remover.close();
       session.close();
       host.close();
       forwarding.close();
       stores.close();
     },
-    sweep: () => sweep(world, defaultDataDir),
+    sweep: () => (sweeping = sweep(world, defaultDataDir)),
     usage: (subnets) => stores.usage(subnets),
   };
 }

@@ -83,6 +83,26 @@ describe('the server', () => {
     expect(done).toEqual(['served', 'put off', 'closed']);
   });
 
+  test('leaves whoever comes then, and has not asked yet, to do it alone', async () => {
+    const begun = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { server, connect } = serving(async (_, caller) => {
+      caller.begin();
+      begun.resolve();
+      await promise;
+      return reply('');
+    });
+    const [first, late] = [connect(), connect()];
+    first.request(environment());
+    await begun.promise;
+    const closed = server.close();
+    late.request(environment({ CNI_CONTAINERID: 'c2' }));
+    expect(await late.receive()).toBeUndefined();
+    expect(late.takeBack()).toBe(true);
+    resolve();
+    await closed;
+  });
+
   test('waits two seconds for them, and then for what that undoes', async () => {
     const clock = new VirtualClock();
     const done: string[] = [];
