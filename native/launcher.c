@@ -188,7 +188,7 @@ static int run_alone(const struct request *request, const char *why) {
   static char details[sizeof runtime.looked + 1024];
   if (!runtime_find(&runtime, "flannel")) {
     snprintf(details, sizeof details,
-             "%s; and node with flannel.cjs, to do it without the daemon, is neither in %s: start flanneld, or install "
+             "%s; and node with flannel.js and flannel.cjs, to do it without the daemon, is neither in %s: start flanneld, or install "
              "the directory flannelette in one of these places",
              why, runtime.looked);
     return cni_error(FLANNEL_RUNTIME_MISSING, "flannel can reach no daemon and has no runtime of its own", details);

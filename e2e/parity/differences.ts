@@ -18,7 +18,8 @@ export const meant: readonly Meant[] = [
     reason: `The reference waits for duplicate address detection in the pod (50 ms and more), and the bridge's own address stays
 tentative while the bridge has no carrier. Ours sets both with nodad: the addresses come from a store that never hands one
 out twice. So is the bridge's link-local address, from which the node asks for a pod's MAC: else the first pod could not be
-reached for up to two seconds. With enabledad all this is detected as the reference does it.`,
+reached for up to two seconds. With enabledad all this is detected as the reference does it.
+The pod's link-local address is the kernel's, but comes when nobody waits any more, mostly a millisecond after the answer.`,
     lines:
       /: ((pod|host) (address \S+ fd|route local (anycast|local) fd)|host address (?!veth)\S+ link-local$)/,
   },

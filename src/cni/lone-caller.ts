@@ -21,7 +21,6 @@ const PROC_SUPER_MAGIC = 0x9fa0;
 export class LoneCaller implements Caller {
   readonly pod: PodNamespace;
   readonly podIsOwn: boolean;
-  readonly worksAlongside = false;
   readonly #binding: Binding;
   readonly #environment: Readonly<NodeJS.ProcessEnv>;
   readonly #host: SyncSession;

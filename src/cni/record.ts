@@ -11,7 +11,7 @@ export interface AttachmentKey {
   ifname: string;
 }
 
-/** What a DEL needs to know when nothing else is left: written before the link is made, removed last. */
+/** What a DEL needs to know when nothing else is left: written when the links are made at the latest, before the addresses are set; removed last. */
 export interface AttachmentRecord extends AttachmentKey {
   /** CNI_NETNS at ADD. */
   netns: string;

@@ -19,7 +19,7 @@ export interface World {
   observeBridge(name: string): BridgeState | undefined;
   /** Whether the node forwards, by family; undefined for one that its kernel does not have. */
   forwarding(): Readonly<Record<Family, boolean | undefined>>;
-  /** Attachments that are being made, as keys of src/cni/record.ts: there is a record, and perhaps no link yet. */
+  /** Attachments that are being made, as keys of src/cni/record.ts: there is a record or a link, and perhaps not both yet. */
   readonly beingMade: Set<string>;
   /** Resolves when the link is gone; that it was gone before is fine. */
   removeLink(ifindex: number): Promise<void>;
@@ -63,7 +63,7 @@ export interface Caller {
   begin(): void;
   /** Nobody waits any more: what was done must be undone. */
   aborted(): boolean;
-  /** Begins with tasks and does not wait: `perform`, which tells how they went, must follow. Undefined where nothing is won by it. */
+  /** Begins with tasks and does not wait; `perform`, which tells how they went, must follow. Undefined where it wins nothing just now. */
   readonly start: ((tasks: readonly Task[]) => void) | undefined;
   /** Throws {@link NotMine} when one of these, which the request names, is not there for a daemon to see. */
   expect(files: readonly string[]): void;

@@ -31,7 +31,7 @@ export async function takeBack(attaching: Attaching, state: FlannelState, before
   } catch (error) {
     // The error that led here matters more.
     world.log.warn({ err: error, ...record }, 'an ADD that failed could not be undone entirely');
-    keepRecord(attaching);
+    keepRecord(attaching, before);
   }
 }
 
@@ -43,10 +43,10 @@ async function release(world: World, record: AttachmentRecord): Promise<void> {
   await addresses?.withLock((store) => store.releaseAll(entries));
 }
 
-/** DEL and the sweep go by it. */
-function keepRecord({ world, records, record }: Attaching): void {
+/** DEL and the sweep go by it: by that of an earlier ADD, unless this one has made a link. */
+function keepRecord({ world, records, record }: Attaching, before: Before): void {
   try {
-    records.write(record);
+    records.write(record.hostLink === '' ? (before.record ?? record) : record);
   } catch (error) {
     world.log.warn({ err: error, ...record }, 'what is left of an ADD that failed has no record');
   }
