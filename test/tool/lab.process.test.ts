@@ -34,8 +34,14 @@ describe('cni-tool lab', () => {
     const name = labName();
     const address = '/var/lib/cni/networks/cbr0/10.244.1.7';
     const record = {
-      ...{ network: 'cbr0', containerID: 'c1', ifname: 'eth0', netns: '/x', hostLink: 'veth0', hostMac: '' },
-      ...{ addresses: ['10.244.1.7/24'], ipamDataDir: '/var/lib/cni/networks' },
+      network: 'cbr0',
+      containerID: 'c1',
+      ifname: 'eth0',
+      netns: '/x',
+      hostLink: 'veth0',
+      hostMac: '',
+      addresses: ['10.244.1.7/24'],
+      ipamDataDir: '/var/lib/cni/networks',
     };
     const script = `set -e
 mount -t tmpfs machine /var/lib
