@@ -162,7 +162,7 @@ async function perform(
   const tasks = [...hostTasks(plan.bridge), ...links, ...addressTasks(plan, pod)];
   const isDeferred = await caller.perform(tasks, enabledad ? undefined : result);
   // Soon that name may be another attachment's.
-  const ifindex = indexOf(world, session, pod.ifname);
+  const ifindex = enabledad ? session.indexOf(pod.ifname) : indexOf(world, session, pod.ifname);
   if (enabledad) {
     if (ifindex === undefined) throw vanished(pod.ifname);
     await settleAddresses(session, ifindex, world.clock);
