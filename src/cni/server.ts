@@ -3,7 +3,7 @@ import { getSystemErrorMap } from 'node:util';
 import type { Binding } from '../../native/binding.ts';
 import { SyncSession } from '../netlink/session.ts';
 import { adoptSocket } from '../netlink/socket.ts';
-import { type Clock, sleep } from '../world/clock.ts';
+import { type Clock, waitAtMost } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { Afterwards } from './afterwards.ts';
 import {
@@ -30,8 +30,11 @@ const maxSeen = 256;
 /** After a connection could not be taken, which waits and would be reported at once again; in milliseconds. */
 const acceptAgainAfter = 100;
 
-/** So long a stop waits for requests to be served, and then for those that are given up to be undone; in milliseconds. */
-const drainLimit = 2_000;
+/**
+ * So long a stop waits for requests to be served, and then for those that are given up to be undone; and for a sweep. In
+ * milliseconds.
+ */
+export const drainLimit = 2_000;
 
 const { EAGAIN, ECONNREFUSED, ENOENT } = { EAGAIN: 11, ECONNREFUSED: 111, ENOENT: 2 };
 
@@ -111,10 +114,8 @@ export class CniServer {
     await this.#drained();
   }
 
-  async #drained(): Promise<void> {
-    const waiting = new AbortController();
-    const served = Promise.all(this.#served).then(() => waiting.abort());
-    await Promise.race([served, sleep(this.#options.clock, drainLimit, waiting.signal)]);
+  #drained(): Promise<void> {
+    return waitAtMost(this.#options.clock, drainLimit, Promise.all(this.#served));
   }
 
   #accept(): void {

@@ -9,7 +9,7 @@ import type { Announcements } from '../netlink/announcements.ts';
 import { LinkRemover } from '../netlink/link-removal.ts';
 import { AsyncSession, SyncSession } from '../netlink/session.ts';
 import { openSocket } from '../netlink/socket.ts';
-import type { Clock } from '../world/clock.ts';
+import { type Clock, waitAtMost } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import { Bridges } from './bridges.ts';
@@ -18,7 +18,7 @@ import { machineFiles } from './files.ts';
 import { Forwarding } from './forwarding.ts';
 import { ownNetwork } from './own-network.ts';
 import { serve } from './serve.ts';
-import { CniServer } from './server.ts';
+import { CniServer, drainLimit } from './server.ts';
 import { Stores } from './stores.ts';
 import { type Swept, sweep } from './sweep.ts';
 import { NotMine, type World } from './world.ts';
@@ -53,11 +53,15 @@ export interface NetworkUsage {
 export interface CniService {
   /** Takes requests from now on. Throws an Error when the socket cannot be had. */
   listen(): void;
-  /** Takes no more requests, and removes the socket; resolves when those that were there are done, and a sweep. What is in the kernel stays. */
+  /**
+   * Takes no more requests, and removes the socket; resolves when those that were there are done, and a sweep, or have had their
+   * time. What is in the kernel stays.
+   */
   close(): Promise<void>;
   /**
    * Releases what nobody uses any more: addresses from before this boot, attachments whose veth pair is gone.
-   * To be called at the start and every minute. Never rejects: what goes wrong is logged, and tried again next time.
+   * To be called at the start and every minute; while one runs, it is that one. Never rejects: what goes wrong is logged, and tried
+   * again next time.
    */
   sweep(): Promise<Swept>;
   /** How full the networks that were used since the start are, in the node's own `subnets`. Waits for nothing. */
@@ -92,14 +96,17 @@ export function createCniService(options: CniServiceOptions): CniService {
   return {
     listen: () => server.listen(),
     async close() {
-      await Promise.all([server.close(), sweeping]);
+      await Promise.all([server.close(), sweeping && waitAtMost(clock, drainLimit, sweeping)]);
       remover.close();
       session.close();
       host.close();
       forwarding.close();
       stores.close();
     },
-    sweep: () => (sweeping = sweep(world, defaultDataDir)),
+    sweep: () =>
+      (sweeping ??= sweep(world, defaultDataDir).finally(() => {
+        sweeping = undefined;
+      })),
     usage: (subnets) => stores.usage(subnets),
   };
 }

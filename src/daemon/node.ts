@@ -3,7 +3,7 @@ import type { LastKnown } from '../lease/last-known.ts';
 import type { Lease, LeaseAttributes } from '../lease/lease.ts';
 import { type Entry, type LeaseSink, type LeaseWish, RegistryError } from '../lease/registry.ts';
 import type { Prefix } from '../net/prefix.ts';
-import { sleep } from '../world/clock.ts';
+import { waitAtMost } from '../world/clock.ts';
 import { foundDevices } from './found-devices.ts';
 import { macsOf } from './identity.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
@@ -110,7 +110,7 @@ export class FlannelNode {
   async #leavePlainRoutes(): Promise<void> {
     const { reconciler, clock } = this.#world;
     this.#peers?.withoutNexthops();
-    await Promise.race([reconciler.settled(), sleep(clock, stopLimit)]);
+    await waitAtMost(clock, stopLimit, reconciler.settled());
   }
 
   /** Peers do not count: one that cannot be reached keeps nobody from serving pods. */
