@@ -1,4 +1,4 @@
-import { existsSync, readSync, rmSync } from 'node:fs';
+import { existsSync, readSync, rmSync, statSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import type { Binding } from '../../native/binding.ts';
 import { SyncSession } from '../netlink/session.ts';
@@ -81,7 +81,7 @@ export class CniServer {
       binding.close(probe);
       throw new Error(`${path} is served already: is another flanneld running? Stop it first`);
     }
-    if (probe === -ECONNREFUSED) rmSync(path, { force: true });
+    if (probe === -ECONNREFUSED) removeSocket(path);
     else if (probe !== -ENOENT) throw new Error(`cannot use the socket ${path}: ${errorText(probe)}`);
     this.#fd = binding.listenUnix(path, 0o600);
     if (this.#fd < 0) throw new Error(`cannot listen on ${path}: ${errorText(this.#fd)}`);
@@ -263,6 +263,14 @@ export class CniServer {
     }
     connection.finish();
   }
+}
+
+/** One that nobody serves. Of any other file, too, connect(2) says that nobody does. */
+function removeSocket(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
+    throw new Error(`${path} is no socket: move it away, or name another place (--socket)`);
+  }
+  rmSync(path, { force: true });
 }
 
 /** Reads the eventfd that came with a request: false when the launcher has done that before us. */

@@ -120,7 +120,7 @@ async function runNode(input: RunInput): Promise<Program> {
   const world = { ...machineWorld({ ...inside, ...outside, environment, ready: () => ready() }), extension };
   const node = new FlannelNode(config, backend, world);
   state.node = node;
-  makePlaceFor(options.socket);
+  makeDirectoryOf(options.socket);
   const cni = createCniService({
     binding,
     clock: systemClock,
@@ -248,18 +248,12 @@ function lookAtNode(asked: NodeLook): Pick<NodeWorld, 'chooseExternal' | 'previo
   return { backend: makeIt(), chooseExternal, previous };
 }
 
-/** Who serves it removes a socket that nobody listens on, and cannot tell that from any other file. */
-function makePlaceFor(socket: string): void {
+function makeDirectoryOf(socket: string): void {
   try {
     makeDirectory(fs, path.dirname(socket), 0o755);
   } catch (error) {
     const why = (error as Error).message;
     throw new Error(`--socket=${socket}: its directory cannot be made: ${why}`, { cause: error });
-  }
-  if (fs.statSync(socket, { throwIfNoEntry: false })?.isSocket() === false) {
-    throw new Error(
-      `--socket=${socket}: there is something that is no socket; move it away, or name another place`,
-    );
   }
 }
 

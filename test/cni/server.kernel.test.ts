@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -139,6 +139,18 @@ describe('the server', () => {
     const dead = `${socket}2`;
     binding.close(binding.listenUnix(dead, 0o600));
     serving(() => Promise.resolve(reply('')), { path: dead });
+  });
+
+  test('leaves alone what is no socket', () => {
+    const file = path.join(scratchDirectory(), 'precious');
+    writeFileSync(file, 'precious');
+    for (const place of [file, path.dirname(file)]) {
+      const serve = () => Promise.resolve(reply(''));
+      expect(() => serving(serve, { path: place })).toThrow(
+        `${place} is no socket: move it away, or name another place (--socket)`,
+      );
+    }
+    expect(readFileSync(file, 'utf8')).toBe('precious');
   });
 
   test('waits between tries while this process has no room for a connection, and then takes it', async () => {
