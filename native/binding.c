@@ -21,6 +21,7 @@
 #include "arguments.h"
 #include "netns.h"
 #include "new_netns.h"
+#include "setting.h"
 #include "threaded_send.h"
 #include "watch.h"
 
@@ -330,7 +331,11 @@ static napi_value write_in_netns(napi_env env, napi_callback_info info) {
   int netns;
   struct text path, value;
   if (!read_arguments(env, info, "iss", &netns, &path, &value)) return NULL;
-  return answer(env, netns_write(netns, path.chars, value.chars));
+  int fd = netns_open_setting(netns, path.chars);
+  if (fd < 0) return answer(env, fd);
+  int result = setting_write(fd, value.chars);
+  close(fd);
+  return answer(env, result);
 }
 
 static napi_value create_netns(napi_env env, napi_callback_info info) {

@@ -8,7 +8,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -82,18 +81,12 @@ int netns_open_datagram(int netns, int family) {
   return result;
 }
 
-int netns_write(int netns, const char *path, const char *value) {
+int netns_open_setting(int netns, const char *path) {
   int home;
   int result = visit(netns, &home);
   if (result < 0) return result;
   int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-  result = fd < 0 ? -errno : netns_write_open(fd, value);
-  if (fd >= 0) close(fd);
+  result = fd < 0 ? -errno : fd;
   leave(home);
   return result;
-}
-
-int netns_write_open(int fd, const char *value) {
-  ssize_t length = (ssize_t)strlen(value), written = pwrite(fd, value, (size_t)length, 0);
-  return written < 0 ? -errno : written == length ? 0 : -EIO;
 }

