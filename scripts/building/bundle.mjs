@@ -31,6 +31,8 @@ const options = {
   logLevel: 'warning',
 };
 
+export const bundlesIn = (directory) => programs.map(({ output }) => `${directory}/${output}`);
+
 const starterOf = (output) => output.replace(/\.js$/, '.cjs');
 
 /** Bundles the programs into `directory`. Answers a sentence for each one whose source is missing. */

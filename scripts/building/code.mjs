@@ -2,9 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { bundlesIn } from './bundle.mjs';
 import { step } from './step.mjs';
-
-const programs = ['flannel', 'flanneld', 'cni-tool'];
 
 /**
  * A node and a pod in namespaces of their own, which are gone when it is over, with all that runs there. Not everybody may make such,
@@ -63,13 +62,13 @@ FLANNEL_IPMASQ=true
 
 /** Tries the programs, for the code that V8 makes of them meanwhile. Only this machine's own can be tried. */
 export async function keepCode({ out }) {
-  const bundles = programs.map((program) => `${out}/flannelette/${program}.js`);
-  const shown = ['start.cjs', 'keep-code.cjs'].map((file) => `scripts/building/${file}`);
+  const bundles = bundlesIn(`${out}/flannelette`);
   await step({
     title: `compiled code in ${bundles.map((bundle) => `${path.basename(bundle)}.code`).join(', ')}`,
     inputs: [
       ...bundles,
-      ...shown,
+      'scripts/building/start.cjs',
+      'scripts/building/keep-code.cjs',
       'package-lock.json',
       'native/runtime.c',
       'native/launcher.c',
