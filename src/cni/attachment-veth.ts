@@ -29,16 +29,13 @@ export function vethStep({ options, bridge, pod, host }: VethInput): Step {
   };
 }
 
-/** IPv6 needs links that carry as much (RFC 8200, section 5). */
-export const leastIPv6Mtu = 1280;
-
 /**
  * What a new port is not by itself, in one message: the kernel announces each. A port has no use for a link-local address, since all
  * that comes in belongs to the bridge; with one on each, and their routes, every change of a link costs the kernel more.
  */
 export function portSteps({ options, host, forwarding }: PortInput): Step[] {
   const { hairpinMode, portIsolation, mtu } = options;
-  const hasIPv6 = forwarding[6] !== undefined && (mtu === 0 || mtu >= leastIPv6Mtu);
+  const hasIPv6 = forwarding[6] !== undefined && (mtu === 0 || mtu >= k.IPV6_MIN_MTU);
   const IFLA_INFO_SLAVE_DATA = {
     ...(hairpinMode && { IFLA_BRPORT_MODE: 1 }),
     ...(portIsolation && { IFLA_BRPORT_ISOLATED: 1 }),

@@ -1,8 +1,8 @@
 import type { Dns } from '../ipam/resolv-conf.ts';
 import type { JsonObject } from '../json/go-json.ts';
 import { type Mac, parseMac } from '../net/mac.ts';
+import { IPV6_MIN_MTU } from '../netlink/constants.ts';
 import type { BridgeOptions } from './attachment.ts';
-import { leastIPv6Mtu } from './attachment-veth.ts';
 import { type CniArgs, parseCniArgs } from './cni-args.ts';
 import { delegateText } from './delegate.ts';
 import type { Delegated } from './delegated.ts';
@@ -60,9 +60,9 @@ export function readBridge(delegate: JsonObject, args: CniArgs, cniVersion: stri
 
 /** The kernel has no IPv6 on such a link, and says so in words of its own. */
 function refuseSmallMtu({ mtu }: BridgeOptions, sets: Delegated['ipam']['sets']): void {
-  if (mtu === 0 || mtu >= leastIPv6Mtu || !sets.flat().some(({ family }) => family === 6)) return;
+  if (mtu === 0 || mtu >= IPV6_MIN_MTU || !sets.flat().some(({ family }) => family === 6)) return;
   throw refused(
-    `the MTU of the pods, ${mtu}, is less than IPv6 needs, which is ${leastIPv6Mtu}`,
+    `the MTU of the pods, ${mtu}, is less than IPv6 needs, which is ${IPV6_MIN_MTU}`,
     'raise FLANNEL_MTU or delegate.mtu, or use a network without IPv6',
   );
 }

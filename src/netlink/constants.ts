@@ -92,6 +92,7 @@ export const IF_OPER_DORMANT = 5;
 export const IF_OPER_UP = 6;
 export const RTEXT_FILTER_BRVLAN = 2;
 export const RTEXT_FILTER_SKIP_STATS = 8;
+export const IPV6_MIN_MTU = 1280; // linux/ipv6.h
 
 // Bridge (linux/if_bridge.h)
 export const BRIDGE_VLAN_INFO_PVID = 2;
