@@ -10,7 +10,7 @@ import fs, {
 } from 'node:fs';
 import path from 'node:path';
 import { storeError } from '../ipam/error.ts';
-import { makeDirectory } from '../ipam/make-directory.ts';
+import { makeDirectory } from '../world/make-directory.ts';
 
 /** The few things that the verbs do with files; passed in. What they do not name is thrown. */
 export interface Files {

@@ -1,7 +1,6 @@
 import fs, {
   chmodSync,
   closeSync,
-  existsSync,
   fchmodSync,
   fsyncSync,
   openSync,
@@ -11,8 +10,8 @@ import fs, {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { makeDirectory } from '../ipam/make-directory.ts';
 import type { Log } from '../world/log.ts';
+import { makeDirectory } from '../world/make-directory.ts';
 
 /**
  * Replaces a file whole or not at all, by a new one in the same directory, with exactly these modes
@@ -20,8 +19,7 @@ import type { Log } from '../world/log.ts';
  */
 export function writeWhole(file: string, text: string, mode: { file: number; directory: number }): void {
   const directory = path.dirname(file);
-  const isNew = !existsSync(directory);
-  makeDirectory(fs, directory, mode.directory);
+  const isNew = makeDirectory(fs, directory, mode.directory);
   // The umask narrows the mode of what mkdir makes.
   if (isNew) chmodSync(directory, mode.directory);
   const fresh = path.join(directory, `.${path.basename(file)}.${process.pid}`);

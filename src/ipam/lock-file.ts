@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
 import path from 'node:path';
 import { type Clock, sleep } from '../world/clock.ts';
+import { makeDirectory } from '../world/make-directory.ts';
 import { IpamError, storeError } from './error.ts';
-import { makeDirectory } from './make-directory.ts';
 import type { Files } from './files.ts';
 
 /** flock(2): 0, or -errno. `operation` as in <sys/file.h>. */

@@ -1,5 +1,6 @@
-import { type Clock } from '../world/clock.ts';
 import { type Prefix, prefixAddress } from '../net/prefix.ts';
+import type { Clock } from '../world/clock.ts';
+import { makeDirectory } from '../world/make-directory.ts';
 import { freeSubnet, isInRange, type SubnetRange, takenOf } from './allocate.ts';
 import { withDirectoryLock } from './directory-lock.ts';
 import { DirectoryWatch } from './directory-watch.ts';
@@ -57,7 +58,7 @@ export class DirectoryRegistry implements Registry {
   async acquire(wish: LeaseWish): Promise<Lease> {
     const { directory, files } = this.#options;
     try {
-      files.mkdirSync(directory, { recursive: true });
+      makeDirectory(files, directory, 0o777);
       return await withDirectoryLock(directory, this.#options, () => this.#take(wish));
     } catch (error) {
       if (error instanceof RegistryError) throw error;
@@ -180,8 +181,6 @@ function explain({ message, code }: NodeJS.ErrnoException): string {
   if (code === 'EEXIST' || code === 'ENOTDIR') {
     return `a file is in the place of the directory (${message}); move it away, or name another directory (--lease-dir)`;
   }
-  // Where the file system may only be read, Node's recursive mkdir says so.
-  if (code === 'ENOENT') return `${message}; it cannot be made there: is the file system read-only?`;
   if (code === 'ENOSPC' || code === 'EDQUOT') return `${message}; make room there`;
   return message;
 }

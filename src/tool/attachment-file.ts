@@ -1,6 +1,6 @@
 import fs, { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { makeDirectory } from '../ipam/make-directory.ts';
+import { makeDirectory } from '../world/make-directory.ts';
 import type { Json } from './network-list.ts';
 import { Refusal } from './refusal.ts';
 

@@ -2,7 +2,7 @@ import fs, { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import type { Binding } from '../../native/binding.ts';
-import { makeDirectory } from '../ipam/make-directory.ts';
+import { makeDirectory } from '../world/make-directory.ts';
 import { Refusal } from './refusal.ts';
 
 const directory = '/run/netns';

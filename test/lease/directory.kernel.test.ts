@@ -146,12 +146,16 @@ describe('the directory', () => {
     expect(fs.readdirSync(directory)).toEqual(['.lock']);
   });
 
-  test('where it cannot be made the read-only file system is thought of, for which Node says ENOENT', async () => {
-    const mkdirSync = (() => {
-      throw Object.assign(new Error('ENOENT: no such file or directory, mkdir'), { code: 'ENOENT' });
-    }) as unknown as typeof fs.mkdirSync;
-    const me = registry(scratch(), 'a', { files: { ...fs, mkdirSync } });
-    await expect(acquire(me, 1)).rejects.toThrow(/is the file system read-only\?$/);
+  test('where it cannot be made the read-only file system is named, for which Node says ENOENT', async () => {
+    const mkdirSync = ((directory: string, { recursive }: fs.MakeDirectoryOptions) => {
+      const code = recursive === true ? 'ENOENT' : 'EROFS';
+      throw Object.assign(new Error(`${code}: mkdir ${directory}`), { code });
+    }) as typeof fs.mkdirSync;
+    const directory = scratch();
+    const me = registry(path.join(directory, 'here'), 'a', { files: { ...fs, mkdirSync } });
+    await expect(acquire(me, 1)).rejects.toThrow(
+      `EROFS: mkdir ${directory}; flanneld must be able to write there`,
+    );
   });
 
   test('a lock that is held for ever is given up, and named', async () => {

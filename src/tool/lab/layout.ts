@@ -1,6 +1,6 @@
 import fs, { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { makeDirectory } from '../../ipam/make-directory.ts';
+import { makeDirectory } from '../../world/make-directory.ts';
 import { namespacePath } from '../namespace.ts';
 import { Refusal } from '../refusal.ts';
 
