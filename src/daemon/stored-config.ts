@@ -6,6 +6,7 @@ import type { EtcdStore } from '../lease/etcd/store.ts';
 import { type Clock, sleep } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import { sentences } from '../world/sentences.ts';
 import { ConfigInUse } from './config-in-use.ts';
 import type { EffectiveNetwork } from './effective-network.ts';
 
@@ -47,7 +48,7 @@ export class StoredConfig {
   async read(signal: AbortSignal): Promise<EffectiveNetwork | undefined> {
     const { clock, log, random, isDefault } = this.#options;
     const backOff = new BackOff(retryLimits, random);
-    const hint = isDefault ? '. If the leases are not in etcd: --kube-subnet-mgr or --lease-dir' : '';
+    const hints = isDefault ? ['If the leases are not in etcd: --kube-subnet-mgr or --lease-dir'] : [];
     for (let told = ''; !signal.aborted; ) {
       try {
         return this.#use(await this.#fetch());
@@ -55,8 +56,8 @@ export class StoredConfig {
         const { message } = error as Error;
         const copy = error instanceof NoConfig ? undefined : this.#copy(message);
         if (copy !== undefined) return this.#use(copy, 'copy');
-        const text = `waiting for the network configuration: ${message}${hint}`;
-        if (message !== told) log.warn({}, text.replaceAll('?. ', '? '));
+        const text = `waiting for the network configuration: ${message}`;
+        if (message !== told) log.warn({}, sentences(text, ...hints));
         told = message;
       }
       await sleep(clock, backOff.next(), signal);

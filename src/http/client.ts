@@ -1,5 +1,6 @@
 import type http from 'node:http';
 import type { Clock } from '../world/clock.ts';
+import { sentences } from '../world/sentences.ts';
 import { HttpError } from './error.ts';
 import { Exchange, type HttpAnswer } from './exchange.ts';
 import { type TlsSettings, tlsOptions } from './tls.ts';
@@ -76,7 +77,7 @@ export class HttpClient {
     }
     const [first] = failures;
     if (first !== undefined && failures.length === 1) throw first;
-    throw new HttpError(failures.map(({ message }) => message).join('. '), first?.code ?? 'EINVAL', first);
+    throw new HttpError(sentences(...failures.map(({ message }) => message)), first?.code ?? 'EINVAL', first);
   }
 
   /** The same with the whole body as text. An answer longer than `longest` bytes is an {@link HttpError}. */

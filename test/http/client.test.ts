@@ -82,7 +82,7 @@ describe('an HTTP client', () => {
     const servers = [await nobody(), await nobody()];
     const message = await messageOf(clientOf({ servers }).text(get));
     for (const server of servers) expect(message).toContain(`GET ${server}/: connect ECONNREFUSED`);
-    expect(message).toContain('is the server up');
+    expect(message).toContain(`is this its address? GET ${servers[1]}/`);
   });
 
   test.each([

@@ -3,6 +3,7 @@ import { HttpError } from '../../http/error.ts';
 import type { TlsSettings } from '../../http/tls.ts';
 import { asObject, JsonError, type JsonObject, parseJson } from '../../json/go-json.ts';
 import type { Clock } from '../../world/clock.ts';
+import { sentences } from '../../world/sentences.ts';
 import { type Asker, EtcdError, failureFor, failureOf } from './etcd-error.ts';
 import { lines } from './lines.ts';
 
@@ -143,8 +144,7 @@ export class EtcdGateway {
         this.#at = (this.#at + 1) % this.#endpoints.length;
       }
     }
-    const all = failures.map(({ message }) => message).join('. ');
-    throw new EtcdError(all.replaceAll('?. ', '? '), 'elsewhere', failures[0]);
+    throw new EtcdError(sentences(...failures.map(({ message }) => message)), 'elsewhere', failures[0]);
   }
 
   /** A connection that was kept may have ended meanwhile. */
