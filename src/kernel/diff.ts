@@ -2,7 +2,7 @@ import { prefixFamily } from '../net/prefix.ts';
 import type { ActualObject } from './actual.ts';
 import type { Ownership } from './desired.ts';
 import { fits } from './fit.ts';
-import { type KernelObject, keyOf, type Link, type Nexthop, type ObjectKey } from './object.ts';
+import { type KernelObject, keyOf, type ObjectKey } from './object.ts';
 import { linkOperation, type Operation } from './operation.ts';
 import { isOurs } from './ownership.ts';
 
@@ -44,7 +44,7 @@ export function diff(
 
 /** Links first: what is on one that goes, or is made anew, is as good as gone. Next hops before the routes that use them. */
 const rankOf = (key: ObjectKey): number => (key.startsWith('link ') ? 0 : key.startsWith('nexthop ') ? 1 : 2);
-export const linkKey = (name: string): ObjectKey => keyOf({ kind: 'link', name } as Link);
+export const linkKey = (name: string): ObjectKey => keyOf({ kind: 'link', name });
 
 function* allKeys(desired: DesiredObjects, actual: ActualObjects): Generator<ObjectKey, void> {
   yield* desired.keys();
@@ -182,7 +182,7 @@ class Comparison implements Difference {
     return (
       wanted.kind !== 'route' ||
       wanted.nexthop === undefined ||
-      !this.foreign.has(keyOf({ kind: 'nexthop', id: wanted.nexthop } as Nexthop))
+      !this.foreign.has(keyOf({ kind: 'nexthop', id: wanted.nexthop }))
     );
   }
 }

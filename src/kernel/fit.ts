@@ -110,9 +110,8 @@ export function linkChanges(desired: Link, actual: ActualLink): LinkChanges | un
   return Object.keys(changes).length === 0 ? undefined : changes;
 }
 
-/** Whether two desired objects, or an actual one and a desired one, are alike to the last field. */
-export function isSame(a: KernelObject, b: ActualObject | KernelObject): boolean {
-  if (a.kind === 'route') return b.kind === 'route' && a.link === b.link && fits(a, b);
-  if (a.kind !== 'link') return fits(a, b as ActualObject);
-  return JSON.stringify(a) === JSON.stringify(b);
+/** Whether two objects, each a desired or an actual one, are alike to the last field. */
+export function isSame(a: KernelObject | ActualObject, b: KernelObject | ActualObject): boolean {
+  if (a.kind === 'link' || b.kind === 'link') return JSON.stringify(a) === JSON.stringify(b);
+  return fits(a, b) && (a.kind !== 'route' || b.kind !== 'route' || a.link === b.link);
 }

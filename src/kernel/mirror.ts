@@ -41,7 +41,7 @@ export class Mirror {
 
   /** As read in a dump. */
   add(object: ActualObject): void {
-    const key = keyOf(object as KernelObject);
+    const key = keyOf(object);
     const wanted = this.#relevance.wanted(key);
     if (wanted === undefined && !this.#relevance.isOurs(object)) return;
     // One object instead of two that are alike: there are thousands.
@@ -77,7 +77,7 @@ export class Mirror {
 
   /** All that a WireGuard device holds. Answers the keys of what is not as it was. */
   takeTunnel(link: string, objects: readonly ActualObject[]): ObjectKey[] {
-    const fresh = new Map(objects.map((object) => [keyOf(object as KernelObject), object]));
+    const fresh = new Map(objects.map((object) => [keyOf(object), object]));
     const changed: ObjectKey[] = [];
     for (const [key, [before]] of this.#objects) {
       if (before?.kind !== 'wireguard' && before?.kind !== 'wireguardPeer') continue;
@@ -124,9 +124,9 @@ export class Mirror {
 
   #takeObject(object: ActualObject | undefined, gone: boolean, replaces = false): Change {
     if (object === undefined) return undefined;
-    const key = keyOf(object as KernelObject);
+    const key = keyOf(object);
     const found = this.#objects.get(key) ?? [];
-    const at = found.findIndex((other) => isSame(other as KernelObject, object));
+    const at = found.findIndex((other) => isSame(other, object));
     if (gone) {
       // One that we do not know: what is in its place may be another one's.
       if (at === -1) return found.length === 0 ? undefined : 'everything';
@@ -155,7 +155,7 @@ export class Mirror {
     if (neighbour !== undefined && !gone) return this.#takeObject(neighbour, false, true);
     // Not permanent any more is as good as gone; the message may have no MAC.
     if (message.NDA_DST === undefined) return undefined;
-    const key = keyOf({ kind: 'neighbour', link, address: message.NDA_DST } as KernelObject);
+    const key = keyOf({ kind: 'neighbour', link, address: message.NDA_DST });
     if (!this.#objects.has(key)) return undefined;
     this.put(key, []);
     return key;

@@ -126,11 +126,22 @@ export interface WireguardPeer extends PeerSettings {
 /** Two objects with one key cannot be in the kernel at once; readable, because it shows in logs and in plans. */
 export type ObjectKey = string & { readonly objectKey: unique symbol };
 
-export function keyOf(object: KernelObject): ObjectKey {
+/** As much of an object as its key is made of. */
+type Named =
+  | Pick<Link, 'kind' | 'name'>
+  | Pick<LinkAddress, 'kind' | 'link' | 'address'>
+  | Pick<Route, 'kind' | 'destination' | 'metric'>
+  | Pick<Neighbour, 'kind' | 'link' | 'address'>
+  | Pick<FdbEntry, 'kind' | 'link' | 'mac'>
+  | Pick<Nexthop, 'kind' | 'id'>
+  | Pick<WireguardDevice, 'kind' | 'link'>
+  | Pick<WireguardPeer, 'kind' | 'link' | 'publicKey'>;
+
+export function keyOf(object: Named): ObjectKey {
   return textOf(object) as ObjectKey;
 }
 
-function textOf(object: KernelObject): string {
+function textOf(object: Named): string {
   switch (object.kind) {
     case 'link':
       return `link ${object.name}`;

@@ -18,7 +18,7 @@ const keyed = (objects: readonly KernelObject[]): DesiredObjects =>
 function listed(objects: readonly ActualObject[]): ActualObjects {
   const lists = new Map<ObjectKey, ActualObject[]>();
   for (const object of objects) {
-    const key = keyOf(object as KernelObject);
+    const key = keyOf(object);
     const list = lists.get(key) ?? [];
     const isTwin = list.some((other) => JSON.stringify(other) === JSON.stringify(object));
     if (list.length === 0 || (object.kind === 'route' && !isTwin)) lists.set(key, [...list, object]);
@@ -36,7 +36,7 @@ class Model {
 
   run(operation: Operation): void {
     const { object, verb } = operation;
-    const key = keyOf(object as KernelObject);
+    const key = keyOf(object);
     const there = this.objects.get(key) ?? [];
     if (verb === 'remove') {
       if (!there.includes(object)) throw new Error(`not there: ${describeOperation(operation)}`);
@@ -155,7 +155,7 @@ describe('a difference that is carried out', () => {
       fc.property(worlds, ([desired, actual]) => {
         const { operations } = diff(desired, actual, ownership, { removals: false });
         for (const { verb, object } of operations) {
-          if (verb === 'remove') expect(desired.has(keyOf(object as KernelObject))).toBe(true);
+          if (verb === 'remove') expect(desired.has(keyOf(object))).toBe(true);
         }
       }),
     );
@@ -169,7 +169,7 @@ describe('a difference that is carried out', () => {
         );
         const keys = new Set(all.slice(0, Math.round(all.length * share)));
         const { operations } = diff(desired, actual, ownership, { keys, removals: true });
-        for (const { object } of operations) expect(keys.has(keyOf(object as KernelObject))).toBe(true);
+        for (const { object } of operations) expect(keys.has(keyOf(object))).toBe(true);
       }),
     );
   });
