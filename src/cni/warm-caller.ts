@@ -95,12 +95,12 @@ export class WarmCaller implements Caller {
     return this.#afterwards.splice(0);
   }
 
-  expectDelegate(type: string): void {
+  expectDelegate(type: string): never {
     throw new NotMine(`flanneld does not run other plugins, and "${type}" is one`);
   }
 
   async delegate(type: string): Promise<Reply> {
-    return this.expectDelegate(type) as never;
+    return this.expectDelegate(type);
   }
 
   /** What came after the request. Anything that was not asked for ends the connection. */

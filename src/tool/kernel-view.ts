@@ -63,7 +63,7 @@ type Names = ReadonlyMap<number, string>;
 
 function linkLine(link: LinkMessage, names: Names): string {
   const kind = link.IFLA_LINKINFO?.IFLA_INFO_KIND;
-  const port = link.IFLA_LINKINFO?.IFLA_INFO_SLAVE_DATA as { IFLA_BRPORT_MODE?: number } | undefined;
+  const { IFLA_INFO_SLAVE_KIND: master, IFLA_INFO_SLAVE_DATA: port } = link.IFLA_LINKINFO ?? {};
   return [
     `link ${link.IFLA_IFNAME}`,
     ...(kind === undefined ? [] : [`type ${kind}`]),
@@ -71,7 +71,7 @@ function linkLine(link: LinkMessage, names: Names): string {
     `mtu ${link.IFLA_MTU}`,
     ...(typeof link.IFLA_ADDRESS === 'string' ? [`mac ${link.IFLA_ADDRESS}`] : []),
     ...(link.IFLA_MASTER === undefined ? [] : [`master ${names.get(link.IFLA_MASTER)}`]),
-    ...(port?.IFLA_BRPORT_MODE === 1 ? ['hairpin'] : []),
+    ...(master === 'bridge' && port?.IFLA_BRPORT_MODE === 1 ? ['hairpin'] : []),
     ...((link.ifi_flags & k.IFF_PROMISC) === 0 ? [] : ['promisc']),
   ].join(' ');
 }

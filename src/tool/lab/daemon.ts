@@ -4,11 +4,11 @@ import path from 'node:path';
 import { Refusal } from '../refusal.ts';
 import type { NodeLayout } from './layout.ts';
 
+const beside = path.resolve(import.meta.dirname, '..');
+const built = path.resolve(import.meta.dirname, '../../../build/bin');
+
 /** The programs that lie beside this one; from the sources, those of `npm run build`. */
-export const programs = [
-  path.resolve(import.meta.dirname, '..'),
-  path.resolve(import.meta.dirname, '../../../build/bin'),
-].find((directory) => existsSync(path.join(directory, 'flanneld'))) as string;
+export const programs = existsSync(path.join(beside, 'flanneld')) ? beside : built;
 
 /** Starts a node's flanneld in the node's namespace; it outlives this program. */
 export function startDaemon(node: NodeLayout): void {

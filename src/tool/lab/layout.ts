@@ -1,5 +1,6 @@
 import fs, { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { type Address, address } from '../../net/address.ts';
 import { makeDirectory } from '../../world/make-directory.ts';
 import { namespacePath } from '../namespace.ts';
 import { Refusal } from '../refusal.ts';
@@ -100,10 +101,12 @@ export class NodeLayout {
   }
 
   /** On the network between the nodes, out of the ranges for documentation. */
-  get addresses(): { address: string; gateway: string }[] {
+  get addresses(): { address: string; gateway: Address }[] {
     return [
-      ...(this.lab.has(4) ? [{ address: `192.0.2.${this.index}/24`, gateway: '192.0.2.254' }] : []),
-      ...(this.lab.has(6) ? [{ address: `2001:db8::${this.index}/64`, gateway: '2001:db8::fe' }] : []),
+      ...(this.lab.has(4) ? [{ address: `192.0.2.${this.index}/24`, gateway: address('192.0.2.254') }] : []),
+      ...(this.lab.has(6)
+        ? [{ address: `2001:db8::${this.index}/64`, gateway: address('2001:db8::fe') }]
+        : []),
     ];
   }
 

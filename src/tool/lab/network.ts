@@ -62,7 +62,7 @@ export function plugNode(binding: Binding, node: NodeLayout): void {
     const eth0 = indexOf(session, 'eth0');
     for (const { address, gateway } of node.addresses) {
       addAddress(session, eth0, address);
-      session.request(defaultRoute(gateway as Address, eth0));
+      session.request(defaultRoute(gateway, eth0));
     }
   });
 }

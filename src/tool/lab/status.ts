@@ -80,9 +80,9 @@ function pingAll(
   family: 4 | 6,
   wanted: (from: number, to: number) => boolean,
 ): Promise<string[][]> {
-  const cell = async (from: number, to: number) =>
-    wanted(from, to) ? await ping(pods[from] as LabPod, pods[to] as LabPod, family) : '-';
-  return Promise.all(pods.map((_, from) => Promise.all(pods.map((__, to) => cell(from, to)))));
+  const row = (from: LabPod, index: number) =>
+    Promise.all(pods.map(async (to, at) => (wanted(index, at) ? await ping(from, to, family) : '-')));
+  return Promise.all(pods.map(row));
 }
 
 async function ping(from: LabPod, to: LabPod, family: 4 | 6): Promise<string> {
