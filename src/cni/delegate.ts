@@ -1,4 +1,4 @@
-import { goJson, type JsonObject, kindOf } from '../json/go-json.ts';
+import { goJson, isObject, type JsonObject } from '../json/go-json.ts';
 import { networkOf, type Prefix } from '../net/prefix.ts';
 import type { NetConf } from './configuration.ts';
 import { badField } from './fields.ts';
@@ -58,10 +58,8 @@ export const delegateText = (delegate: JsonObject): string =>
 
 /** Go sorts the keys of a map by their bytes. */
 function sorted(value: unknown): unknown {
-  if (kindOf(value) !== 'an object') return value;
+  if (!isObject(value)) return value;
   return Object.fromEntries(
-    Object.entries(value as JsonObject).toSorted(([a], [b]) =>
-      Buffer.compare(Buffer.from(a), Buffer.from(b)),
-    ),
+    Object.entries(value).toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
   );
 }

@@ -1,4 +1,5 @@
 import type { MasqueradeBackend } from '../firewall/pod-masquerade.ts';
+import { isObject } from '../json/go-json.ts';
 
 /** Where host-local keeps addresses when the configuration does not say. */
 export const defaultIpamDataDir = '/var/lib/cni/networks';
@@ -18,9 +19,9 @@ export interface RecordedDelegate {
 /** Undefined for a file that is not there, or holds no such thing: torn by a power failure, for one. */
 export function readDelegate(text: string | undefined): RecordedDelegate | undefined {
   if (text === undefined) return undefined;
-  const delegate = objectOf(parse(text));
-  if (delegate === undefined || typeof delegate['name'] !== 'string') return undefined;
-  const ipam = objectOf(delegate['ipam']) ?? {};
+  const delegate = parse(text);
+  if (!isObject(delegate) || typeof delegate['name'] !== 'string') return undefined;
+  const ipam = isObject(delegate['ipam']) ? delegate['ipam'] : {};
   const backend = delegate['ipMasqBackend'];
   return {
     network: delegate['name'],
@@ -53,11 +54,6 @@ function parse(text: string): unknown {
     return undefined;
   }
 }
-
-const objectOf = (value: unknown): Record<string, unknown> | undefined =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : undefined;
 
 const stringOr = (value: unknown, otherwise: string): string =>
   typeof value === 'string' && value !== '' ? value : otherwise;

@@ -1,4 +1,12 @@
-import { asObject, foldKeys, JsonError, type JsonObject, kindOf, parseJson } from '../json/go-json.ts';
+import {
+  asObject,
+  foldKeys,
+  isObject,
+  JsonError,
+  type JsonObject,
+  kindOf,
+  parseJson,
+} from '../json/go-json.ts';
 import type { SubnetRange } from '../lease/allocate.ts';
 import type { PodNetwork } from '../lease/lease.ts';
 import {
@@ -177,11 +185,11 @@ class Reader {
   backend(): { type: string; backend: JsonObject } {
     const value = this.#fields['Backend'];
     if (value === undefined) return { type: 'udp', backend: {} };
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    if (!isObject(value)) {
       this.#find(`Backend must be an object such as {"Type": "vxlan"}, and is ${kindOf(value)}`);
       return { type: '', backend: {} };
     }
-    const backend = foldKeys(value as JsonObject, ['Type']);
+    const backend = foldKeys(value, ['Type']);
     const { Type: type } = backend;
     if (typeof type === 'string' && type !== '') return { type: type.toLowerCase(), backend };
     this.#find('Backend.Type is missing: name a backend, for example "vxlan"');

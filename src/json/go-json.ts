@@ -58,7 +58,7 @@ export function asObject(value: unknown, where: string): JsonObject {
   throw new JsonError(`${where} must be an object, and is ${kindOf(value)}`);
 }
 
-const isObject = (value: unknown): value is JsonObject =>
+export const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof WrittenFraction);
 
 /** What a value is, for messages: `a string`, `null`. */

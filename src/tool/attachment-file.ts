@@ -1,7 +1,7 @@
 import fs, { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { JsonObject } from '../json/go-json.ts';
 import { makeDirectory } from '../world/make-directory.ts';
-import type { Json } from './network-list.ts';
 import { Refusal } from './refusal.ts';
 
 /** What `cni-tool add` remembers, so that check and del need no arguments. */
@@ -14,7 +14,7 @@ export interface Attachment {
   readonly conflist: string;
   readonly cniPath: string;
   readonly args: string;
-  readonly capabilityArgs: Json;
+  readonly capabilityArgs: JsonObject;
   readonly result?: unknown;
 }
 

@@ -1,4 +1,5 @@
-import type { Json, NetworkList } from './network-list.ts';
+import { isObject, type JsonObject } from '../json/go-json.ts';
+import type { NetworkList } from './network-list.ts';
 import { findPlugin, type PluginRun, runPlugin } from './plugin.ts';
 
 export type Verb = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS' | 'VERSION';
@@ -12,7 +13,7 @@ export interface Call {
   readonly ifname: string;
   readonly args: string;
   /** What the runtime supplies for capabilities, `{"portMappings": [...]}`. */
-  readonly capabilityArgs: Json;
+  readonly capabilityArgs: JsonObject;
   /** The chain's result of ADD, for DEL and CHECK. */
   readonly prevResult?: unknown;
   readonly validAttachments?: readonly { containerID: string; ifname: string }[];
@@ -49,8 +50,8 @@ export async function runChain(verb: Verb, call: Call, onRun: (run: PluginRun) =
 }
 
 /** The plugin's own object, with what a runtime adds (CNI 1.1.0, section 3, "Deriving request configuration"). */
-export function buildRequest(verb: Verb, call: Call, plugin: Json, prevResult: unknown): Json {
-  const request: Json = { ...plugin, name: call.list.name, cniVersion: call.list.cniVersion };
+export function buildRequest(verb: Verb, call: Call, plugin: JsonObject, prevResult: unknown): JsonObject {
+  const request: JsonObject = { ...plugin, name: call.list.name, cniVersion: call.list.cniVersion };
   if (verb === 'ADD' || verb === 'DEL' || verb === 'CHECK') {
     const runtimeConfig = runtimeConfigOf(plugin, call.capabilityArgs);
     if (Object.keys(runtimeConfig).length > 0) request['runtimeConfig'] = runtimeConfig;
@@ -64,9 +65,9 @@ export function buildRequest(verb: Verb, call: Call, plugin: Json, prevResult: u
   return request;
 }
 
-function runtimeConfigOf(plugin: Json, supplied: Json): Json {
+function runtimeConfigOf(plugin: JsonObject, supplied: JsonObject): JsonObject {
   const declared = plugin['capabilities'];
-  if (typeof declared !== 'object' || declared === null) return {};
+  if (!isObject(declared)) return {};
   const wanted = Object.entries(declared).filter(([name, on]) => on === true && name in supplied);
   return Object.fromEntries(wanted.map(([name]) => [name, supplied[name]]));
 }

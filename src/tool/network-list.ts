@@ -1,15 +1,14 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { isObject, type JsonObject } from '../json/go-json.ts';
 import { Refusal } from './refusal.ts';
-
-export type Json = Record<string, unknown>;
 
 /** A network configuration list as its file holds it: a chain of plugins under one name. */
 export interface NetworkList {
   readonly file: string;
   readonly name: string;
   readonly cniVersion: string;
-  readonly plugins: readonly (Json & { readonly type: string })[];
+  readonly plugins: readonly (JsonObject & { readonly type: string })[];
 }
 
 /** The newest version of the CNI specification that we speak as a runtime. */
@@ -35,7 +34,7 @@ export function readNetworkList(source: string): NetworkList {
 }
 
 /** The highest version out of `cniVersion` and `cniVersions` that is not newer than ours (CNI 1.1.0, section 1). */
-function chooseVersion(json: Json, file: string): string {
+function chooseVersion(json: JsonObject, file: string): string {
   const offered = [
     json['cniVersion'],
     ...(Array.isArray(json['cniVersions']) ? (json['cniVersions'] as unknown[]) : []),
@@ -63,14 +62,14 @@ export function compareVersions(a: string, b: string): number {
   return 0;
 }
 
-function requirePlugin(plugin: unknown, where: string): Json & { type: string } {
-  if (typeof plugin !== 'object' || plugin === null) throw new Refusal(`${where} is not an object`);
-  const { type } = plugin as Json;
+function requirePlugin(plugin: unknown, where: string): JsonObject & { type: string } {
+  if (!isObject(plugin)) throw new Refusal(`${where} is not an object`);
+  const { type } = plugin;
   if (typeof type !== 'string' || type === '') throw new Refusal(`${where}: "type" is missing`);
   return { ...plugin, type };
 }
 
-function readObject(file: string): Json {
+function readObject(file: string): JsonObject {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -79,7 +78,7 @@ function readObject(file: string): Json {
   }
   try {
     const json: unknown = JSON.parse(text);
-    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Json;
+    if (isObject(json)) return json;
   } catch (error) {
     throw new Refusal(`${file} is not JSON: ${(error as Error).message}`);
   }

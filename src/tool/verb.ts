@@ -1,11 +1,12 @@
 import type { Binding } from '../../native/binding.ts';
+import { isObject, type JsonObject } from '../json/go-json.ts';
 import type { Random } from '../world/random.ts';
 import type { Attachment, AttachmentFiles } from './attachment-file.ts';
 import { type Call, type Outcome, runChain, type Verb } from './chain.ts';
 import { namePattern } from '../cni/environment.ts';
 import { difference, type KernelView, viewKernel } from './kernel-view.ts';
 import { createNamespace, removeNamespace } from './namespace.ts';
-import { type Json, readNetworkList } from './network-list.ts';
+import { readNetworkList } from './network-list.ts';
 import { milliseconds, type Print } from './print.ts';
 import type { PluginRun } from './plugin.ts';
 import { Refusal } from './refusal.ts';
@@ -196,10 +197,10 @@ function requireConflist({ conflist }: VerbOptions): string {
   throw new Refusal('which network? Name a configuration file or its directory with --conflist');
 }
 
-function parseCapabilityArgs(text: string): Json {
+function parseCapabilityArgs(text: string): JsonObject {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
+    if (isObject(value)) return value;
   } catch {
     // Said below, for both.
   }

@@ -1,7 +1,7 @@
 import type { HttpClient, HttpRequest } from '../../http/client.ts';
 import { HttpError } from '../../http/error.ts';
 import type { HttpAnswer } from '../../http/exchange.ts';
-import { asObject, JsonError, type JsonObject, parseJson } from '../../json/go-json.ts';
+import { asObject, isObject, JsonError, type JsonObject, parseJson } from '../../json/go-json.ts';
 import { Each, JsonSkim, type Wanted, type WantedMembers } from '../../json/skim.ts';
 import { SkimError } from '../../json/skim-error.ts';
 import { RegistryError } from '../registry.ts';
@@ -254,8 +254,8 @@ function eventOf(text: string): NodeEvent | undefined {
 }
 
 function objectIn(value: unknown, key: string): JsonObject {
-  const member = typeof value === 'object' && value !== null ? (value as JsonObject)[key] : undefined;
-  return typeof member === 'object' && member !== null ? (member as JsonObject) : {};
+  const member = isObject(value) ? value[key] : undefined;
+  return isObject(member) ? member : {};
 }
 
 function textIn(object: JsonObject, key: string): string {

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Pem } from '../../http/tls.ts';
-import { asObject, JsonError, type JsonObject, kindOf } from '../../json/go-json.ts';
+import { asObject, isObject, JsonError, type JsonObject, kindOf } from '../../json/go-json.ts';
 import { hasQueryOrFragment, type KubernetesAccess } from './access.ts';
 
 /** A kubeconfig that cannot be used: every finding, one a line. */
@@ -129,14 +129,11 @@ class Reader {
   /** One of a list of named things; empty when no name is asked for. */
   named(config: JsonObject, list: string, kind: string, name: string): JsonObject {
     if (name === '') return {};
-    const all: unknown = config[list];
-    const found: unknown = Array.isArray(all)
-      ? (all as unknown[]).find(
-          (each) => typeof each === 'object' && each !== null && 'name' in each && each.name === name,
-        )
-      : undefined;
+    const all = config[list];
+    const objects = Array.isArray(all) ? all.filter(isObject) : [];
+    const found = objects.find((each) => each['name'] === name);
     if (found === undefined) throw new JsonError(`there is no ${kind} ${quote(name)} in ${list}`);
-    return asObject((found as JsonObject)[kind], `the ${kind} ${quote(name)}`);
+    return asObject(found[kind], `the ${kind} ${quote(name)}`);
   }
 
   text(object: JsonObject, key: string): string {

@@ -1,4 +1,4 @@
-import { asObject, JsonError, type JsonObject, parseJson } from '../../json/go-json.ts';
+import { asObject, isObject, JsonError, type JsonObject, parseJson } from '../../json/go-json.ts';
 import type { WantedMembers } from '../../json/skim.ts';
 import type { AnnotationKeys } from './annotations.ts';
 
@@ -65,5 +65,5 @@ function textIn(object: JsonObject, key: string): string {
 
 function objectIn(object: JsonObject, key: string): JsonObject {
   const value = object[key];
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
+  return isObject(value) ? value : {};
 }
