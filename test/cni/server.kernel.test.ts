@@ -2,56 +2,16 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { loadBinding } from '../../native/binding.ts';
-import { firstToolFrame, frameTypes, type Reply } from '../../src/cni/frame.ts';
-import { ownNetwork } from '../../src/cni/own-network.ts';
-import { CniServer, type Serve, type ServerOptions } from '../../src/cni/server.ts';
+import { firstToolFrame, frameTypes } from '../../src/cni/frame.ts';
 import { Aborted, NotMine } from '../../src/cni/world.ts';
-import { systemClock } from '../../src/world/clock.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { createNetns } from '../kit/netns.ts';
-import { VirtualClock } from '../kit/virtual-clock.ts';
 import { LauncherClient } from './launcher-client.ts';
 import { scratchDirectory } from './scratch.ts';
+import { binding, environment, reply, serving, sysctl, tasks } from './serving.ts';
 
-const binding = loadBinding();
-const reply = (stdout: string): Reply => ({ status: 0, stdout, stderr: '' });
 const { REPLY, NOT_MINE, WORK, DONE, AHEAD } = frameTypes;
-const sysctl = { where: 'pod', path: 'net/x', value: '1', required: true } as const;
-const tasks = [{ task: 'sysctl', sysctl }] as const;
 const u32 = (...numbers: number[]) => Buffer.from(new Uint32Array(numbers).buffer);
-
-function serving(serve: Serve, options: Partial<ServerOptions> = {}) {
-  const socket = path.join(scratchDirectory(), 'sock');
-  const server = new CniServer({
-    binding,
-    clock: systemClock,
-    log: silentLog,
-    path: socket,
-    ownNetns: ownNetwork(),
-    serve,
-    ...options,
-  });
-  server.listen();
-  onTestFinished(() => server.close());
-  return {
-    server,
-    socket,
-    connect() {
-      const client = new LauncherClient(binding, socket);
-      onTestFinished(() => client.close());
-      return client;
-    },
-  };
-}
-
-const environment = (changes: Record<string, string> = {}) => ({
-  CNI_COMMAND: 'ADD',
-  CNI_CONTAINERID: 'c1',
-  FLANNEL_NETNS: 'absent',
-  FLANNEL_OWN_NETNS: ownNetwork(),
-  ...changes,
-});
 const openDescriptors = () => readdirSync('/proc/self/fd').length;
 
 describe('the server', () => {
@@ -62,80 +22,9 @@ describe('the server', () => {
     expect(() => statSync(socket)).toThrow();
   });
 
-  test('is closed when those who are being served have their answer, and what was put off is done', async () => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const begun = Promise.withResolvers<void>();
-    const done: string[] = [];
-    const { server, connect } = serving(async (_, caller) => {
-      begun.resolve();
-      await caller.afterwards(async () => void done.push('put off'));
-      await promise;
-      done.push('served');
-      return reply('result');
-    });
-    const client = connect();
-    client.request(environment());
-    await begun.promise;
-    const closed = server.close().then(() => done.push('closed'));
-    resolve();
-    expect((await client.receive())?.payload.subarray(8).toString()).toBe('result');
-    await closed;
-    expect(done).toEqual(['served', 'put off', 'closed']);
-  });
-
-  test('leaves whoever comes then, and has not asked yet, to do it alone', async () => {
-    const begun = Promise.withResolvers<void>();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const { server, connect } = serving(async (_, caller) => {
-      caller.begin();
-      begun.resolve();
-      await promise;
-      return reply('');
-    });
-    const [first, late] = [connect(), connect()];
-    first.request(environment());
-    await begun.promise;
-    const closed = server.close();
-    late.request(environment({ CNI_CONTAINERID: 'c2' }));
-    expect(await late.receive()).toBeUndefined();
-    expect(late.takeBack()).toBe(true);
-    resolve();
-    await closed;
-  });
-
-  test('waits two seconds for them, and then for what that undoes', async () => {
-    const clock = new VirtualClock();
-    const done: string[] = [];
-    const { server, connect } = serving(
-      async (_, caller) => {
-        const refused = await caller.perform(tasks).catch((error: unknown) => error);
-        done.push(refused instanceof Aborted ? 'undone' : 'done');
-        return reply('');
-      },
-      { clock },
-    );
-    const client = connect();
-    client.request(environment());
-    expect((await client.receive())?.type).toBe(WORK);
-    const closed = server.close().then(() => done.push('closed'));
-    await clock.advance(1_999);
-    expect(done).toEqual([]);
-    await clock.advance(1);
-    await closed;
-    expect(done).toEqual(['undone', 'closed']);
-  });
-
   test('takes over a socket that nobody serves, and none that somebody does', () => {
     const { socket } = serving(() => Promise.resolve(reply('')));
-    const second = new CniServer({
-      binding,
-      clock: systemClock,
-      log: silentLog,
-      path: socket,
-      ownNetns: ownNetwork(),
-      serve: () => Promise.resolve(reply('')),
-    });
-    expect(() => second.listen()).toThrow(/is served already/);
+    expect(() => serving(() => Promise.resolve(reply('')), { path: socket })).toThrow(/is served already/);
     const dead = `${socket}2`;
     binding.close(binding.listenUnix(dead, 0o600));
     serving(() => Promise.resolve(reply('')), { path: dead });
