@@ -15,26 +15,22 @@ interface Waiting {
  */
 export class Afterwards {
   readonly #clock: Clock;
+  /** Nobody waits for anything. */
+  readonly #isQuiet: () => boolean;
   readonly #waiting: Waiting[] = [];
-  #busy = 0;
   #isRunning = false;
   #closed = false;
   /** Ends the wait for quiet. */
   #wake: (() => void) | undefined;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, isQuiet: () => boolean) {
     this.#clock = clock;
+    this.#isQuiet = isQuiet;
   }
 
-  /** Work that somebody waits for. */
-  async before<T>(work: () => Promise<T>): Promise<T> {
-    this.#busy++;
-    try {
-      return await work();
-    } finally {
-      this.#busy--;
-      if (this.#busy === 0) this.#wake?.();
-    }
+  /** To be called when it may have become quiet. */
+  look(): void {
+    if (this.#isQuiet()) this.#wake?.();
   }
 
   /** Resolves when `work`, which must not reject, is done. */
@@ -64,7 +60,7 @@ export class Afterwards {
 
   async #quiet(deadline: number): Promise<void> {
     const left = deadline - this.#clock.monotonic();
-    if (this.#busy === 0 || this.#closed || left <= 0) return;
+    if (this.#isQuiet() || this.#closed || left <= 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = this.#clock.after(left, resolve);
     this.#wake = resolve;

@@ -57,6 +57,7 @@ export interface ServerOptions {
 /** The unix socket on which flanneld serves launchers, and cni-tool. */
 export class CniServer {
   readonly #options: ServerOptions;
+  /** Whoever has one waits for the daemon. */
   readonly #connections = new Set<LauncherConnection>();
   /** The last request of each container: they come one after the other. */
   readonly #turns = new Map<string, Promise<void>>();
@@ -70,7 +71,7 @@ export class CniServer {
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.#afterwards = new Afterwards(options.clock);
+    this.#afterwards = new Afterwards(options.clock, () => this.#connections.size === 0);
   }
 
   /** Throws an Error when the socket cannot be made, or somebody serves it already. */
@@ -143,6 +144,7 @@ export class CniServer {
       closed: () => {
         cancelLimit();
         this.#connections.delete(connection);
+        this.#afterwards.look();
         caller?.closed();
       },
     });
@@ -206,7 +208,7 @@ export class CniServer {
     request: LauncherRequest,
     caller: WarmCaller,
   ): Promise<void> {
-    await this.#afterwards.before(() => this.#serve(connection, request, caller));
+    await this.#serve(connection, request, caller);
     for (const work of caller.takeAfterwards()) await this.#afterwards.add(work);
   }
 

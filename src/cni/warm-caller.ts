@@ -28,7 +28,7 @@ export class WarmCaller implements Caller {
       exists: (file: string) => boolean;
       /** Takes the request, unless its launcher has given it up. */
       claim: () => boolean;
-      /** No other request is being served. */
+      /** Nobody else waits for the daemon. */
       isAlone: () => boolean;
       /** Where this thread is. */
       cpu: () => number;

@@ -6,6 +6,7 @@ import { firstToolFrame, frameTypes } from '../../src/cni/frame.ts';
 import { Aborted, NotMine } from '../../src/cni/world.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { createNetns } from '../kit/netns.ts';
+import { idle, VirtualClock } from '../kit/virtual-clock.ts';
 import { LauncherClient } from './launcher-client.ts';
 import { scratchDirectory } from './scratch.ts';
 import { binding, environment, reply, serving, sysctl, tasks } from './serving.ts';
@@ -135,6 +136,25 @@ describe('the server', () => {
     expect(await ask()).toBe('true');
     connect(); // and sends nothing yet
     expect(await ask()).toBe('false');
+  });
+
+  test('puts off what nobody waits for until nobody is connected', async () => {
+    let isDone = false;
+    const { socket, connect } = serving(
+      async (_, caller) => {
+        await caller.afterwards(async () => void (isDone = true));
+        return reply('');
+      },
+      { clock: new VirtualClock() },
+    );
+    const other = new LauncherClient(binding, socket); // and sends nothing yet
+    const client = connect();
+    client.request(environment());
+    expect((await client.receive())?.type).toBe(REPLY);
+    await idle();
+    expect(isDone).toBe(false);
+    other.close();
+    await expect.poll(() => isDone).toBe(true);
   });
 
   test('waits for what was started before it gives up', async () => {
