@@ -4,7 +4,6 @@
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 export const NETLINK_GENERIC = 16;
-export const NLMSG_NOOP = 1;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
 export const NLMSG_OVERRUN = 4;
@@ -23,14 +22,7 @@ export const NLM_F_ACK_TLVS = 0x200;
 
 // Attributes
 export const NLA_F_NESTED = 0x8000;
-export const NLA_F_NET_BYTEORDER = 0x4000;
 export const NLA_TYPE_MASK = 0x3fff;
-
-// Attributes of an error (NLMSGERR_ATTR_*)
-export const NLMSGERR_ATTR_MSG = 1;
-export const NLMSGERR_ATTR_OFFS = 2;
-export const NLMSGERR_ATTR_MISS_TYPE = 5;
-export const NLMSGERR_ATTR_MISS_NEST = 6;
 
 // Socket options, at level SOL_NETLINK and SOL_SOCKET
 export const SOL_NETLINK = 270;
@@ -83,12 +75,7 @@ export const IFF_PROMISC = 0x100;
 export const IFF_ALLMULTI = 0x200;
 export const IFF_MULTICAST = 0x1000;
 export const IFF_LOWER_UP = 0x10000;
-export const IF_OPER_UNKNOWN = 0;
-export const IF_OPER_NOTPRESENT = 1;
 export const IF_OPER_DOWN = 2;
-export const IF_OPER_LOWERLAYERDOWN = 3;
-export const IF_OPER_TESTING = 4;
-export const IF_OPER_DORMANT = 5;
 export const IF_OPER_UP = 6;
 export const RTEXT_FILTER_BRVLAN = 2;
 export const RTEXT_FILTER_SKIP_STATS = 8;
@@ -97,11 +84,7 @@ export const IPV6_MIN_MTU = 1280; // linux/ipv6.h
 // Bridge (linux/if_bridge.h)
 export const BRIDGE_VLAN_INFO_PVID = 2;
 export const BRIDGE_VLAN_INFO_UNTAGGED = 4;
-export const BR_STATE_DISABLED = 0;
-export const BR_STATE_LISTENING = 1;
-export const BR_STATE_LEARNING = 2;
 export const BR_STATE_FORWARDING = 3;
-export const BR_STATE_BLOCKING = 4;
 export const IFAPROT_KERNEL_LL = 3;
 export const IN6_ADDR_GEN_MODE_EUI64 = 0;
 export const IN6_ADDR_GEN_MODE_NONE = 1;
@@ -115,7 +98,6 @@ export const IFA_F_PERMANENT = 0x80;
 export const IFA_F_NOPREFIXROUTE = 0x200;
 
 // Routes: rtm_type, rtm_protocol, rtm_scope, rtm_table, rtm_flags, rtnh_flags
-export const RTN_UNSPEC = 0;
 export const RTN_UNICAST = 1;
 export const RTN_LOCAL = 2;
 export const RTN_BROADCAST = 3;
@@ -126,41 +108,27 @@ export const RTN_UNREACHABLE = 7;
 export const RTN_PROHIBIT = 8;
 export const RTN_THROW = 9;
 export const RTPROT_UNSPEC = 0;
-export const RTPROT_REDIRECT = 1;
 export const RTPROT_KERNEL = 2;
 export const RTPROT_BOOT = 3;
 export const RTPROT_STATIC = 4;
 export const RTPROT_RA = 9;
 export const RT_SCOPE_UNIVERSE = 0;
-export const RT_SCOPE_SITE = 200;
 export const RT_SCOPE_LINK = 253;
-export const RT_SCOPE_HOST = 254;
 export const RT_SCOPE_NOWHERE = 255;
 export const RT_TABLE_UNSPEC = 0;
-export const RT_TABLE_DEFAULT = 253;
 export const RT_TABLE_MAIN = 254;
 export const RT_TABLE_LOCAL = 255;
 export const RTM_F_CLONED = 0x200;
 export const RTNH_F_ONLINK = 4;
 
 // Neighbours: ndm_state, ndm_flags (linux/neighbour.h)
-export const NUD_INCOMPLETE = 1;
-export const NUD_REACHABLE = 2;
-export const NUD_STALE = 4;
-export const NUD_DELAY = 8;
-export const NUD_PROBE = 0x10;
-export const NUD_FAILED = 0x20;
-export const NUD_NOARP = 0x40;
 export const NUD_PERMANENT = 0x80;
-export const NUD_NONE = 0;
 export const NTF_USE = 1;
 export const NTF_SELF = 2;
-export const NTF_MASTER = 4;
 export const NTF_PROXY = 8;
 
 // Generic netlink control (linux/genetlink.h)
 export const GENL_ID_CTRL = 16;
-export const CTRL_CMD_NEWFAMILY = 1;
 export const CTRL_CMD_GETFAMILY = 3;
 
 // WireGuard (linux/wireguard.h)
