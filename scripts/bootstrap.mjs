@@ -36,7 +36,7 @@ async function build() {
 }
 
 /** True when a source is newer than the last build, or a program is gone. */
-export function buildIsStale() {
+function buildIsStale() {
   if (![stamp, ...programs].every((file) => existsSync(file))) return true;
   const built = statSync(stamp).mtimeMs;
   return ['src', 'native', 'scripts', 'package-lock.json'].some(

@@ -62,7 +62,7 @@ const why = {
   containers: 'nodes with a real container runtime, and the reference plugins to compare with',
 };
 
-export function missingPackages(names) {
+function missingPackages(names) {
   return names.flatMap((group) => Object.entries(groups[group]).filter(([, proof]) => !isThere(proof)));
 }
 

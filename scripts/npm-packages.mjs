@@ -15,7 +15,7 @@ const pinned = path.join(root, `node_modules/node-linux-${process.arch}/bin/node
 const link = path.join(root, 'node_modules/.bin/node');
 
 /** npm writes down in node_modules/.package-lock.json what it has installed; that is compared with the lock. */
-export function packagesAreLocked() {
+function packagesAreLocked() {
   const installed = packages('node_modules/.package-lock.json');
   const locked = packages('package-lock.json');
   if (installed === undefined || locked === undefined) return false;

@@ -30,7 +30,7 @@ export function environment(extra = {}) {
 /** The children that run now: each leads a process group of its own, so that it can be ended with all below it. */
 const running = new Set();
 
-export function endChildren(signal = 'SIGTERM') {
+function endChildren(signal = 'SIGTERM') {
   for (const child of running) {
     try {
       process.kill(-child.pid, signal);

@@ -75,7 +75,7 @@ export function vxlan(options: VxlanOptions, families: Families): Backend {
 }
 
 /** Names of the devices, also of the family that the network does not have. */
-export const vxlanDevices = (vni: number): readonly string[] => [`flannel.${vni}`, `flannel-v6.${vni}`];
+const vxlanDevices = (vni: number): readonly string[] => [`flannel.${vni}`, `flannel-v6.${vni}`];
 
 function halvesOf(vni: number, { ipv4, ipv6 }: Families): Half[] {
   const [device = '', device6 = ''] = vxlanDevices(vni);

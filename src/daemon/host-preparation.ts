@@ -26,7 +26,7 @@ export interface HostPlan {
   readonly warnings: readonly string[];
 }
 
-export const forwardingSysctl: Readonly<Record<Family, string>> = {
+const forwardingSysctl: Readonly<Record<Family, string>> = {
   4: 'net.ipv4.ip_forward',
   6: 'net.ipv6.conf.all.forwarding',
 };

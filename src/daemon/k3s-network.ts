@@ -29,10 +29,7 @@ export function k3sNetConf({ clusterCidr, nodeIPs, backend }: K3sNetwork): JsonO
 }
 
 /** `--cluster-cidr`, or K3s's for the family of the node. */
-export function clusterRanges(
-  clusterCidr: readonly Prefix[],
-  nodeIPs: readonly Address[],
-): readonly Prefix[] {
+function clusterRanges(clusterCidr: readonly Prefix[], nodeIPs: readonly Address[]): readonly Prefix[] {
   if (clusterCidr.length > 0) return clusterCidr;
   const [first] = nodeIPs;
   return [defaultRanges[first === undefined ? 4 : familyOf(first)]];

@@ -18,7 +18,7 @@ export function openLog({ verbosity, readable, write }: LogOptions): Log {
 }
 
 /** `12:04:05.123 warn  what happened peer=node-2` out of pino's line. */
-export function readableLine(line: string): string {
+function readableLine(line: string): string {
   const { time, level, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const clock = new Date(Number(time)).toISOString().slice(11, 23);
   const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${shown(value)}`);

@@ -117,7 +117,7 @@ export class SharedLeases {
 }
 
 export const subnetOf = (n: number): Prefix => prefix(`10.244.${n}.0/24`);
-export const ipv6SubnetOf = (n: number): Prefix => prefix(`fd00:244:0:${n.toString(16)}::/64`);
+const ipv6SubnetOf = (n: number): Prefix => prefix(`fd00:244:0:${n.toString(16)}::/64`);
 
 /** 10.244.N.0/24; 0 for what is none. */
 const numberOf = (subnet: Prefix | undefined): number =>

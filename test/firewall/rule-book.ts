@@ -18,7 +18,7 @@ export interface BookChain {
 const masq = '-m comment --comment "flanneld masq"';
 const forward = '-m comment --comment "flanneld forward"';
 
-export const iptablesBook: readonly (BookChain & { readonly table: string; readonly jump: string })[] = [
+const iptablesBook: readonly (BookChain & { readonly table: string; readonly jump: string })[] = [
   {
     part: 'forward',
     table: 'filter',
@@ -47,7 +47,7 @@ export const iptablesBook: readonly (BookChain & { readonly table: string; reado
 
 const shadow = 'rule 4 shadows rule 6, so that what the host sends to pods of other nodes keeps its source';
 
-export const nftablesBook: readonly (BookChain & { readonly name: string })[] = [
+const nftablesBook: readonly (BookChain & { readonly name: string })[] = [
   {
     part: 'masquerade',
     name: 'postrtg',

@@ -75,7 +75,7 @@ export async function takeLease(
 }
 
 /** A whole number from 0, below `count`: at most 65,536. */
-export function randomBelow(random: Random, count: number): number {
+function randomBelow(random: Random, count: number): number {
   const [high = 0, low = 0] = random(2);
   return Math.floor(((high * 256 + low) * count) / 65_536);
 }

@@ -76,7 +76,7 @@ function complaints(node: NodeLayout): string[] {
 }
 
 /** The process of the node's flanneld, if it is still the one that was started. */
-export function runningDaemon(node: NodeLayout): number | undefined {
+function runningDaemon(node: NodeLayout): number | undefined {
   try {
     const { pid, started } = JSON.parse(readFileSync(node.file('flanneld.pid'), 'utf8')) as {
       pid: number;

@@ -108,7 +108,7 @@ function run([program = '', ...args]: string[]): Promise<string | undefined> {
   });
 }
 
-export function podsOf(node: NodeLayout): LabPod[] {
+function podsOf(node: NodeLayout): LabPod[] {
   const file = node.file('pods.json');
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as LabPod[]) : [];
 }
