@@ -17,10 +17,11 @@ import { retry } from './retry.ts';
 import { SavedState } from './saved-state.ts';
 import type { Status } from './status.ts';
 import type { SubnetEnv } from './subnet-env.ts';
+import { SubnetFile } from './subnet-file.ts';
 import { followSurroundings, isOnLink } from './surroundings.ts';
 import { WayOut } from './way-out.ts';
 
-/** Between attempts to make the host ready or write the subnet file, and to tell the cluster that the network is up, in milliseconds. */
+/** Between attempts to make the host ready, and to tell the cluster that the network is up, in milliseconds. */
 const hostBackOff = { first: 500, longest: 15_000 };
 const completeBackOff = { first: 1000, longest: 60_000 };
 
@@ -45,9 +46,9 @@ export class FlannelNode {
   readonly #keeper: LeaseKeeper;
   /** The registry does not say which lease this node has. */
   #onAway = (): void => {};
-  #subnetEnv: string | undefined;
   #ready = false;
   readonly #saved: SavedState;
+  readonly #subnetFile: SubnetFile;
   readonly #stops: (() => void)[] = [];
 
   /** Throws an InterfaceError when there is no way to other nodes yet. */
@@ -60,6 +61,7 @@ export class FlannelNode {
       world,
       () => this.#own && this.#peers && { own: this.#own, peers: this.#peers.leases },
     );
+    this.#subnetFile = new SubnetFile(world, this, this.#abort.signal);
     this.#contact = new RegistryContact(world.registry.name, world);
     this.#keeper = new LeaseKeeper({
       registry: world.registry,
@@ -354,27 +356,7 @@ export class FlannelNode {
     if (this.#own === undefined) return;
     this.#peers?.setSelf(this.#self(this.#own));
     this.#saved.changed();
-    if (this.#ready) void this.#refreshSubnetEnv();
-  }
-
-  /** The firewall first, before the file says that pods need not hide themselves; anew when the lease is another one by then. */
-  async #refreshSubnetEnv(): Promise<void> {
-    for (let kept: Lease | undefined; kept !== this.#own && !this.#abort.signal.aborted; ) {
-      kept = this.#own;
-      await this.#world.keepFirewall(this.networks, this.subnets);
-      if (kept === this.#own) await this.#keepSubnetEnv();
-    }
-  }
-
-  async #keepSubnetEnv(): Promise<void> {
-    const { log } = this.#world;
-    await retry(
-      this.#world,
-      hostBackOff,
-      () => this.#writeSubnetEnv(),
-      (error, wait) => log.error({ wait }, `cannot write the subnet file: ${messageOf(error)}`),
-      this.#abort.signal,
-    );
+    if (this.#ready) void this.#subnetFile.refresh();
   }
 
   async #becomeReady(): Promise<void> {
@@ -385,7 +367,7 @@ export class FlannelNode {
     await reconciler.inPlace(nodePart);
     if (this.#abort.signal.aborted) return;
     await this.#prepareHost();
-    await this.#refreshSubnetEnv();
+    await this.#subnetFile.refresh();
     if (this.#abort.signal.aborted) return;
     this.#ready = true;
     this.#saved.save();
@@ -398,14 +380,6 @@ export class FlannelNode {
         log.warn({ wait }, `cannot tell the cluster that the network is up: ${messageOf(error)}`),
       this.#abort.signal,
     );
-  }
-
-  #writeSubnetEnv(): void {
-    const env = this.subnetEnv;
-    const text = JSON.stringify(env);
-    if (env === undefined || text === this.#subnetEnv) return;
-    this.#world.writeSubnetEnv(env);
-    this.#subnetEnv = text;
   }
 }
 
