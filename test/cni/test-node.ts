@@ -217,6 +217,14 @@ export class TestNode {
   }
 }
 
+/** A node on which these containers have a pod each, by the shipped delegate with changes. */
+export async function withPods(ids: string[], delegate: Json = {}, changes = {}): Promise<TestNode> {
+  const node = new TestNode(changes);
+  for (const CNI_CONTAINERID of ids)
+    await node.ok('ADD', node.pod(), node.delegate(delegate), { CNI_CONTAINERID });
+  return node;
+}
+
 export const nothing = { veths: [], reserved: [], states: [], records: [] };
 
 /** What `addr` shows of a link's addresses that are not link-local. */

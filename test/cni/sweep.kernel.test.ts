@@ -1,0 +1,134 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { sweep } from '../../src/cni/sweep.ts';
+import { grace } from '../../src/ipam/sweep.ts';
+import { nothing, TestNode, withPods } from './test-node.ts';
+
+describe('the sweep', () => {
+  const later = (ms: number) => ({
+    clock: { now: () => Date.now() + ms, monotonic: () => performance.now(), after: () => () => {} },
+  });
+
+  test('takes the attachment whose veth is gone, once it is not young any more', async () => {
+    const masquerade = { ipMasq: true, ipMasqBackend: 'nftables' };
+    const node = await withPods(['c1', 'c2'], masquerade);
+    const [veth = ''] = await node.veths();
+    await node.host.exec('ip', 'link', 'del', veth);
+    expect(await sweep(node.world, node.states)).toEqual({ addresses: 0, attachments: 0 });
+    expect(node.reserved()).toHaveLength(4);
+    expect(await sweep({ ...node.world, ...later(grace + 1000) }, node.states)).toEqual({
+      addresses: 2,
+      attachments: 1,
+    });
+    expect(node.reserved()).toHaveLength(2);
+    expect(fs.readdirSync(node.states)).toHaveLength(1);
+    expect(fs.readdirSync(node.records)).toHaveLength(1);
+    const rules = await node.host.exec('nft', 'list', 'ruleset');
+    expect(rules.match(/masquerade comment/g)).toHaveLength(2);
+    expect(await node.veths()).toHaveLength(1);
+  });
+
+  test('leaves alone what is being made, however long that takes', async () => {
+    const node = await withPods(['c1']);
+    for (const veth of await node.veths()) await node.host.exec('ip', 'link', 'del', veth);
+    const before = await node.leftovers();
+    const world = { ...node.world, ...later(grace + 1000), beingMade: new Set(['cbr0/c1:eth0']) };
+    expect(await sweep(world, node.states)).toEqual({ addresses: 0, attachments: 0 });
+    expect(await node.leftovers()).toEqual(before);
+    const made = { ...world, beingMade: new Set<string>() };
+    expect(await sweep(made, node.states)).toEqual({ addresses: 2, attachments: 1 });
+  });
+
+  test('leaves alone what began to be made while it waited for the lock', async () => {
+    const node = await withPods(['c1']);
+    for (const veth of await node.veths()) await node.host.exec('ip', 'link', 'del', veth);
+    for (const address of node.reserved()) fs.rmSync(path.join(node.addresses, address));
+    const before = await node.leftovers();
+    const beingMade = new Set<string>();
+    const existingStore = (directory: string) => {
+      const store = node.world.existingStore(directory);
+      if (store === undefined) return undefined;
+      const withLock: typeof store.withLock = async (work) => {
+        beingMade.add('cbr0/c1:eth0');
+        return store.withLock(work);
+      };
+      return { withLock, usage: () => [], close() {} };
+    };
+    expect(await sweep({ ...node.world, beingMade, existingStore }, node.states)).toEqual({
+      addresses: 0,
+      attachments: 0,
+    });
+    expect(await node.leftovers()).toEqual(before);
+    beingMade.clear();
+    expect(await sweep(node.world, node.states)).toEqual({ addresses: 0, attachments: 1 });
+    expect(await node.leftovers()).toEqual(nothing);
+  });
+
+  test("takes what is from before this boot, also what Go's flannel added", async () => {
+    const node = await withPods(['c1', 'c2']);
+    for (const veth of await node.veths()) await node.host.exec('ip', 'link', 'del', veth);
+    fs.rmSync(path.join(node.records, 'c2:eth0'));
+    const rebooted = { ...node.world, bootTime: Date.now() + 5000 };
+    expect(await sweep(rebooted, node.states)).toEqual({ addresses: 4, attachments: 1 });
+    expect(await node.leftovers()).toEqual(nothing);
+  });
+
+  test('leaves live pods alone whatever the clock says', async () => {
+    const node = await withPods(['c1']);
+    const before = await node.leftovers();
+    const wrong = { ...node.world, ...later(10 * grace), bootTime: Date.now() + 5000 };
+    expect(await sweep(wrong, node.states)).toEqual({ addresses: 0, attachments: 0 });
+    expect(await node.leftovers()).toEqual(before);
+  });
+
+  test('leaves a stranger without a record until the next boot', async () => {
+    const node = await withPods(['c1']);
+    fs.rmSync(path.dirname(node.records), { recursive: true });
+    await node.host.exec('ip', 'link', 'del', (await node.veths())[0] ?? '');
+    expect(await sweep({ ...node.world, ...later(10 * grace) }, node.states)).toEqual({
+      addresses: 0,
+      attachments: 0,
+    });
+    expect(node.reserved()).toHaveLength(2);
+  });
+
+  test.each(['toolate', 'another'])(
+    'goes on with the other networks when %s cannot be swept',
+    async (stuck) => {
+      const node = new TestNode();
+      for (const name of ['toolate', 'another'])
+        await node.ok('ADD', node.pod(), { ...node.delegate({}), name }, { CNI_CONTAINERID: `in-${name}` });
+      for (const veth of await node.veths()) await node.host.exec('ip', 'link', 'del', veth);
+      const warnings: string[] = [];
+      const world = {
+        ...node.world,
+        ...later(grace + 1000),
+        existingStore: (directory: string) => {
+          if (path.basename(directory) === stuck) throw new Error('somebody holds the lock');
+          return node.world.existingStore(directory);
+        },
+        log: { ...node.world.log, warn: (_: object, message: string) => void warnings.push(message) },
+      };
+      expect(await sweep(world, node.states)).toEqual({ addresses: 2, attachments: 1 });
+      expect(warnings).toEqual([expect.stringContaining(stuck)]);
+    },
+  );
+
+  test('logs what goes wrong, and does not reject', async () => {
+    const warnings: string[] = [];
+    const node = await withPods(['c1'], {}, {});
+    const log = { ...node.world.log, warn: (_: object, message: string) => void warnings.push(message) };
+    const broken = {
+      ...node.world.files,
+      list: () => {
+        throw new Error('EIO');
+      },
+    };
+    expect(await sweep({ ...node.world, files: broken, log }, node.states)).toEqual({
+      addresses: 0,
+      attachments: 0,
+    });
+    expect(warnings).toHaveLength(1);
+  });
+});
