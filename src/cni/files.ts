@@ -5,6 +5,7 @@ import fs, {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -22,6 +23,8 @@ export interface Files {
   remove(file: string): boolean;
   /** Whether something is there, a directory for example. */
   has(file: string): boolean;
+  /** When it was written, in milliseconds since the epoch; undefined when there is none. */
+  modified(file: string): number | undefined;
   /** The names in a directory; none when it does not exist. */
   list(directory: string): string[];
 }
@@ -37,6 +40,7 @@ export const machineFiles: Files = {
     return ifThere(file, () => (unlinkSync(file), true)) ?? false;
   },
   has: existsSync,
+  modified: (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs,
   list: (directory) => unlessMissing(() => readdirSync(directory)) ?? [],
 };
 

@@ -8,9 +8,9 @@ import type { Sysctl } from './attachment-sysctls.ts';
 import { CniError, cniCodes } from './error.ts';
 import type { Reply } from './frame.ts';
 import { apply } from './link.ts';
-import { identityOf, ownNetwork } from './own-network.ts';
+import { identityOf } from './own-network.ts';
 import { type Place, SysctlError, type Task, vanished } from './task.ts';
-import type { Caller, PodNamespace } from './world.ts';
+import type { Caller, PodNamespace, World } from './world.ts';
 
 const { ENOENT, ENOTDIR, EINVAL } = { ENOENT: 2, ENOTDIR: 20, EINVAL: 22 };
 /** f_type of fstatfs(2) on a namespace, as <linux/magic.h> has it. */
@@ -25,13 +25,16 @@ export class LoneCaller implements Caller {
   readonly #environment: Readonly<NodeJS.ProcessEnv>;
   readonly #host: SyncSession;
 
-  /** `host`: in the node's namespace. */
-  constructor(binding: Binding, environment: Readonly<NodeJS.ProcessEnv>, host: SyncSession) {
+  constructor(
+    binding: Binding,
+    environment: Readonly<NodeJS.ProcessEnv>,
+    { host, hostNetns }: Pick<World, 'host' | 'hostNetns'>,
+  ) {
     this.#binding = binding;
     this.#host = host;
     this.#environment = environment;
     this.pod = openNamespace(binding, environment['CNI_NETNS'] ?? '');
-    this.podIsOwn = this.pod.state === 'open' && identityOf(this.pod.fdOfCaller) === ownNetwork();
+    this.podIsOwn = this.pod.state === 'open' && identityOf(this.pod.fdOfCaller) === hostNetns;
   }
 
   begin(): void {}

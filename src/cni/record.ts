@@ -18,6 +18,8 @@ export interface AttachmentRecord extends AttachmentKey {
   /** The node's end of the veth pair; its name is random. Empty: it was not made. */
   hostLink: string;
   hostMac: Mac;
+  /** Where the node's end is: World.hostNetns at ADD. Undefined: of a version that did not say. */
+  hostNetns?: string | undefined;
   addresses: readonly Prefix[];
   /** host-local's directory, without the network. */
   ipamDataDir: string;
@@ -46,6 +48,11 @@ export class Records {
   /** Whether there is one, readable or not. */
   has(key: AttachmentKey): boolean {
     return this.#files.has(this.#file(key));
+  }
+
+  /** When it was written, in milliseconds since the epoch; undefined when there is none. */
+  modified(key: AttachmentKey): number | undefined {
+    return this.#files.modified(this.#file(key));
   }
 
   /** Throws what the files throw. */

@@ -75,11 +75,13 @@ export function createCniService(options: CniServiceOptions): CniService {
   const host = new SyncSession(openSocket(binding));
   const session = new AsyncSession(openSocket(binding), clock);
   const remover = new LinkRemover(openSocket(binding), announcements, session);
+  const hostNetns = ownNetwork();
   const forwarding = new Forwarding();
   const world = warmWorld({
     ...options,
     stores,
     host,
+    hostNetns,
     forwarding,
     removeLink: (ifindex) => remover.remove(ifindex),
   });
@@ -88,7 +90,7 @@ export function createCniService(options: CniServiceOptions): CniService {
     clock,
     log,
     path: socketPath,
-    ownNetns: ownNetwork(),
+    ownNetns: hostNetns,
     serve: (request, caller) => serve(world, request, caller),
     ...(handlers && { handlers }),
   });
@@ -114,6 +116,7 @@ export function createCniService(options: CniServiceOptions): CniService {
 interface WarmWorldInput extends CniServiceOptions {
   readonly stores: Stores;
   readonly host: SyncSession;
+  readonly hostNetns: string;
   readonly forwarding: Forwarding;
   readonly removeLink: World['removeLink'];
 }
@@ -123,6 +126,7 @@ function warmWorld(input: WarmWorldInput): World {
   const bridges = new Bridges(host, announcements);
   return {
     host,
+    hostNetns: input.hostNetns,
     observeBridge: (name) => bridges.observe(name),
     forwarding: () => forwarding.now(),
     beingMade: new Set(),

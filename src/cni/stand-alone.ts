@@ -15,6 +15,7 @@ import { Forwarding } from './forwarding.ts';
 import type { LauncherRequest, Reply } from './frame.ts';
 import { observeBridge } from './link.ts';
 import { LoneCaller } from './lone-caller.ts';
+import { ownNetwork } from './own-network.ts';
 import { serve } from './serve.ts';
 import { Stores } from './stores.ts';
 import type { World } from './world.ts';
@@ -32,10 +33,11 @@ export async function serveAlone(
   });
   const host = new SyncSession(openSocket(binding));
   const forwarding = new Forwarding();
-  const caller = new LoneCaller(binding, environment, host);
+  const world = loneWorld(host, stores, forwarding);
+  const caller = new LoneCaller(binding, environment, world);
   try {
     const request: LauncherRequest = { environment: environment as Record<string, string>, stdin };
-    return await serve(loneWorld(host, stores, forwarding), request, caller);
+    return await serve(world, request, caller);
   } finally {
     caller.close();
     host.close();
@@ -48,6 +50,7 @@ function loneWorld(host: SyncSession, stores: Stores, forwarding: Forwarding): W
   const run = runProcess();
   return {
     host,
+    hostNetns: ownNetwork(),
     observeBridge: (name) => observeBridge(host, name),
     forwarding: () => forwarding.now(),
     beingMade: new Set(),

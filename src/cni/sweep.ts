@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { type Owner, ownerKey } from '../ipam/entry.ts';
-import { leftovers } from '../ipam/sweep.ts';
+import { leftovers, type Veth } from '../ipam/sweep.ts';
 import { getLink } from '../netlink/route/link.ts';
 import { entriesIn } from './entries.ts';
 import { FlannelState } from './flannel-state.ts';
-import { type AttachmentRecord, keyText, Records, sameKey } from './record.ts';
+import { type AttachmentRecord, keyText, Records } from './record.ts';
 import { isInside, readDelegate } from './recorded-delegate.ts';
 import { forgetAttachment, removeAttachment } from './removal.ts';
 import type { World } from './world.ts';
@@ -34,6 +34,9 @@ export async function sweep(world: World, dataDir: string): Promise<Swept> {
     // Before the links: whose link is not there then has lost it, or has an address so young that it stays.
     const places = placesOf(records, state, world.beingMade);
     const links = new Set(world.host.dump(getLink()).flatMap(({ IFLA_IFNAME = [] }) => IFLA_IFNAME));
+    await guarded(world, 'what an earlier version recorded', async () =>
+      nameNamespace(world, records, places, links),
+    );
     for (const place of places) {
       await guarded(world, `leftovers of pods in network ${place.network}`, async () => {
         const released = await sweepPlace(world, place, links);
@@ -78,12 +81,25 @@ function placesOf(records: Records, state: FlannelState, beingMade: ReadonlySet<
   return [...places.values()];
 }
 
+/** Earlier versions did not say where a link is: what is seen here is here. */
+function nameNamespace(
+  { hostNetns }: World,
+  records: Records,
+  places: readonly Place[],
+  links: ReadonlySet<string>,
+): void {
+  for (const record of places.flatMap((place) => place.records)) {
+    if (record.hostNetns !== undefined || !links.has(record.hostLink)) continue;
+    if (isStill(records, record)) records.write({ ...record, hostNetns });
+  }
+}
+
 /** Under the lock, with what is written there now. */
 async function sweepPlace(world: World, place: Place, links: ReadonlySet<string>): Promise<Owner[]> {
   const { directory } = place;
   const addresses = world.existingStore(directory);
   if (addresses === undefined) return [];
-  const records = new Map(place.records.map((record) => [ownerKey(record), record.hostLink]));
+  const records = new Map(place.records.map((record) => [ownerKey(record), vethOf(world, record)]));
   const sighting = { bootTime: world.bootTime, now: world.clock.now(), records, links };
   const released = await addresses.withLock((store) => {
     const found = leftovers(store.entries(), sighting);
@@ -93,6 +109,12 @@ async function sweepPlace(world: World, place: Place, links: ReadonlySet<string>
   for (const { entry, reason } of released) world.log.info({ ...entry, reason }, 'released an address');
   return released.map(({ entry }) => entry);
 }
+
+/** Another namespace that had our number is gone, and its links with it: what bears that number and is not seen is nowhere. */
+const vethOf = ({ hostNetns }: World, record: AttachmentRecord): Veth => ({
+  name: record.hostLink,
+  isHere: record.hostNetns === hostNetns,
+});
 
 /** What Go's flannel added has no record, but a state file. */
 function forgetStranger(records: Records, state: FlannelState, { network }: Place, owner: Owner): void {
@@ -108,15 +130,14 @@ async function forgetGone(
   place: Place,
   links: ReadonlySet<string>,
 ): Promise<number> {
-  const gone = place.records.filter(({ hostLink }) => !links.has(hostLink));
+  const unseen = place.records.filter(({ hostLink }) => !links.has(hostLink));
+  const gone = unseen.filter((each) => vethOf(world, each).isHere || isBeforeBoot(world, records, each));
   if (gone.length === 0) return 0;
   const held = new Set((await entriesIn(world, place.directory)).map(ownerKey));
   let forgotten = 0;
   for (const record of gone.filter((each) => !held.has(ownerKey(each)))) {
     // The container runtime may have sent a DEL, and even another ADD, while we waited for the lock.
-    if (world.beingMade.has(keyText(record))) continue;
-    const now = records.read(record);
-    if (now === undefined || !sameKey(now, record) || now.hostLink !== record.hostLink) continue;
+    if (world.beingMade.has(keyText(record)) || !isStill(records, record)) continue;
     await removeAttachment(world, records, {
       key: record,
       record,
@@ -128,3 +149,10 @@ async function forgetGone(
   }
   return forgotten;
 }
+
+/** No link of before the boot is left, whichever namespace it was in. */
+const isBeforeBoot = ({ bootTime }: World, records: Records, record: AttachmentRecord): boolean =>
+  (records.modified(record) ?? bootTime) < bootTime;
+
+const isStill = (records: Records, { hostLink, ...key }: AttachmentRecord): boolean =>
+  records.read(key)?.hostLink === hostLink;

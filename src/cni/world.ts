@@ -15,6 +15,8 @@ import type { Task } from './task.ts';
 export interface World {
   /** NETLINK_ROUTE in the node's namespace. */
   readonly host: SyncSession;
+  /** Which namespace that is, as `<dev>:<ino>`: no other has the same at the same time, a later one may. */
+  readonly hostNetns: string;
   /** See observeBridge in src/cni/link.ts. */
   observeBridge(name: string): BridgeState | undefined;
   /** Whether the node forwards, by family; undefined for one that its kernel does not have. */

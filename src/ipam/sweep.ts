@@ -11,10 +11,17 @@ export interface Sighting {
   readonly bootTime: number;
   /** Now, on the same clock. */
   readonly now: number;
-  /** Our own attachment records: {@link ownerKey} to the name of the host's end of the veth pair. */
-  readonly records: ReadonlyMap<string, string>;
+  /** Our own attachment records, by {@link ownerKey}. */
+  readonly records: ReadonlyMap<string, Veth>;
   /** The links of the host, listed before the entries were. */
   readonly links: ReadonlySet<string>;
+}
+
+/** The host's end of a veth pair. */
+export interface Veth {
+  readonly name: string;
+  /** It was made among the links that are listed; else it may be where nobody here sees it. */
+  readonly isHere: boolean;
 }
 
 export interface Leftover {
@@ -30,20 +37,22 @@ export const grace = 120_000;
 
 /**
  * Which addresses nobody uses any more. A live veth proves an attachment whatever the times say. An entry
- * without a record of ours was made by another program: only a boot after it shows that it is stale.
+ * without a record of ours was made by another program, and a veth of another namespace cannot be seen: only a boot after
+ * it shows that such an entry is stale.
  */
 export function leftovers(entries: readonly DatedEntry[], sighting: Sighting): Leftover[] {
   return entries.flatMap((entry): Leftover[] => {
     const veths = vethsOf(entry, sighting.records);
-    if (veths.some((veth) => sighting.links.has(veth))) return [];
+    if (veths.some(({ name }) => sighting.links.has(name))) return [];
     if (entry.modified < sighting.bootTime) return [{ entry, reason: 'from before this boot' }];
     const old = sighting.now - entry.modified > grace;
-    return veths.length > 0 && old ? [{ entry, reason: 'its host veth is gone' }] : [];
+    const isSeenGone = veths.length > 0 && veths.every(({ isHere }) => isHere);
+    return isSeenGone && old ? [{ entry, reason: 'its host veth is gone' }] : [];
   });
 }
 
 /** Several for a file that names the container alone. */
-function vethsOf(owner: Owner, records: ReadonlyMap<string, string>): string[] {
+function vethsOf(owner: Owner, records: ReadonlyMap<string, Veth>): Veth[] {
   const exact = records.get(ownerKey(owner));
   if (exact !== undefined) return [exact];
   if (owner.ifname !== '') return [];

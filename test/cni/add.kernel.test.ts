@@ -356,12 +356,18 @@ describe('an ADD that fails leaves nothing', () => {
     expect(await node.veths()).toHaveLength(2);
   });
 
+  test('in the node itself', async () => {
+    const node = new TestNode();
+    const { code, msg } = await node.error('ADD', node.host);
+    expect([code, msg]).toEqual([8, expect.stringMatching(/should not be the same/)]);
+    expect(await node.leftovers()).toEqual(nothing);
+  });
+
   test.each([
     ['', 4, /CNI_NETNS/],
     ['/run/netns/fl-nothing-there', 3, /failed to open netns .*there is no such file/],
     ['/etc/hostname', 8, /it is no network namespace/],
     ['/proc/self/ns/uts', 8, /it is no network namespace/],
-    ['/proc/self/ns/net', 8, /should not be the same/],
   ])('when CNI_NETNS is %j', async (netns, code, why) => {
     const node = new TestNode();
     const error = await node.error('ADD', netns);

@@ -18,6 +18,7 @@ const record: AttachmentRecord = {
   hostMac: mac('02:00:00:00:00:01'),
   addresses: [prefix('10.244.1.2/24')],
   ipamDataDir: '/var/lib/cni/networks',
+  hostNetns: '4:4026531833',
   masquerade: 'nftables',
 };
 
@@ -28,6 +29,7 @@ describe('records', () => {
     records.write(record);
     const file = path.join(directory, 'flannelette', 'cbr0', 'c1:eth0');
     expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(records.modified(record)).toBe(statSync(file).mtimeMs);
     expect(statSync(path.dirname(file)).mode & 0o777).toBe(0o700);
     expect(readdirSync(path.dirname(file))).toEqual(['c1:eth0']);
     expect(records.read(record)).toEqual(record);
@@ -35,6 +37,7 @@ describe('records', () => {
     records.remove(record);
     records.remove(record);
     expect(records.read(record)).toBeUndefined();
+    expect(records.modified(record)).toBeUndefined();
     expect(records.keys()).toEqual([]);
   });
 

@@ -23,6 +23,7 @@ function world(files: Partial<Files> = {}): World {
   const session = { request: noKernel, dump: noKernel, batch: noKernel, close: noKernel };
   return {
     host: session as unknown as World['host'],
+    hostNetns: '4:1',
     removeLink: noKernel,
     store: noKernel,
     existingStore: () => undefined,
@@ -31,6 +32,7 @@ function world(files: Partial<Files> = {}): World {
       write: noKernel,
       remove: () => false,
       has: () => false,
+      modified: () => undefined,
       list: () => [],
       ...files,
     },

@@ -3,13 +3,15 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { sweep } from '../../src/cni/sweep.ts';
 import { grace } from '../../src/ipam/sweep.ts';
+import type { AttachmentRecord } from '../../src/cni/record.ts';
 import { nothing, TestNode, withPods } from './test-node.ts';
 
-describe('the sweep', () => {
-  const later = (ms: number) => ({
-    clock: { now: () => Date.now() + ms, monotonic: () => performance.now(), after: () => () => {} },
-  });
+const later = (ms: number) => ({
+  clock: { now: () => Date.now() + ms, monotonic: () => performance.now(), after: () => () => {} },
+});
+const released = (addresses: number, attachments: number) => ({ addresses, attachments });
 
+describe('the sweep', () => {
   test('takes the attachment whose veth is gone, once it is not young any more', async () => {
     const masquerade = { ipMasq: true, ipMasqBackend: 'nftables' };
     const node = await withPods(['c1', 'c2'], masquerade);
@@ -130,5 +132,114 @@ describe('the sweep', () => {
       attachments: 0,
     });
     expect(warnings).toHaveLength(1);
+  });
+});
+
+describe('the sweep of another network namespace, with the same directories', () => {
+  const masquerade = { ipMasq: true, ipMasqBackend: 'nftables' };
+  const longAfter = later(10 * grace);
+  const elsewhere = ({ directory }: TestNode) => new TestNode(longAfter, directory);
+
+  function recordsOf({ records }: TestNode): AttachmentRecord[] {
+    const files = fs.readdirSync(records).map((name) => fs.readFileSync(path.join(records, name), 'utf8'));
+    return files.map((text) => JSON.parse(text) as AttachmentRecord);
+  }
+
+  /** As a version wrote them that named no namespace. */
+  function withoutNamespace(node: TestNode): void {
+    for (const { hostNetns: _, ...record } of recordsOf(node))
+      fs.writeFileSync(
+        path.join(node.records, `${record.containerID}:${record.ifname}`),
+        JSON.stringify(record),
+      );
+  }
+
+  function removeAddresses(node: TestNode): void {
+    for (const address of node.reserved()) fs.rmSync(path.join(node.addresses, address));
+  }
+
+  async function removeVeths(node: TestNode): Promise<void> {
+    for (const veth of await node.veths()) await node.host.exec('ip', 'link', 'del', veth);
+  }
+
+  const all = async (node: TestNode) => [
+    await node.leftovers(),
+    await node.host.exec('nft', 'list', 'ruleset'),
+  ];
+
+  test.each(['now', 'an earlier version'])(
+    'leaves live pods alone, with the records of %s',
+    async (version) => {
+      const node = await withPods(['c1', 'c2'], masquerade);
+      if (version !== 'now') withoutNamespace(node);
+      const before = await all(node);
+      expect(await sweep(elsewhere(node).world, node.states)).toEqual(released(0, 0));
+      expect(await all(node)).toEqual(before);
+    },
+  );
+
+  test('leaves an attachment alone whose addresses somebody has removed', async () => {
+    const node = await withPods(['c1'], masquerade);
+    removeAddresses(node);
+    const before = await all(node);
+    expect(await sweep(elsewhere(node).world, node.states)).toEqual(released(0, 0));
+    expect(await all(node)).toEqual(before);
+  });
+
+  test.each([4, 0])('takes what is from before this boot, with %j addresses', async (addresses) => {
+    const node = await withPods(['c1', 'c2']);
+    if (addresses === 0) removeAddresses(node);
+    const rebooted = { ...elsewhere(node).world, bootTime: Date.now() + 5000 };
+    expect(await sweep(rebooted, node.states)).toEqual(released(addresses, 2));
+    expect(await node.leftovers()).toEqual({ ...nothing, veths: await node.veths() });
+  });
+
+  test('takes what a namespace had that is gone, when it has got its number', async () => {
+    const node = await withPods(['c1', 'c2']);
+    const heir = { ...elsewhere(node).world, hostNetns: node.world.hostNetns };
+    expect(await sweep(heir, node.states)).toEqual(released(4, 2));
+  });
+
+  test('leaves what a namespace had that is gone, which it cannot know: DEL and GC take that', async () => {
+    const node = await withPods(['c1', 'c2', 'c3']);
+    const next = elsewhere(node);
+    node.world.host.close();
+    node.host.remove();
+    expect(await sweep(next.world, node.states)).toEqual(released(0, 0));
+    await next.ok('DEL', '');
+    expect(await next.leftovers()).toMatchObject({ states: ['c2', 'c3'], records: ['c2:eth0', 'c3:eth0'] });
+    const valid = { 'cni.dev/valid-attachments': [{ containerID: 'c3', ifname: 'eth0' }] };
+    await next.ok('GC', '', { ...node.configuration(), ...valid }, { CNI_CONTAINERID: '', CNI_IFNAME: '' });
+    expect(await next.leftovers()).toMatchObject({ states: ['c3'], records: ['c3:eth0'] });
+    expect(next.reserved()).toHaveLength(2);
+  });
+
+  test('names no namespace for an earlier version; that of the links does, and can take them then', async () => {
+    const node = await withPods(['c1', 'c2']);
+    const named = recordsOf(node);
+    withoutNamespace(node);
+    const unnamed = recordsOf(node);
+    const world = { ...node.world, ...longAfter };
+    await sweep(elsewhere(node).world, node.states);
+    expect(recordsOf(node)).toEqual(unnamed);
+    expect(await sweep(world, node.states)).toEqual(released(0, 0));
+    expect(recordsOf(node)).toEqual(named);
+    await removeVeths(node);
+    expect(await sweep(world, node.states)).toEqual(released(4, 2));
+    expect(await node.leftovers()).toEqual(nothing);
+  });
+
+  test('goes on where a name cannot be written down', async () => {
+    const node = await withPods(['c1']);
+    withoutNamespace(node);
+    await node.ok('ADD', node.pod(), undefined, { CNI_CONTAINERID: 'c2' });
+    const gone = recordsOf(node).find(({ containerID }) => containerID === 'c2')?.hostLink ?? '';
+    await node.host.exec('ip', 'link', 'del', gone);
+    const write = () => {
+      throw new Error('ENOSPC');
+    };
+    const world = { ...node.world, ...longAfter, files: { ...node.world.files, write } };
+    expect(await sweep(world, node.states)).toEqual(released(2, 1));
+    expect(await node.leftovers()).toMatchObject({ records: ['c1:eth0'] });
   });
 });

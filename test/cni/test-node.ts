@@ -8,6 +8,7 @@ import { machineFiles } from '../../src/cni/files.ts';
 import type { Reply } from '../../src/cni/frame.ts';
 import { observeBridge } from '../../src/cni/link.ts';
 import { LoneCaller } from '../../src/cni/lone-caller.ts';
+import { identityOf } from '../../src/cni/own-network.ts';
 import { serve } from '../../src/cni/serve.ts';
 import { Stores } from '../../src/cni/stores.ts';
 import type { World } from '../../src/cni/world.ts';
@@ -29,8 +30,8 @@ const binding: Binding = loadBinding();
 /** The stand-alone caller, except that "the host" is a namespace of the test's own. */
 class TestCaller extends LoneCaller {
   readonly #host: Netns;
-  constructor(host: Netns, environment: Readonly<NodeJS.ProcessEnv>, session: SyncSession) {
-    super(binding, environment, session);
+  constructor(host: Netns, environment: Readonly<NodeJS.ProcessEnv>, world: World) {
+    super(binding, environment, world);
     this.#host = host;
   }
   protected override writeSysctl({ where, path: name, value }: Sysctl): number {
@@ -42,12 +43,12 @@ class TestCaller extends LoneCaller {
 /** A node made of one namespace and one directory: the verbs run in this process. All is gone when the test has ended. */
 export class TestNode {
   readonly host: Netns = createNetns();
-  readonly directory = scratchDirectory();
-  readonly networks = path.join(this.directory, 'networks');
-  readonly addresses = path.join(this.networks, 'cbr0');
-  readonly states = path.join(this.directory, 'flannel');
-  readonly records = path.join(this.directory, 'flannelette', 'cbr0');
-  readonly subnetFile = path.join(this.directory, 'subnet.env');
+  readonly directory: string;
+  readonly networks: string;
+  readonly addresses: string;
+  readonly states: string;
+  readonly records: string;
+  readonly subnetFile: string;
   readonly world: World;
   readonly #stores = new Stores({
     files: fs,
@@ -55,7 +56,14 @@ export class TestNode {
     clock: systemClock,
   });
 
-  constructor(changes: Partial<World> = {}) {
+  /** `directory`: of another node, where the two share one. */
+  constructor(changes: Partial<World> = {}, directory = scratchDirectory()) {
+    this.directory = directory;
+    this.networks = path.join(directory, 'networks');
+    this.addresses = path.join(this.networks, 'cbr0');
+    this.states = path.join(directory, 'flannel');
+    this.records = path.join(directory, 'flannelette', 'cbr0');
+    this.subnetFile = path.join(directory, 'subnet.env');
     onTestFinished(() => this.host.remove());
     const session = new SyncSession(openSocket(binding, { netnsFd: this.host.fd }));
     onTestFinished(() => {
@@ -65,6 +73,7 @@ export class TestNode {
     const run = this.#run();
     this.world = {
       host: session,
+      hostNetns: identityOf(this.host.fd),
       observeBridge: (name) => observeBridge(session, name),
       forwarding: () => ({ 4: this.#holds('ipv4/ip_forward'), 6: this.#holds('ipv6/conf/all/forwarding') }),
       beingMade: new Set(),
@@ -145,7 +154,7 @@ export class TestNode {
       CNI_PATH: '/usr/lib/cni',
       ...(environment as Record<string, string>),
     };
-    const caller = new TestCaller(this.host, env, this.world.host);
+    const caller = new TestCaller(this.host, env, this.world);
     try {
       return await serve(
         this.world,

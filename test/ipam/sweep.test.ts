@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ownerKey } from '../../src/ipam/entry.ts';
-import { grace, leftovers } from '../../src/ipam/sweep.ts';
+import { grace, leftovers, type Veth } from '../../src/ipam/sweep.ts';
 import { address } from '../../src/net/address.ts';
 import { owner } from './scratch.ts';
 
@@ -12,9 +12,11 @@ const entry = (modified: number, ifname = 'eth0') => ({
   ...owner('a', ifname),
   modified,
 });
-const record = new Map([[ownerKey(owner('a')), 'vetha']]);
-const none: ReadonlyMap<string, string> = new Map();
-const reasons = (modified: number, records: ReadonlyMap<string, string>, links: string[], ifname?: string) =>
+const vetha = { name: 'vetha', isHere: true };
+const record = new Map([[ownerKey(owner('a')), vetha]]);
+const elsewhere = new Map([[ownerKey(owner('a')), { ...vetha, isHere: false }]]);
+const none: ReadonlyMap<string, Veth> = new Map();
+const reasons = (modified: number, records: ReadonlyMap<string, Veth>, links: string[], ifname?: string) =>
   leftovers([entry(modified, ifname)], { bootTime, now, records, links: new Set(links) }).map(
     ({ reason }) => reason,
   );
@@ -34,6 +36,12 @@ describe('the sweep', () => {
     expect(reasons(bootTime - 1, record, ['vetha'])).toEqual([]);
   });
 
+  test('keeps what may have its veth elsewhere, until the next boot', () => {
+    expect(reasons(old, elsewhere, ['cni0'])).toEqual([]);
+    expect(reasons(bootTime - 1, elsewhere, ['cni0'])).toEqual(['from before this boot']);
+    expect(reasons(old, new Map([...elsewhere, ['a/eth1', vetha]]), [], '')).toEqual([]);
+  });
+
   test('keeps what another program made in this boot', () => {
     expect(reasons(old, none, [])).toEqual([]);
     expect(reasons(bootTime, none, [])).toEqual([]);
@@ -48,7 +56,7 @@ describe('the sweep', () => {
     expect(reasons(old, record, ['vetha'], '')).toEqual([]);
     expect(reasons(bootTime - 1, record, ['vetha'], '')).toEqual([]);
     expect(reasons(old, record, [], '')).toEqual(['its host veth is gone']);
-    expect(reasons(old, new Map([['ab/eth0', 'vethb']]), [], '')).toEqual([]);
+    expect(reasons(old, new Map([['ab/eth0', { name: 'vethb', isHere: true }]]), [], '')).toEqual([]);
   });
 
   test('another interface of the container has a record of its own', () => {

@@ -83,6 +83,7 @@ async function addAttachment(
     netns,
     hostLink: '',
     hostMac: randomMac(random),
+    hostNetns: world.hostNetns,
     addresses: [],
     ipamDataDir: delegated.ipam.dataDir,
   };
