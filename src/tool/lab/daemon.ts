@@ -43,8 +43,8 @@ export function startDaemon(node: NodeLayout): void {
 }
 
 /**
- * flanneld sweeps /var/lib/cni, and would take this machine's own pods for gone, since it sees none of their links: what is in /var/lib
- * is hidden from it. wireguard-go cannot be told where to listen: on each node it gets a directory of that name.
+ * flanneld sweeps /var/lib/cni, and what this machine's own pods left there is not a lab's to release: what is in /var/lib is hidden
+ * from it. wireguard-go cannot be told where to listen: on each node it gets a directory of that name.
  */
 function ownDirectories({ lab }: NodeLayout): string[] {
   const hide = (directory: string) => `mkdir -p ${directory} && mount -t tmpfs lab ${directory}`;
