@@ -175,13 +175,16 @@ describe('whatever comes in', () => {
   const verb = fc.constantFrom('ADD', 'DEL', 'CHECK', 'GC', 'STATUS');
 
   const oneDocument = ({ status, stdout, stderr }: Reply, name: string) => {
-    if (status === 0) return stdout === '' || JSON.parse(stdout) !== null;
-    const error = JSON.parse(stdout) as { code: number; msg: string };
+    if (status === 0 && stdout === '') return;
+    const document: unknown = JSON.parse(stdout);
+    expect(document).toBeTypeOf('object');
+    expect(document).not.toBeNull();
+    if (status === 0) return;
+    const error = document as { code: number; msg: string };
     expect(stderr).toBe('');
     expect(error.code).toBeGreaterThan(0);
     expect(error.msg).toMatch(/./);
     if (name === 'DEL') expect(stdout).not.toMatch(/not found|no such file or directory/i);
-    return true;
   };
 
   test('the answer is one document, and its error has a code and a message', async () => {

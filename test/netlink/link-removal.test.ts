@@ -66,9 +66,10 @@ describe('LinkRemover', () => {
   });
 
   test('a link that is gone already is removed', async () => {
-    const { remover } = await withLinks(2);
+    const { kernel, remover } = await withLinks(2);
     await remover.remove(99);
     await Promise.all([remover.remove(98), remover.remove(2), remover.remove(97)]);
+    expect([...kernel.links.keys()]).toEqual([1, 3]);
   });
 
   test('asked twice for the same link, it sends once', async () => {
