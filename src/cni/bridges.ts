@@ -44,7 +44,7 @@ export class Bridges {
 
   /** A bridge whose last port goes, or that gets its first, is announced whole: with few pods that is each time. */
   #changed(name: string, { addresses }: BridgeState, { type, value }: RouteNotification): void {
-    const isWhole = type === k.RTM_NEWLINK && value.ifi_family === k.AF_UNSPEC && value.IFLA_IFNAME === name;
+    const isWhole = type === k.RTM_NEWLINK && value.IFLA_IFNAME === name;
     const state = isWhole ? bridgeFrom(value, addresses) : undefined;
     if (state === undefined) this.#known.delete(name);
     else this.#known.set(name, state);

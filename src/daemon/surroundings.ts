@@ -70,8 +70,6 @@ class Bystanders {
   }
 
   #isNewsOfLink(link: LinkMessage, type: number): boolean {
-    // With AF_BRIDGE it only speaks of a bridge's port.
-    if (link.ifi_family === k.AF_BRIDGE) return false;
     const { ifi_index: index, IFLA_IFNAME: name = '', IFLA_MASTER, IFLA_LINKINFO } = link;
     const kind = IFLA_LINKINFO?.IFLA_INFO_KIND;
     if (type === k.RTM_DELLINK) this.#ports.delete(index);

@@ -162,8 +162,6 @@ export class Mirror {
   }
 
   #takeLink(message: LinkMessage, gone: boolean): Change {
-    // With AF_BRIDGE it only speaks of a bridge's port.
-    if (message.ifi_family !== k.AF_UNSPEC) return undefined;
     const { ifi_index: index, IFLA_IFNAME: name = '' } = message;
     const before = this.names.nameOf(index);
     const wasUp = this.#up.has(index);

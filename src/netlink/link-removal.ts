@@ -203,9 +203,8 @@ export class LinkRemover {
     this.#sender.sendThreaded(batch.bytes).catch(() => {});
   }
 
-  /** With AF_BRIDGE the link has only left a bridge. */
   #announced({ type, value }: RouteNotification): void {
-    if (type !== k.RTM_DELLINK || value.ifi_family !== k.AF_UNSPEC) return;
+    if (type !== k.RTM_DELLINK) return;
     const removal = this.#removals.get(value.ifi_index);
     if (removal !== undefined) this.#settle(removal);
   }

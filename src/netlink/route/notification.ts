@@ -19,7 +19,7 @@ export type RouteNotification =
   | Typed<typeof k.RTM_NEWNEIGH | typeof k.RTM_DELNEIGH, NeighbourMessage>
   | Typed<typeof k.RTM_NEWNEXTHOP | typeof k.RTM_DELNEXTHOP, NexthopMessage>;
 
-/** Undefined for a type that no table here is for. Throws a CodecError. */
+/** Undefined for a type that no table here is for, and for a message about a port. Throws a CodecError. */
 export function decodeRouteMessage({
   type,
   flags,
@@ -31,6 +31,7 @@ export function decodeRouteMessage({
   switch (type) {
     case k.RTM_NEWLINK:
     case k.RTM_DELLINK:
+      if (speaksOfPort(view, start, end)) return undefined;
       return { type, flags, seq, value: linkAnnouncement.decode(view, start, end) };
     case k.RTM_NEWADDR:
     case k.RTM_DELADDR:
@@ -48,3 +49,10 @@ export function decodeRouteMessage({
       return undefined;
   }
 }
+
+/**
+ * Of AF_BRIDGE, the first byte of struct ifinfomsg: a bridge tells so of its ports, also that one has left it. The link itself has
+ * messages of its own.
+ */
+const speaksOfPort = (view: DataView, start: number, end: number): boolean =>
+  start < end && view.getUint8(start) === k.AF_BRIDGE;
