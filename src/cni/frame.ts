@@ -18,11 +18,17 @@ export interface Frame {
   payload: Buffer;
 }
 
-export function encodeFrame(type: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
-  const frame = Buffer.allocUnsafe(headerSize + payload.length);
+/** `payload` in pieces that others have made. */
+export function encodeFrame(type: number, ...payload: readonly Uint8Array[]): Buffer {
+  const length = payload.reduce((sum, piece) => sum + piece.length, 0);
+  const frame = Buffer.allocUnsafe(headerSize + length);
   frame.writeUInt32LE(type, 0);
-  frame.writeUInt32LE(payload.length, 4);
-  frame.set(payload, headerSize);
+  frame.writeUInt32LE(length, 4);
+  let at = headerSize;
+  for (const piece of payload) {
+    frame.set(piece, at);
+    at += piece.length;
+  }
   return frame;
 }
 
@@ -94,26 +100,27 @@ export interface Reply {
 
 export const success = (stdout: string): Reply => ({ status: 0, stdout, stderr: '' });
 
-export function encodeReply({ status, stdout, stderr }: Reply): Buffer {
+/** In pieces. */
+export function encodeReply({ status, stdout, stderr }: Reply): Uint8Array[] {
   const output = Buffer.from(stdout);
   const head = Buffer.allocUnsafe(8);
   head.writeUInt32LE(status, 0);
   head.writeUInt32LE(output.length, 4);
-  return Buffer.concat([head, output, Buffer.from(stderr)]);
+  return [head, output, Buffer.from(stderr)];
 }
 
 /** What the daemon has planned and the launcher does: a script, and what is printed when all went well (undefined: nothing yet). */
-export function encodeWork(script: Uint8Array, reply: Reply | undefined): Buffer {
+export function encodeWork(script: Uint8Array, reply: Reply | undefined): Uint8Array[] {
   const length = Buffer.allocUnsafe(4);
   length.writeUInt32LE(script.length);
-  return Buffer.concat([length, script, reply === undefined ? Buffer.alloc(0) : encodeReply(reply)]);
+  return [length, script, ...(reply === undefined ? [] : encodeReply(reply))];
 }
 
 /** A script that is done at once, and told of with the next WORK. `cpu`: where the daemon is, and stays; negative: unknown. */
-export function encodeAhead(script: Uint8Array, cpu: number): Buffer {
+export function encodeAhead(script: Uint8Array, cpu: number): Uint8Array[] {
   const head = Buffer.allocUnsafe(4);
   head.writeInt32LE(cpu);
-  return Buffer.concat([head, script]);
+  return [head, script];
 }
 
 /** How it went. */

@@ -59,10 +59,10 @@ export class LauncherConnection {
     return this.#descriptors.splice(0);
   }
 
-  /** Does nothing once the connection is closed. */
-  send(type: number, payload?: Uint8Array): void {
+  /** As {@link encodeFrame}. Does nothing once the connection is closed. */
+  send(type: number, ...payload: readonly Uint8Array[]): void {
     if (this.#closed) return;
-    this.#outgoing.push(encodeFrame(type, payload));
+    this.#outgoing.push(encodeFrame(type, ...payload));
     this.#write();
   }
 

@@ -1,82 +1,89 @@
 import { constants } from 'node:os';
 import { NetlinkError } from '../netlink/error.ts';
-import { placeOfIndex, refusalOf, relayed } from '../netlink/relay.ts';
+import { placeOfIndex, refusalOf, writeRelayed } from '../netlink/relay.ts';
+import { Writer } from '../netlink/writer.ts';
 import { requestOf, type Step } from './attachment-step.ts';
 import { StepError } from './link.ts';
 import type { Sysctl } from './attachment-sysctls.ts';
 import { type Place, SysctlError, type Task, vanished } from './task.ts';
 
-/** One thing for the launcher to do, and what it means when that fails with an errno and, perhaps, words of the kernel. */
-interface Line {
-  readonly bytes: Uint8Array;
-  refusal(errno: number, answer: Uint8Array): Error;
-}
+/** What it means when a line fails with an errno and, perhaps, words of the kernel. */
+type Refusal = (errno: number, answer: Uint8Array) => Error;
 
 /** Tasks as the launcher reads them: docs/launcher-protocol.md, WORK. */
 export class Script {
-  readonly #before: readonly Line[];
-  readonly #lines: readonly Line[];
+  readonly #writer = new Writer(1024);
+  /** One for each line, those included that the launcher does first, and says nothing about. */
+  readonly #refusals: Refusal[];
 
-  /** `before`: what the launcher does first, and says nothing about. */
+  /** `before`: what the launcher does first. */
   constructor(tasks: readonly Task[], before?: Script) {
-    this.#before = before === undefined ? [] : [...before.#before, ...before.#lines];
-    this.#lines = tasks.flatMap(linesOf);
+    this.#refusals = before === undefined ? [] : [...before.#refusals];
+    for (const task of tasks) this.#add(task);
   }
 
   get bytes(): Buffer {
-    return Buffer.concat(this.#lines.map(({ bytes }) => bytes));
+    const { buffer, byteOffset, length } = this.#writer.written;
+    return Buffer.from(buffer, byteOffset, length);
   }
 
   /** What went wrong when so many were done, those before counted, and the next one failed; undefined when all are done. */
   outcome(done: number, errno: number, answer: Uint8Array): Error | undefined {
-    return [...this.#before, ...this.#lines][done]?.refusal(errno, answer);
+    return this.#refusals[done]?.(errno, answer);
   }
-}
 
-function linesOf(task: Task): Line[] {
-  switch (task.task) {
-    case 'sysctl':
-      return [sysctlLine(task.sysctl)];
-    case 'exchange':
-      return [exchangeLine(task.sysctl, task.before)];
-    case 'steps':
-      return task.steps.map((step) => stepLine(task.where, step));
-    case 'stepsOn':
-      return [linkLine(task), ...task.steps(0).map((step) => stepLine(task.where, step, task.link))];
+  #add(task: Task): void {
+    switch (task.task) {
+      case 'sysctl':
+        return this.#addSysctl(task.sysctl);
+      case 'exchange':
+        return this.#addExchange(task.sysctl, task.before);
+      case 'steps':
+        for (const step of task.steps) this.#addStep(task.where, step);
+        return;
+      case 'stepsOn':
+        this.#addLink(task.where, task.link);
+        for (const step of task.steps(0)) this.#addStep(task.where, step, task.link);
+    }
+  }
+
+  #addSysctl(sysctl: Sysctl): void {
+    const { where, path, value, required } = sysctl;
+    this.#text(`s${letter(where)}${required ? '\x01' : '\0'}${path}\0${value}\0`);
+    this.#refusals.push((errno) => new SysctlError(sysctl, errno));
+  }
+
+  #addExchange(sysctl: Sysctl, before: string): void {
+    this.#text(`x${letter(sysctl.where)}${sysctl.path}\0${before}\0${sysctl.value}\0`);
+    this.#refusals.push((errno) => new SysctlError(sysctl, errno));
+  }
+
+  #addLink(where: Place, link: string): void {
+    this.#text(`l${letter(where)}${link}\0`);
+    this.#refusals.push((errno) =>
+      errno === constants.errno.ENODEV ? vanished(link) : new NetlinkError(`looking for ${link}`, errno),
+    );
+  }
+
+  /** `link`: the launcher puts the index of that one in, which it looked for last. */
+  #addStep(where: Place, step: Step, link?: string): void {
+    const request = requestOf(step);
+    const writer = this.#writer;
+    this.#text(`m${letter(where)}`);
+    const head = writer.reserve(12);
+    writeRelayed(writer, request);
+    writer.view.setUint32(head, toleratedBy(step), true);
+    writer.view.setUint32(head + 4, link === undefined ? 0 : placeOfIndex(request), true);
+    writer.view.setUint32(head + 8, writer.length - head - 12, true);
+    this.#refusals.push((errno, answer) => new StepError(step, refusalOf(request, errno, answer), link));
+  }
+
+  #text(text: string): void {
+    this.#writer.raw(Buffer.from(text));
   }
 }
 
 const letter = (where: Place): string => (where === 'pod' ? 'p' : 'h');
-
-function sysctlLine(sysctl: Sysctl): Line {
-  const { where, path, value, required } = sysctl;
-  const text = `s${letter(where)}${required ? '\x01' : '\0'}${path}\0${value}\0`;
-  return { bytes: Buffer.from(text), refusal: (errno) => new SysctlError(sysctl, errno) };
-}
-
-const exchangeLine = (sysctl: Sysctl, before: string): Line => ({
-  bytes: Buffer.from(`x${letter(sysctl.where)}${sysctl.path}\0${before}\0${sysctl.value}\0`),
-  refusal: (errno) => new SysctlError(sysctl, errno),
-});
-
-function linkLine({ where, link }: Task & { task: 'stepsOn' }): Line {
-  const refusal = (errno: number) =>
-    errno === constants.errno.ENODEV ? vanished(link) : new NetlinkError(`looking for ${link}`, errno);
-  return { bytes: Buffer.from(`l${letter(where)}${link}\0`), refusal };
-}
-
-/** `link`: the launcher puts the index of that one in, which it looked for last. */
-function stepLine(where: Place, step: Step, link?: string): Line {
-  const request = requestOf(step);
-  const message = relayed(request);
-  const bytes = Buffer.allocUnsafe(14 + message.length);
-  bytes.write(`m${letter(where)}`, 'latin1');
-  bytes.writeUInt32LE(toleratedBy(step), 2);
-  bytes.writeUInt32LE(link === undefined ? 0 : placeOfIndex(request), 6);
-  bytes.writeUInt32LE(message.length, 10);
-  bytes.set(message, 14);
-  return { bytes, refusal: (errno, answer) => new StepError(step, refusalOf(request, errno, answer), link) };
-}
 
 /** 0 for none. */
 const toleratedBy = ({ tolerate }: Step): number => (tolerate === undefined ? 0 : constants.errno[tolerate]);

@@ -229,7 +229,7 @@ export class CniServer {
         throw new NotMine('the launcher runs in another network namespace than flanneld');
       }
       const reply = await this.#inTurn(environment['CNI_CONTAINERID'] ?? '', () => serve(request, caller));
-      if (!caller.answered) connection.send(frameTypes.REPLY, encodeReply(reply));
+      if (!caller.answered) connection.send(frameTypes.REPLY, ...encodeReply(reply));
       connection.finish();
     } catch (error) {
       if (error instanceof NotMine) {

@@ -70,7 +70,7 @@ export class WarmCaller implements Caller {
 
   #start(tasks: readonly Task[]): void {
     this.#ahead = new Script(tasks, this.#ahead);
-    this.#connection.send(frameTypes.AHEAD, encodeAhead(this.#ahead.bytes, this.#cpu()));
+    this.#connection.send(frameTypes.AHEAD, ...encodeAhead(this.#ahead.bytes, this.#cpu()));
   }
 
   async perform(tasks: readonly Task[], stdout?: string): Promise<boolean> {
@@ -116,11 +116,11 @@ export class WarmCaller implements Caller {
     this.#waiting = undefined;
   }
 
-  #ask(type: number, payload: Uint8Array, answer: number): Promise<Buffer> {
+  #ask(type: number, payload: readonly Uint8Array[], answer: number): Promise<Buffer> {
     if (this.#connection.closed) return Promise.reject(new Aborted());
     return new Promise((resolve, reject) => {
       this.#waiting = { type: answer, resolve, reject };
-      this.#connection.send(type, payload);
+      this.#connection.send(type, ...payload);
       this.#connection.listen();
     });
   }

@@ -146,11 +146,9 @@ export class AttributeTable {
     const payload = resolve(entry.field, siblings);
     if (payload === undefined) throw new CodecError('nothing known to hold here; use "unknown" for bytes');
     if (value === false && payload.shape.kind === 'flag') return;
-    for (const item of 'each' in entry.field ? (value as unknown[]) : [value]) {
-      const start = writer.startAttribute(entry.type | (payload.typeFlags ?? 0));
-      payload.encode(writer, item);
-      writer.endAttribute(start);
-    }
+    const type = entry.type | (payload.typeFlags ?? 0);
+    if (!('each' in entry.field)) return encodeAs(writer, type, payload, value);
+    for (const item of value as unknown[]) encodeAs(writer, type, payload, item);
   }
 
   /** The names that lead to the attribute which starts at `target`, for an error's NLMSGERR_ATTR_OFFS. */
@@ -179,6 +177,12 @@ export class AttributeTable {
   nameOf(type: number): string {
     return this.#byType[type & NLA_TYPE_MASK]?.name ?? `attribute ${type & NLA_TYPE_MASK}`;
   }
+}
+
+function encodeAs(writer: Writer, type: number, payload: Payload<unknown>, value: unknown): void {
+  const start = writer.startAttribute(type);
+  payload.encode(writer, value);
+  writer.endAttribute(start);
 }
 
 function resolve(field: Field, siblings: Readonly<Record<string, unknown>>): Payload<unknown> | undefined {

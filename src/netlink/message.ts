@@ -84,13 +84,13 @@ export function request<Read, Write>(
 }
 
 function encodeBody<Write>(name: string, codec: MessageCodec<unknown, Write>, value: Write): Uint8Array {
-  scratch.length = 0;
+  scratch.clear();
   try {
     codec.encode(scratch, value);
   } catch (error) {
     throw within(name, error);
   }
-  return scratch.finish();
+  return scratch.written.slice();
 }
 
 /** Writes nlmsghdr and body. The kernel fills in the port itself. */
@@ -101,7 +101,7 @@ export function writeMessage(writer: Writer, request: Request, flags: number, se
   writer.view.setUint16(start + 6, flags, true);
   writer.view.setUint32(start + 8, seq, true);
   writer.raw(request.body);
-  writer.reserve(align(writer.length) - writer.length);
+  writer.reserve(align(request.body.length) - request.body.length);
 }
 
 /** One message inside a datagram: the header's fields and where its payload stands. */

@@ -3,20 +3,17 @@ import * as k from './constants.ts';
 import { NetlinkError } from './error.ts';
 import { frames, headerSize, type Request, writeMessage } from './message.ts';
 import { viewOf } from './payload.ts';
-import { align, Writer } from './writer.ts';
+import { align, type Writer } from './writer.ts';
 
-/** A message for another process to send, which asks for an acknowledgement. */
-export function relayed(request: Request): Uint8Array {
-  const writer = new Writer(request.body.length + 20);
+/** Writes a message for another process to send, which asks for an acknowledgement. */
+export const writeRelayed = (writer: Writer, request: Request): void =>
   writeMessage(writer, request, request.flags | k.NLM_F_REQUEST | k.NLM_F_ACK, 1);
-  return writer.finish();
-}
 
 /** sizeof(struct rtmsg), and the attribute behind it that names a route's link. */
 const rtmsg = 12;
 const RTA_OIF = 4;
 
-/** Where in a {@link relayed} message the index of the link stands that it is about. Throws an Error where it stands nowhere. */
+/** Where in a {@link writeRelayed relayed} message the index of the link stands that it is about. Throws an Error where it stands nowhere. */
 export function placeOfIndex({ name, type, body }: Request): number {
   // The same in struct ifinfomsg and struct ifaddrmsg.
   if (type !== k.RTM_NEWROUTE) return headerSize + 4;

@@ -40,7 +40,7 @@ abstract class NumberedRequests<Result> implements Transaction<Result> {
       const asks = i === answered ? flags : 0;
       writeMessage(writer, request, request.flags | k.NLM_F_REQUEST | asks, first + i);
     }
-    this.bytes = writer.finish();
+    this.bytes = writer.written;
   }
 
   accept(datagram: Uint8Array): boolean {

@@ -6,7 +6,7 @@ const attributeHeader = 4;
 /** NLMSG_ALIGN and NLA_ALIGN: everything on the wire starts at a multiple of four. */
 export const align = (length: number): number => (length + alignment - 1) & ~(alignment - 1);
 
-/** Bytes that grow at the end. Numbers are in the machine's order, which on every platform we build for is little. */
+/** Bytes that grow at the end; those behind it are zero. Numbers are in the machine's order, which on every platform we build for is little. */
 export class Writer {
   bytes: Uint8Array<ArrayBuffer>;
   view: DataView<ArrayBuffer>;
@@ -22,9 +22,14 @@ export class Writer {
     const start = this.length;
     const end = start + size;
     if (end > this.bytes.length) this.#grow(end);
-    this.bytes.fill(0, start, end);
     this.length = end;
     return start;
+  }
+
+  /** Forgets what was written. */
+  clear(): void {
+    this.bytes.fill(0, 0, this.length);
+    this.length = 0;
   }
 
   raw(bytes: Uint8Array): void {
@@ -47,9 +52,9 @@ export class Writer {
     this.reserve(align(this.length) - this.length);
   }
 
-  /** A copy of what was written. */
-  finish(): Uint8Array {
-    return this.bytes.slice(0, this.length);
+  /** What was written, until something is written again. */
+  get written(): Uint8Array {
+    return this.bytes.subarray(0, this.length);
   }
 
   #grow(needed: number): void {

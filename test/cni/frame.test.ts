@@ -57,7 +57,7 @@ describe('a request', () => {
 });
 
 test('a reply is status, length of output, output, the rest', () => {
-  expect(encodeReply({ status: 1, stdout: 'ä', stderr: 'x' })).toEqual(
+  expect(Buffer.concat(encodeReply({ status: 1, stdout: 'ä', stderr: 'x' }))).toEqual(
     Buffer.from([1, 0, 0, 0, 2, 0, 0, 0, 0xc3, 0xa4, 0x78]),
   );
 });
@@ -65,9 +65,9 @@ test('a reply is status, length of output, output, the rest', () => {
 test('work is a script with its length, and a reply', () => {
   const script = Buffer.from('script');
   const head = Buffer.from([6, 0, 0, 0, ...script]);
-  expect(encodeWork(script, undefined)).toEqual(head);
+  expect(Buffer.concat(encodeWork(script, undefined))).toEqual(head);
   const reply = { status: 0, stdout: 'x', stderr: '' };
-  expect(encodeWork(script, reply)).toEqual(Buffer.concat([head, encodeReply(reply)]));
+  expect(Buffer.concat(encodeWork(script, reply))).toEqual(Buffer.concat([head, ...encodeReply(reply)]));
 });
 
 test('done is how many lines are done, an errno, and an answer of the kernel', () => {

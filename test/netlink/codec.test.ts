@@ -5,7 +5,7 @@ import type { Address } from '../../src/net/address.ts';
 import { CodecError } from '../../src/netlink/codec-error.ts';
 import { AF_BRIDGE, AF_INET6, NLA_F_NESTED } from '../../src/netlink/constants.ts';
 import { viewOf } from '../../src/netlink/payload.ts';
-import { getLink, type LinkMessage, link, newLink } from '../../src/netlink/route/link.ts';
+import { getLink, type LinkMessage, link, newLink, setLink } from '../../src/netlink/route/link.ts';
 import { neighbour } from '../../src/netlink/route/neighbour.ts';
 import { newRoute, route } from '../../src/netlink/route/route.ts';
 import { bodyOf } from './wire.ts';
@@ -185,4 +185,11 @@ describe('types', () => {
     expect(newRoute({ RTA_DST: '10.0.0.1' })).toHaveProperty('type');
     expect(newRoute({ RTA_DST: address('10.0.0.1') })).toHaveProperty('type');
   });
+});
+
+test('what an earlier message left in the shared buffer is not in a later one', () => {
+  setLink({ ifi_index: -1, ifi_flags: 0xffffffff, ifi_change: 0xffffffff, IFLA_IFNAME: 'x'.repeat(15) });
+  expect(setLink({ ifi_index: 1, IFLA_IFNAME: 'a' }).body).toEqual(
+    Uint8Array.of(0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 3, 0, 0x61, 0, 0, 0),
+  );
 });

@@ -20,14 +20,14 @@ export function wireMessage(type: number, flags: number, seq: number, body: Uint
   writer.view.setUint32(start + 8, seq, true);
   writer.raw(body);
   writer.reserve(align(writer.length) - writer.length);
-  return writer.finish();
+  return writer.written;
 }
 
 /** What a codec writes, without a header. */
 export function bodyOf<W>(codec: MessageCodec<unknown, W>, value: W): Uint8Array {
   const writer = new Writer();
   codec.encode(writer, value);
-  return writer.finish();
+  return writer.written;
 }
 
 /** An object of a dump, or an answer to a GET (`flags` 0). */
@@ -51,14 +51,14 @@ export function wireError(seq: number, errno = 0, says?: string): Uint8Array {
   writer.view.setUint32(echoed + 8, seq, true);
   const flags = NLM_F_CAPPED | (says === undefined ? 0 : NLM_F_ACK_TLVS);
   if (says !== undefined) writeText(writer, 1, says);
-  return wireMessage(NLMSG_ERROR, flags, seq, writer.finish());
+  return wireMessage(NLMSG_ERROR, flags, seq, writer.written);
 }
 
 /** NLMSG_DONE, the end of a dump, with the dump's error. */
 export function wireDone(seq: number, errno = 0, flags: number = NLM_F_MULTI): Uint8Array {
   const writer = new Writer();
   writer.view.setInt32(writer.reserve(4), -errno, true);
-  return wireMessage(NLMSG_DONE, flags, seq, writer.finish());
+  return wireMessage(NLMSG_DONE, flags, seq, writer.written);
 }
 
 /** One datagram of several messages. */

@@ -39,7 +39,7 @@ const masq = nested({ NFTA_MASQ_FLAGS: [1, be32] });
 function expression<T>(name: string, table: Payload<T>, value: T): NftExpression {
   const writer = new Writer();
   table.encode(writer, value);
-  return { NFTA_EXPR_NAME: name, NFTA_EXPR_DATA: writer.finish() };
+  return { NFTA_EXPR_NAME: name, NFTA_EXPR_DATA: writer.written };
 }
 
 /** Loads the packet's mark. */
