@@ -353,6 +353,7 @@ static napi_value current_cpu(napi_env env, napi_callback_info info) {
 static napi_value close_descriptor(napi_env env, napi_callback_info info) {
   int fd;
   if (!read_arguments(env, info, "i", &fd)) return NULL;
+  watch_end(fd);
   return answer(env, close(fd) == 0 ? 0 : -errno);
 }
 
@@ -370,6 +371,7 @@ static const struct {
     {"interfaceIndex", interface_index},
     {"poll", poll_readable},
     {"watch", watch},
+    {"unwatch", unwatch},
     {"sendThreaded", send_threaded},
     {"listenUnix", listen_unix},
     {"acceptUnix", accept_unix},

@@ -40,11 +40,12 @@ export interface Binding {
   poll(fd: number, milliseconds: number): number;
   /**
    * Calls `callback` from the event loop whenever `fd` is readable or hung up, and keeps the loop alive.
-   * What `callback` throws becomes an ordinary `uncaughtException`. The function that is answered ends
-   * the watch; it may be called more than once, and must be called before `fd` is closed.
-   * Throws an Error for a descriptor that epoll refuses or that is watched already.
+   * What `callback` throws becomes an ordinary `uncaughtException`. Throws an Error for a descriptor that epoll refuses or
+   * that is watched already.
    */
-  watch(fd: number, callback: () => void): () => void;
+  watch(fd: number, callback: () => void): void;
+  /** Ends the watch, if there is one; so does {@link Binding.close}. */
+  unwatch(fd: number): void;
   /**
    * send(2) on a thread of the addon's own (16 at most, others queue), for requests that wait for RCU in
    * the kernel. `callback` gets the length sent or -errno on the event loop (-EAGAIN also when

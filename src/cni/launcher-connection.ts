@@ -24,7 +24,7 @@ export class LauncherConnection {
   readonly #fd: number;
   readonly #events: ConnectionEvents;
   readonly #reader = new FrameReader();
-  #unwatch: (() => void) | undefined;
+  #listening = false;
   /** Descriptors that nobody has taken yet. */
   #descriptors: number[] = [];
   #outgoing: Buffer[] = [];
@@ -47,7 +47,9 @@ export class LauncherConnection {
 
   /** Reads whatever comes from now on. */
   listen(): void {
-    if (!this.#closed) this.#unwatch ??= this.#binding.watch(this.#fd, () => this.#read());
+    if (this.#closed || this.#listening) return;
+    this.#listening = true;
+    this.#binding.watch(this.#fd, () => this.#read());
   }
 
   get closed(): boolean {
@@ -76,7 +78,6 @@ export class LauncherConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancelRetry?.();
-    this.#unwatch?.();
     this.#binding.close(this.#fd);
     for (const fd of this.#descriptors.splice(0)) this.#binding.close(fd);
     this.#events.closed();

@@ -66,7 +66,6 @@ export class CniServer {
   readonly #served = new Set<Promise<void>>();
   readonly #afterwards: Afterwards;
   #fd = -1;
-  #unwatch: (() => void) | undefined;
   #cancelPause: (() => void) | undefined;
 
   constructor(options: ServerOptions) {
@@ -90,11 +89,11 @@ export class CniServer {
   }
 
   #watch(): void {
-    this.#unwatch = this.#options.binding.watch(this.#fd, () => this.#accept());
+    this.#options.binding.watch(this.#fd, () => this.#accept());
   }
 
   #pause(): void {
-    this.#unwatch?.();
+    this.#options.binding.unwatch(this.#fd);
     this.#cancelPause = this.#options.clock.after(acceptAgainAfter, () => this.#watch());
   }
 
@@ -105,7 +104,6 @@ export class CniServer {
   async close(): Promise<void> {
     if (this.#fd < 0) return;
     this.#cancelPause?.();
-    this.#unwatch?.();
     this.#options.binding.close(this.#fd);
     this.#fd = -1;
     rmSync(this.#options.path, { force: true });

@@ -91,7 +91,6 @@ const sharedBuffer = (): Uint8Array => (buffer ??= new Uint8Array(bufferSize));
 class KernelSocket implements NetlinkSocket {
   readonly fd: number;
   readonly #binding: Binding;
-  #unwatch: (() => void) | undefined;
   #sending = 0;
   #closed = false;
 
@@ -126,8 +125,10 @@ class KernelSocket implements NetlinkSocket {
   }
 
   onReadable(callback: (() => void) | undefined): void {
-    this.#unwatch?.();
-    this.#unwatch = callback && this.#binding.watch(this.#open(), callback);
+    if (this.#closed && callback === undefined) return;
+    const fd = this.#open();
+    this.#binding.unwatch(fd);
+    if (callback !== undefined) this.#binding.watch(fd, callback);
   }
 
   async sendThreaded(bytes: Uint8Array): Promise<void> {

@@ -10,32 +10,61 @@ const { connection, runScript } = bindingScene();
 describe('watch', () => {
   test('calls when a message is there, and not after it was ended', async () => {
     using socket = netlink();
-    let end: () => void = () => undefined;
     const types = await new Promise<number[]>((resolve) => {
       const seen: number[] = [];
-      end = binding.watch(socket.fd, () => {
+      binding.watch(socket.fd, () => {
         seen.push(reply(socket.fd).type);
         if (seen.length === 2) resolve(seen);
       });
       binding.send(socket.fd, linkMessage(18, 'lo'));
     });
     expect(types).toEqual([16, 2]);
-    end();
-    end();
+    binding.unwatch(socket.fd);
+    binding.unwatch(socket.fd);
     binding.send(socket.fd, linkMessage(18, 'lo'));
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(reply(socket.fd).type).toBe(16);
-    const again = binding.watch(socket.fd, () => undefined);
+    binding.watch(socket.fd, () => undefined);
     expect(() => binding.watch(socket.fd, () => undefined)).toThrow('already exists');
-    again();
+  });
+
+  test('who ends another watch and begins one of its number has no call meant for the one before', async () => {
+    const calls: string[] = [];
+    const sockets = [netlink(), netlink()];
+    const [one, other] = sockets.map(({ fd }) => fd) as [number, number];
+    for (const [fd, rest] of [
+      [one, other],
+      [other, one],
+    ] as const) {
+      binding.send(fd, linkMessage(18, 'lo'));
+      binding.watch(fd, () => {
+        calls.push('first');
+        binding.unwatch(fd);
+        binding.close(rest);
+        expect(binding.openNetlink(0, -1)).toBe(rest);
+        binding.watch(rest, () => calls.push('second'));
+      });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(calls).toEqual(['first']);
+    for (const socket of sockets) socket[Symbol.dispose]();
+  });
+
+  test('a watch ends with its descriptor, and nothing keeps the process then', async () => {
+    const { status, stdout } = await runScript(`
+const fd = binding.openNetlink(0, -1);
+binding.watch(fd, () => {});
+setTimeout(() => binding.close(fd), 50);
+process.on('exit', () => console.log('ended', binding.close(fd)));`);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'ended -9\n' });
   });
 
   test('calls when the peer hangs up', async () => {
     const { here, there, close } = connection('hangup.sock');
     const ended = new Promise<void>((resolve) => {
-      const end = binding.watch(there, () => {
+      binding.watch(there, () => {
         expect(binding.receive(there, Buffer.alloc(1))).toBe(0);
-        end();
+        binding.unwatch(there);
         resolve();
       });
     });
@@ -57,8 +86,8 @@ const fd = binding.openNetlink(0, -1);
 binding.setOption(fd, 270, 1, 1);
 let calls = 0;
 process.on('uncaughtException', (error) => console.log('caught', error.message));
-const end = binding.watch(fd, () => {
-  if (++calls === 2) return end();
+binding.watch(fd, () => {
+  if (++calls === 2) return binding.unwatch(fd);
   throw new Error('call ' + calls);
 });
 binding.send(fd, Buffer.from('1400000012000103070000000000000000000000', 'hex'));`);

@@ -126,8 +126,8 @@ export class Conversation {
 
 async function readable(fd: number): Promise<void> {
   await new Promise<void>((resolve) => {
-    const end = binding.watch(fd, () => {
-      end();
+    binding.watch(fd, () => {
+      binding.unwatch(fd);
       resolve();
     });
   });
@@ -136,19 +136,17 @@ async function readable(fd: number): Promise<void> {
 /** A flanneld that does what a test tells it: `talk` is called with each connection, which is closed after it. */
 export class FakeDaemon {
   readonly #fd: number;
-  readonly #end: () => void;
 
   constructor(path: string, talk: (conversation: Conversation) => Promise<void>) {
     this.#fd = binding.listenUnix(path, 0o600);
     if (this.#fd < 0) throw new Error(`${path}: listen: errno ${-this.#fd}`);
-    this.#end = binding.watch(this.#fd, () => {
+    binding.watch(this.#fd, () => {
       const conversation = new Conversation(binding.acceptUnix(this.#fd));
       void talk(conversation).finally(() => conversation.close());
     });
   }
 
   close(): void {
-    this.#end();
     binding.close(this.#fd);
   }
 }
