@@ -195,7 +195,7 @@ static int run_alone(const struct request *request, const char *why) {
   }
   return_to_given_cpus();
   int failed = prepare_input(request);
-  char *arguments[] = {NULL, NULL, NULL, NULL, NULL};
+  char *arguments[RUNTIME_PLACES + 1] = {NULL};
   if (failed == 0) failed = runtime_exec(&runtime, runtime_for_short, arguments);
   snprintf(details, sizeof details, "%s; and running %s without the daemon failed: %s", why, runtime.node, strerror(-failed));
   return cni_error(FLANNEL_RUNTIME_MISSING, "flannel can reach no daemon and cannot run its own runtime", details);

@@ -44,22 +44,24 @@ static void add_library_path(const struct runtime *runtime) {
     setenv("LD_LIBRARY_PATH", path, 1);
 }
 
-const char *const runtime_for_long[2] = {
+const char *const runtime_for_long[RUNTIME_OPTIONS] = {
   "--max-semi-space-size=2", /* MB: the usual 16 would stay with a daemon that has once read thousands of peers */
   "--expose-gc", /* flanneld gives back what its start took */
+  "--invocation-count-for-maglev=80", /* calls: mostly one for a pod, and the usual 400 pods are weeks on a small node */
 };
-const char *const runtime_for_short[2] = {
+const char *const runtime_for_short[RUNTIME_OPTIONS] = {
   "--min-semi-space-size=8", /* MB: more than it ever needs, so that nothing is collected */
   "--single-threaded", /* compiles nothing beside it */
 };
 
-int runtime_exec(struct runtime *runtime, const char *const options[2], char **arguments) {
-  arguments[0] = runtime->node;
-  arguments[1] = (char *)options[0];
-  arguments[2] = (char *)options[1];
-  arguments[3] = runtime->program;
+int runtime_exec(struct runtime *runtime, const char *const options[RUNTIME_OPTIONS], char **arguments) {
+  char **first = &arguments[RUNTIME_PLACES - 1];
+  *first = runtime->program;
+  for (int i = RUNTIME_OPTIONS - 1; i >= 0; i--)
+    if (options[i] != NULL) *--first = (char *)options[i];
+  *--first = runtime->node;
   setenv("MALLOC_ARENA_MAX", "1", 0); /* the runtime's threads would each keep some MB of their own */
   add_library_path(runtime);
-  execv(runtime->node, arguments);
+  execv(runtime->node, first);
   return -errno;
 }

@@ -18,13 +18,15 @@ struct runtime {
  */
 bool runtime_find(struct runtime *runtime, const char *program);
 
+enum { RUNTIME_OPTIONS = 3, RUNTIME_PLACES = RUNTIME_OPTIONS + 2 };
+
 /* How node is to behave: for a program that goes on for months, and for one that is over in some milliseconds. */
-extern const char *const runtime_for_long[2], *const runtime_for_short[2];
+extern const char *const runtime_for_long[RUNTIME_OPTIONS], *const runtime_for_short[RUNTIME_OPTIONS];
 
 /*
- * Becomes the program. `arguments` end with NULL and begin with four places that this fills in, two of them with
- * the options. Comes back only when exec fails: -errno.
+ * Becomes the program. `arguments` end with NULL and begin with RUNTIME_PLACES places for node, the options, of which fewer may be
+ * given, and the program. Comes back only when exec fails: -errno.
  */
-int runtime_exec(struct runtime *runtime, const char *const options[2], char **arguments);
+int runtime_exec(struct runtime *runtime, const char *const options[RUNTIME_OPTIONS], char **arguments);
 
 #endif

@@ -16,9 +16,9 @@ int main(int argc, char **argv) {
             runtime.own, runtime.looked);
     return 127;
   }
-  char **arguments = calloc((size_t)argc + 5, sizeof *arguments);
+  char **arguments = calloc((size_t)argc + RUNTIME_PLACES, sizeof *arguments);
   if (arguments == NULL) return 126;
-  for (int i = 1; i < argc; i++) arguments[i + 3] = argv[i];
+  for (int i = 1; i < argc; i++) arguments[RUNTIME_PLACES - 1 + i] = argv[i];
   int failed = runtime_exec(&runtime, runtime_for_long, arguments);
   fprintf(stderr, "%s: cannot run %s: %s\n", runtime.own, runtime.node, strerror(-failed));
   return 126;
