@@ -2,7 +2,7 @@ import * as k from '../netlink/constants.ts';
 import type { LinkMessage } from '../netlink/route/link.ts';
 import type { BridgeOptions } from './attachment.ts';
 import { CniError, cniCodes } from './error.ts';
-import { findLink, peerOnHost, type Session } from './link.ts';
+import { findLink, type Session } from './link.ts';
 import type { Result } from './result.ts';
 
 /** Looks at bridge, node's end and pod's end; answers the pod's end. Throws a CniError that says what is broken. */
@@ -40,6 +40,18 @@ function checkBridge(host: Session, { bridge, promiscMode }: BridgeOptions): Lin
   const promiscuous = (link.ifi_flags & k.IFF_PROMISC) !== 0;
   if (promiscMode && !promiscuous) throw broken(`Bridge interface ${bridge} is not promiscuous`);
   return link;
+}
+
+/**
+ * The node's end of the pod's link: the veth whose peer it is, and which is its peer. So the pod says, which can make links with
+ * numbers that it chooses: enough to look at, and no reason to remove anything.
+ */
+function peerOnHost(host: Session, podLink: LinkMessage): LinkMessage | undefined {
+  if (podLink.IFLA_LINK === undefined) return undefined;
+  const peer = findLink(host, { ifi_index: podLink.IFLA_LINK });
+  const mutual = peer?.IFLA_LINKINFO?.IFLA_INFO_KIND === 'veth' && peer.IFLA_LINK === podLink.ifi_index;
+  // Without a namespace ID the other end would be in this very namespace.
+  return mutual && peer.IFLA_LINK_NETNSID !== undefined ? peer : undefined;
 }
 
 /** The MAC of the node's end is nobody's business: udev may have changed it. */

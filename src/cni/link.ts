@@ -93,12 +93,3 @@ export function addressesOf(session: Session, ifindex: number): Prefix[] {
       return address === undefined ? [] : [prefixOf(address, ifa_prefixlen)];
     });
 }
-
-/** The node's end of the pod's link: the veth whose peer it is, and which is its peer. */
-export function peerOnHost(host: Session, podLink: LinkMessage): LinkMessage | undefined {
-  if (podLink.IFLA_LINKINFO?.IFLA_INFO_KIND !== 'veth' || podLink.IFLA_LINK === undefined) return undefined;
-  const peer = findLink(host, { ifi_index: podLink.IFLA_LINK });
-  const mutual = peer?.IFLA_LINKINFO?.IFLA_INFO_KIND === 'veth' && peer.IFLA_LINK === podLink.ifi_index;
-  // Without a namespace ID the other end would be in this very namespace.
-  return mutual && peer.IFLA_LINK_NETNSID !== undefined ? peer : undefined;
-}

@@ -6,7 +6,7 @@ import { isNetlinkError } from '../netlink/error.ts';
 import { delLink } from '../netlink/route/link.ts';
 import { glanceAtLink } from '../netlink/route/link-announcement.ts';
 import type { FlannelState } from './flannel-state.ts';
-import { findLink, peerOnHost, type Session } from './link.ts';
+import { findLink, type Session } from './link.ts';
 import { type AttachmentKey, type AttachmentRecord, type Records, sameKey } from './record.ts';
 import { readDelegate } from './recorded-delegate.ts';
 import type { World } from './world.ts';
@@ -57,7 +57,7 @@ export function otherAddresses(records: Records, key: AttachmentKey): Prefix[] {
     .flatMap((record) => (record.masquerade === undefined ? [] : record.addresses));
 }
 
-/** The node's end takes the pod's with it. */
+/** Either end takes the other with it. */
 async function removeLinks(world: World, { key, record, pod }: Detachment): Promise<void> {
   const recorded = record?.hostLink
     ? findLink(world.host, { IFLA_IFNAME: record.hostLink }, glanceAtLink)
@@ -66,12 +66,21 @@ async function removeLinks(world: World, { key, record, pod }: Detachment): Prom
   if (recorded?.IFLA_LINKINFO?.IFLA_INFO_KIND === 'veth') {
     return world.removeLink(recorded.ifi_index);
   }
-  const podLink = pod && findLink(pod, { IFLA_IFNAME: key.ifname });
-  if (pod === undefined || podLink === undefined) return;
-  const peer = peerOnHost(world.host, podLink);
-  if (peer !== undefined) return world.removeLink(peer.ifi_index);
+  if (pod !== undefined) await removeInPod(pod, key);
+}
+
+/**
+ * Without a record there: which link on the node is the other end, only the pod says, and a pod that may change its network can
+ * name another pod's.
+ */
+async function removeInPod(pod: Session, { ifname }: AttachmentKey): Promise<void> {
+  const link = findLink(pod, { IFLA_IFNAME: ifname });
+  if (link === undefined) return;
+  const removal = delLink({ ifi_index: link.ifi_index });
+  // The first one on a thread, for it waits for RCU; the second says whether the link is gone.
+  await pod.post([removal]);
   try {
-    pod.request(delLink({ ifi_index: podLink.ifi_index }));
+    pod.request(removal);
   } catch (error) {
     if (!isNetlinkError(error, 'ENODEV')) throw error;
   }

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Result } from '../../src/cni/result.ts';
+import type { Netns } from '../kit/netns.ts';
 import { type Json, nothing, TestNode } from './test-node.ts';
 
 describe('DEL takes everything away', () => {
@@ -149,6 +150,37 @@ describe('DEL takes everything away', () => {
     expect(await node.leftovers()).toMatchObject({ states: ['c2'], records: ['c2:eth0'] });
     expect(await node.veths()).toHaveLength(1);
     await other.exec('ping', '-c1', '-W2', '10.244.1.1');
+  });
+
+  /** What a pod can make that may change its network: a link with the numbers of another pod's, both ends of it elsewhere. */
+  async function forge(victim: Netns, pod: Netns, peer: readonly string[]) {
+    const [own] = (await victim.json('ip', 'link', 'show', 'eth0')) as Json[];
+    const { ifindex, link_index } = own as { ifindex: number; link_index: number };
+    const pair = ['link', 'add', 'eth0', 'index', String(ifindex), 'type', 'veth'];
+    const end = ['peer', 'name', 'n0', 'index', String(link_index), ...peer];
+    await pod.exec('ip', ...pair, ...end);
+  }
+
+  test("and not another attachment's that the pod passes off as its own", async () => {
+    const node = new TestNode();
+    const [victim, pod] = [node.pod(), node.pod()];
+    await node.ok('ADD', victim);
+    await node.ok('ADD', pod, undefined, { CNI_CONTAINERID: 'c2' });
+    await pod.exec('ip', 'link', 'del', 'eth0');
+    await forge(victim, pod, []);
+    await node.ok('DEL', pod, undefined, { CNI_CONTAINERID: 'c2' });
+    expect(await pod.json('ip', 'link', 'show', 'type', 'veth')).toEqual([]);
+    await victim.exec('ping', '-c1', '-W2', '10.244.1.1');
+  });
+
+  test("and not another attachment's when the pod was never added and its link leads to a third one", async () => {
+    const node = new TestNode();
+    const [victim, pod, third] = [node.pod(), node.pod(), node.pod()];
+    await node.ok('ADD', victim);
+    await forge(victim, pod, ['netns', third.path]);
+    await node.ok('DEL', pod, undefined, { CNI_CONTAINERID: 'never' });
+    expect(await third.json('ip', 'link', 'show', 'type', 'veth')).toEqual([]);
+    await victim.exec('ping', '-c1', '-W2', '10.244.1.1');
   });
 
   test('an error never says what containerd takes for success', async () => {
