@@ -83,6 +83,7 @@ function sourceInDirectory(input: LeaseSourceInput): LeaseSource {
       files: fs,
       flock: (fd, operation) => binding.flock(fd, operation),
       clock: systemClock,
+      random: systemRandom,
       knowsPeers,
     });
   return { ...fromFile, openRegistry, publicAddresses: () => ({}) };

@@ -1,12 +1,14 @@
 import { type Prefix, prefixAddress } from '../net/prefix.ts';
 import type { Clock } from '../world/clock.ts';
 import { makeDirectory } from '../world/make-directory.ts';
+import type { Random } from '../world/random.ts';
 import { freeSubnet, isInRange, type SubnetRange, takenOf } from './allocate.ts';
 import { withDirectoryLock } from './directory-lock.ts';
 import { DirectoryWatch } from './directory-watch.ts';
 import type { Lease, PodNetwork } from './lease.ts';
 import { documentOf, type Files, isNodeName, type LeaseFile, LeaseFiles } from './lease-files.ts';
 import { MountGuard } from './mount-guard.ts';
+import { OwnDocument } from './own-document.ts';
 import { type LeaseSink, type LeaseWish, type Registry, RegistryError } from './registry.ts';
 
 export interface DirectoryRegistryOptions {
@@ -19,6 +21,7 @@ export interface DirectoryRegistryOptions {
   /** flock(2): 0 or -errno. */
   flock(fd: number, operation: number): number;
   readonly clock: Clock;
+  readonly random: Random;
   /** Whether this node had peers in this network before it was started; asked when the directory is empty. */
   knowsPeers(): boolean;
 }
@@ -32,6 +35,8 @@ export class DirectoryRegistry implements Registry {
   readonly #options: DirectoryRegistryOptions;
   readonly #documents: LeaseFiles;
   readonly #guard: MountGuard;
+  /** What this process has taken. */
+  #taken: Lease | undefined;
   /** By name, as they were read for a free subnet, until they are watched: thousands need not be read twice at a start. */
   #lastRead: ReadonlyMap<string, LeaseFile> | undefined = new Map();
 
@@ -73,17 +78,21 @@ export class DirectoryRegistry implements Registry {
 
   watch(sink: LeaseSink): () => void {
     const { files, clock } = this.#options;
+    const own = new OwnDocument({ ...this.#options, sink, isOverwritten: () => this.#isOverwritten() });
     const watch = new DirectoryWatch({
       documents: this.#documents,
       known: this.#lastRead ?? new Map(),
       guard: this.#guard,
       files,
       clock,
-      sink,
+      sink: own,
     });
     this.#lastRead = undefined;
     watch.start();
-    return () => watch.close();
+    return () => {
+      watch.close();
+      own.close();
+    };
   }
 
   /** There is nobody to tell. */
@@ -91,11 +100,21 @@ export class DirectoryRegistry implements Registry {
     return Promise.resolve();
   }
 
+  /** By somebody who leaves this node its subnets: what others mean is for the node to say. */
+  #isOverwritten(): boolean {
+    const taken = this.#taken;
+    const now = leaseIn(this.#documents.read(documentOf(this.#options.node)));
+    if (taken === undefined || now?.subnet !== taken.subnet || now?.ipv6Subnet !== taken.ipv6Subnet)
+      return false;
+    return !this.#documents.holds(taken);
+  }
+
   #take({ attributes, network, previous }: LeaseWish): Lease {
     const { node, ranges, directory, files } = this.#options;
     const documents = this.#readAll();
     this.#guard.check(files.statSync(directory).dev, [...documents.keys()]);
-    const own = leaseIn(documents.get(documentOf(node)));
+    // One that is damaged takes nothing from this node.
+    const own = leaseIn(documents.get(documentOf(node))) ?? this.#taken;
     const others = [...documents].flatMap(([name, file]) => (name === documentOf(node) ? [] : claimed(file)));
     const choose = (family: 'ipv4' | 'ipv6', key: 'subnet' | 'ipv6Subnet'): Prefix | undefined => {
       const [whole, range] = [network[family], ranges[family]];
@@ -112,6 +131,7 @@ export class DirectoryRegistry implements Registry {
       attributes,
     };
     if (!this.#documents.holds(lease)) this.#documents.write(lease);
+    this.#taken = lease;
     if (this.#lastRead !== undefined) this.#lastRead = documents;
     return lease;
   }

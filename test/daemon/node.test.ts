@@ -7,6 +7,7 @@ import { DirectoryRegistry } from '../../src/lease/directory.ts';
 import type { Lease } from '../../src/lease/lease.ts';
 import { LeaseFiles } from '../../src/lease/lease-files.ts';
 import { address } from '../../src/net/address.ts';
+import { sleep, systemClock } from '../../src/world/clock.ts';
 import { subnetOf } from './shared-leases.ts';
 import { Simulation, steps } from './simulation.ts';
 
@@ -46,18 +47,7 @@ describe('a node', () => {
   });
 
   test('keeps its peers of last time while the directory of the leases is empty: it may not be mounted yet', async () => {
-    const directory = scratch();
-    const node = simulation.node(1);
-    node.openRegistry = () =>
-      new DirectoryRegistry({
-        directory,
-        node: node.id,
-        ranges: { ipv4: { length: 24, min: address('10.244.1.0'), max: address('10.244.9.0') } },
-        files: fs,
-        flock: () => 0,
-        clock: simulation.clock,
-        knowsPeers: () => node.state?.includes('"node-2"') === true,
-      });
+    const { node, directory } = nodeWithDirectory();
     const documents = new LeaseFiles(directory, fs);
     node.start();
     await simulation.clock.advance(2000);
@@ -80,6 +70,40 @@ describe('a node', () => {
     // Not so long that all is compared: that takes real time.
     await simulation.clock.advance(16_000);
     expect([peersOf(1), node.flanneld?.status().registry.why]).toEqual([['10.244.3.0/24'], undefined]);
+  });
+
+  test('writes its own lease again when that is emptied, cut off, or overwritten', async () => {
+    const { node, directory } = nodeWithDirectory();
+    node.start();
+    await simulation.clock.advance(2000);
+    const file = path.join(directory, 'node-1.json');
+    const written = fs.readFileSync(file, 'utf8');
+    for (const text of ['', written.slice(0, 20), 'no JSON', written.replace('192.0.2.1', '192.0.2.9')]) {
+      fs.writeFileSync(file, text);
+      // What the kernel announces takes real time.
+      await sleep(systemClock, 50);
+      await simulation.clock.advance(3000);
+      expect(fs.readFileSync(file, 'utf8')).toBe(written);
+    }
+  });
+
+  test('two nodes of one name write over each other ever more slowly', async () => {
+    const { node, directory } = nodeWithDirectory();
+    node.start();
+    await simulation.clock.advance(2000);
+    const file = path.join(directory, 'node-1.json');
+    const other = fs.readFileSync(file, 'utf8').replace('192.0.2.1', '192.0.2.9');
+    let restored = 0;
+    for (let second = 0; second < 60; second++) {
+      if (fs.readFileSync(file, 'utf8') !== other) {
+        restored++;
+        fs.writeFileSync(file, other);
+        await sleep(systemClock, 50);
+      }
+      await simulation.clock.advance(1000);
+    }
+    expect(restored).toBeGreaterThan(3);
+    expect(restored).toBeLessThan(9);
   });
 
   test('takes the subnet that the registry comes to have for it', async () => {
@@ -160,6 +184,23 @@ describe('a node', () => {
     await simulation.play({ does: 'start', node: 3 });
     expect(simulation.leases.lease('node-3')?.subnet).toBe(subnetOf(3));
   });
+
+  const nodeWithDirectory = () => {
+    const directory = scratch();
+    const node = simulation.node(1);
+    node.openRegistry = () =>
+      new DirectoryRegistry({
+        directory,
+        node: node.id,
+        ranges: { ipv4: { length: 24, min: address('10.244.1.0'), max: address('10.244.9.0') } },
+        files: fs,
+        flock: () => 0,
+        clock: simulation.clock,
+        random: () => new Uint8Array(1),
+        knowsPeers: () => node.state?.includes('"node-2"') === true,
+      });
+    return { node, directory };
+  };
 
   const peersOf = (n: number): string[] =>
     simulation

@@ -1,4 +1,3 @@
-import { BackOff } from '../../http/back-off.ts';
 import type { Log } from '../../world/log.ts';
 import type { Lease } from '../lease.ts';
 import {
@@ -8,6 +7,7 @@ import {
   type Registry,
   RegistryError,
 } from '../registry.ts';
+import { RestoreBackOff } from '../restore-back-off.ts';
 import { EtcdError } from './etcd-error.ts';
 import type { StoredLease } from './key-space.ts';
 import { KeyWatch } from './key-watch.ts';
@@ -27,10 +27,6 @@ export interface EtcdRegistryOptions extends TakingOptions {
 const renewRetry = 60_000;
 /** What was read so many milliseconds ago will do: whoever changes anything sees whether it was right. */
 const recent = 10_000;
-/** How soon a lease that somebody has overwritten is written again, in milliseconds: two who both do it should get slower. */
-const restoreLimits = { first: 1_000, longest: 600_000 };
-/** After so many milliseconds in which nobody has overwritten it, the next one who does is another matter. */
-const peace = 3_600_000;
 
 /**
  * Leases in etcd as Go flannel keeps them: a key a subnet, `<prefix>/subnets/10.5.1.0-24`, which hangs on an etcd lease of a day.
@@ -52,15 +48,13 @@ export class EtcdRegistry implements Registry {
   /** What was read last, and when (monotonic milliseconds): a start asks three times for the same. */
   #listing: (Listing & { readonly at: number }) | undefined;
   #cancelRenewal = (): void => {};
-  readonly #restoring: BackOff;
+  readonly #restoring: RestoreBackOff;
   #cancelRestoring: (() => void) | undefined;
-  /** Monotonic milliseconds: when somebody has overwritten our lease last. */
-  #overwritten = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(options: EtcdRegistryOptions) {
     this.#options = options;
-    this.#restoring = new BackOff(restoreLimits, options.random);
+    this.#restoring = new RestoreBackOff(options);
     this.name = options.store.gateway.name;
   }
 
@@ -163,13 +157,9 @@ export class EtcdRegistry implements Registry {
 
   #restoreLater({ id, entry }: StoredLease): void {
     if (this.#closed || this.#cancelRestoring !== undefined) return;
-    const { log, clock } = this.#options;
-    const now = clock.monotonic();
-    if (now - this.#overwritten >= peace) this.#restoring.reset();
-    this.#overwritten = now;
     const wait = this.#restoring.next();
     const by = 'lease' in entry ? entry.lease.attributes : entry;
-    log.warn(
+    this.#options.log.warn(
       { lease: id, by, wait },
       `somebody has overwritten the lease ${id} of this node, and it will be written again; ` +
         'has another node the same public address (--public-ip)?',
