@@ -5,6 +5,7 @@ import type { Random } from '../world/random.ts';
 import { freeSubnet, isInRange, type SubnetRange, takenOf } from './allocate.ts';
 import { withDirectoryLock } from './directory-lock.ts';
 import { DirectoryWatch } from './directory-watch.ts';
+import { refuseInDoubt } from './doubt.ts';
 import type { Lease, PodNetwork } from './lease.ts';
 import { documentOf, type Files, isNodeName, type LeaseFile, LeaseFiles } from './lease-files.ts';
 import { MountGuard } from './mount-guard.ts';
@@ -110,16 +111,20 @@ export class DirectoryRegistry implements Registry {
   }
 
   #take({ attributes, network, previous }: LeaseWish): Lease {
-    const { node, ranges, directory, files } = this.#options;
+    const { node, ranges, directory, files, clock } = this.#options;
     const documents = this.#readAll();
     this.#guard.check(files.statSync(directory).dev, [...documents.keys()]);
     // One that is damaged takes nothing from this node.
     const own = leaseIn(documents.get(documentOf(node))) ?? this.#taken;
-    const others = [...documents].flatMap(([name, file]) => (name === documentOf(node) ? [] : claimed(file)));
+    const others = new Map([...documents].filter(([name]) => name !== documentOf(node)));
+    const claims = [...others.values()].flatMap(claimed);
     const choose = (family: 'ipv4' | 'ipv6', key: 'subnet' | 'ipv6Subnet'): Prefix | undefined => {
       const [whole, range] = [network[family], ranges[family]];
       if (whole === undefined || range === undefined) return undefined;
-      return chooseSubnet(range, takenOf(whole, others), own?.[key], previous[key]);
+      const taken = takenOf(whole, claims);
+      const kept = keptSubnet(range, taken, own?.[key], previous[key]);
+      if (kept === undefined) refuseInDoubt(whole, others, clock.now(), this.name);
+      return kept ?? freeSubnet(range, taken);
     };
     const subnet = choose('ipv4', 'subnet');
     const ipv6Subnet = choose('ipv6', 'ipv6Subnet');
@@ -157,9 +162,9 @@ function claimed({ entry, named }: LeaseFile): readonly Prefix[] {
 
 /**
  * The subnet of the node's own document, else the one that it had before (`previous`, where its pods are), as long as
- * it is in the range and nobody else claims it; a claim on what this node has and uses does not count. Else a free one.
+ * it is in the range and nobody else claims it; a claim on what this node has and uses does not count.
  */
-function chooseSubnet(
+function keptSubnet(
   range: SubnetRange,
   taken: readonly Prefix[],
   own: Prefix | undefined,
@@ -169,10 +174,9 @@ function chooseSubnet(
     const start = prefixAddress(subnet);
     return freeSubnet({ length: range.length, min: start, max: start }, taken) !== undefined;
   };
-  const before = [own, previous].find(
+  return [own, previous].find(
     (subnet) => subnet !== undefined && isInRange(range, subnet) && (own === previous || isFree(subnet)),
   );
-  return before ?? freeSubnet(range, taken);
 }
 
 function refuseFull(

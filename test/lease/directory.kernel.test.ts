@@ -96,10 +96,36 @@ describe('the directory', () => {
   test('what a damaged document names is not given away; a claim on everything takes nothing', async () => {
     const directory = scratch();
     fs.mkdirSync(directory);
-    write(directory, 'damaged', '{"Subnet":"10.244.1.0/24","PublicIP":');
+    write(directory, 'damaged', '{"Subnet":"10.244.1.0/24","IPv6Subnet":"fd00:244:0:1::/64","PublicIP":');
     write(directory, 'greedy', '{"Subnet":"10.0.0.0/8","PublicIP":"192.0.2.9"}');
     write(directory, 'whole', '{"Subnet":"10.244.0.0/16","PublicIP":"192.0.2.10"}');
     expect((await acquire(registry(directory, 'a'), 1)).subnet).toBe('10.244.2.0/24');
+  });
+
+  test.each(['', 'no JSON', '{"PublicIP":"192.0.2.1"}', '{"Subnet":"10.244.1.0/24","IPv6Sub'])(
+    'while the document of another node says %j any free subnet may be its own; not so for ever',
+    async (text) => {
+      const directory = scratch();
+      const { subnet } = await acquire(registry(directory, 'a'), 1);
+      await acquire(registry(directory, 'b'), 2);
+      write(directory, 'a', text);
+      await expect(acquire(registry(directory, 'c'), 3)).rejects.toThrow(
+        /any free subnet .* may be that of a\.json .* Mend it, or remove it/,
+      );
+      expect((await acquire(registry(directory, 'b'), 2)).subnet).toBe('10.244.2.0/24');
+      expect((await acquire(registry(directory, 'a'), 1, subnet)).subnet).toBe(subnet);
+      expect((await acquire(registry(directory, 'c'), 3)).subnet).toBe('10.244.3.0/24');
+      write(directory, 'gone', text);
+      const clock = { ...systemClock, now: () => systemClock.now() + 5.1 * 60_000 };
+      expect((await acquire(registry(directory, 'd', { clock }), 4)).subnet).toMatch(/^10\.244\.[14]\.0/);
+    },
+  );
+
+  test('what can be no node’s document keeps nobody waiting', async () => {
+    const directory = scratch();
+    fs.mkdirSync(directory);
+    for (const name of ['.hidden', 'a b', '-']) write(directory, name, '');
+    expect((await acquire(registry(directory, 'a'), 1)).subnet).toBe('10.244.1.0/24');
   });
 
   test('what is there already is not written again', async () => {
