@@ -9,6 +9,7 @@ import type { Delegated } from './delegated.ts';
 import { CniError, cniCodes } from './error.ts';
 import { badField, Fields } from './fields.ts';
 import { readHostLocal } from './host-local-configuration.ts';
+import { refusalOf } from './link-name.ts';
 import { readVlans } from './vlan-configuration.ts';
 
 /** The reference bridge's, and those that flannel adds. */
@@ -99,11 +100,11 @@ function readOptions(fields: Fields): BridgeOptions {
 
 function readName(fields: Fields): string {
   const name = fields.string('bridge') || 'cni0';
-  if (Buffer.byteLength(name) <= maxNameBytes && !/[/:\s]/u.test(name) && name !== '.' && name !== '..')
-    return name;
-  throw badField(
-    `${fields.path('bridge')} must be the name of a link, at most ${maxNameBytes} bytes, and is "${name}"`,
-  );
+  const isName = Buffer.byteLength(name) <= maxNameBytes && !/[/:\s]/u.test(name) && !/^\.\.?$/.test(name);
+  const why = refusalOf(name);
+  if (isName && why === undefined) return name;
+  const wanted = `must be the name of a link, at most ${maxNameBytes} bytes, and is "${name}"`;
+  throw badField(`${fields.path('bridge')} ${wanted}${why === undefined ? '' : `: ${why}`}`);
 }
 
 function readBackend(fields: Fields): Delegated['ipMasqBackend'] {

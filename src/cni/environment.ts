@@ -1,4 +1,5 @@
 import { CniError, cniCodes } from './error.ts';
+import { refusalOf } from './link-name.ts';
 
 export const verbs = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS', 'VERSION'] as const;
 export type Verb = (typeof verbs)[number];
@@ -32,6 +33,8 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
   const needs = required[command];
   if (needs.includes('CNI_CONTAINERID')) checkContainerID(get('CNI_CONTAINERID'));
   if (needs.includes('CNI_IFNAME')) checkIfname(get('CNI_IFNAME'));
+  // Not for a DEL, which follows an ADD that was refused: there is no such link, and it says so.
+  if (command === 'ADD') checkNewIfname(get('CNI_IFNAME'));
   const missing = needs.filter((name) => get(name) === '');
   if (missing.length > 0) throw bad(`required env variables [${missing.join(',')}] missing`);
   return {
@@ -59,6 +62,12 @@ function checkIfname(ifname: string): void {
   }
   if (ifname === '.' || ifname === '..') throw bad('interface name is . or ..');
   if (/[/:\s]/u.test(ifname)) throw bad('interface name contains / or : or whitespace characters');
+}
+
+/** The reference lets it pass, and the kernel makes another link, or none. */
+function checkNewIfname(ifname: string): void {
+  const why = refusalOf(ifname);
+  if (why !== undefined) throw bad(`interface name cannot be "${ifname}": ${why}`, 'choose another name');
 }
 
 const bad = (msg: string, details = ''): CniError => new CniError(cniCodes.badEnvironment, msg, details);

@@ -102,6 +102,8 @@ describe('a bridge delegate', () => {
     ],
     [{ hairpinMode: 1 }, 'failed to load netconf: delegate.hairpinMode must be true or false, and is 1'],
     [{ bridge: 'a/b' }, /delegate.bridge must be the name of a link/],
+    [{ bridge: 'br%d' }, /delegate.bridge must be the name of a link.* and is "br%d": the kernel takes/],
+    [{ bridge: 'all' }, /delegate.bridge must be the name of a link.* and is "all": the kernel has/],
     [{ bridge: 'a-name-of-16-byt' }, /delegate.bridge must be the name of a link/],
     [{ runtimeConfig: { mac: '02:00' } }, 'the MAC address that is asked for, "02:00", is none'],
     [{ ipam: { ...ipam, dataDir: 5 } }, /delegate.ipam.dataDir must be a string/],

@@ -67,6 +67,15 @@ describe('the environment', () => {
     expect(refusal(() => readEnvironment({ ...complete, CNI_IFNAME }))).toMatchObject({ code: 4, msg });
   });
 
+  test.each(['eth%d', '%', 'all', 'default'])('%j is no name for a new interface', (CNI_IFNAME) => {
+    const { code, msg } = refusal(() => readEnvironment({ ...complete, CNI_IFNAME }));
+    expect({ code, msg }).toMatchObject({
+      code: 4,
+      msg: expect.stringContaining(`cannot be "${CNI_IFNAME}"`),
+    });
+    expect(readEnvironment({ ...complete, CNI_COMMAND: 'DEL', CNI_IFNAME }).ifname).toBe(CNI_IFNAME);
+  });
+
   test('fifteen bytes of interface name are allowed', () => {
     expect(readEnvironment({ ...complete, CNI_IFNAME: '0123456789abcde' }).ifname).toBe('0123456789abcde');
   });
