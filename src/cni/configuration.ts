@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { JsonObject } from '../json/go-json.ts';
 import { Fields } from './fields.ts';
 
@@ -30,7 +31,8 @@ export function readNetConf(document: JsonObject, name: string, cniVersion: stri
   return {
     name,
     cniVersion,
-    ...placesOf(document),
+    subnetFile: fields.file('subnetFile') ?? defaultSubnetFile,
+    dataDir: fields.file('dataDir') ?? defaultDataDir,
     delegate: fields.below('delegate', delegateKeys).all,
     ipam: fields.below('ipam', ['type', 'dataDir', 'ranges', 'routes']).all,
     runtimeConfig: optional('runtimeConfig'),
@@ -38,14 +40,12 @@ export function readNetConf(document: JsonObject, name: string, cniVersion: stri
   };
 }
 
-/** The files alone: what a DEL needs even when the rest cannot be read. */
-export function placesOf(document: JsonObject): Pick<NetConf, 'subnetFile' | 'dataDir'> {
-  const fields = new Fields(document, '', keys);
-  return {
-    subnetFile: fields.string('subnetFile') || defaultSubnetFile,
-    dataDir: fields.string('dataDir') || defaultDataDir,
-  };
-}
+/**
+ * `dataDir` alone: what a DEL needs even when the rest cannot be used. A relative one is no ADD's any more, but Go's flannel takes
+ * it, and container runtimes work in `/`.
+ */
+export const dataDirOf = (document: JsonObject): string =>
+  path.resolve('/', new Fields(document, '', keys).string('dataDir') || defaultDataDir);
 
 /** The keys of `delegate` that flannel itself looks at. */
 const delegateKeys = [

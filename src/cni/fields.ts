@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import { asObject, foldKeys, type JsonObject, kindOf } from '../json/go-json.ts';
 import { CniError, cniCodes } from './error.ts';
 
@@ -30,6 +31,13 @@ export class Fields {
 
   string(key: string): string | undefined {
     return this.#take(key, 'a string', (value): value is string => typeof value === 'string');
+  }
+
+  /** A path; one that is empty is absent. A relative one would be another file for each process that it is handed to. */
+  file(key: string): string | undefined {
+    const file = this.string(key) || undefined;
+    if (file === undefined || isAbsolute(file)) return file;
+    throw badField(`${this.path(key)} must be an absolute path, and is "${file}"`);
   }
 
   integer(key: string): number | undefined {

@@ -15,7 +15,7 @@ export function readHostLocal(delegate: Fields, args: CniArgs, cniVersion: strin
   const runtime = delegate.below('runtimeConfig', ['ipRanges', 'ips']);
   const argsCni = delegate.below('args', ['cni']).below('cni', ['ips']);
   return {
-    dataDir: ipam.string('dataDir') || defaultIpamDataDir,
+    dataDir: ipam.file('dataDir') ?? defaultIpamDataDir,
     sets: parseRangeSets({
       ipRanges: readRanges(runtime, 'ipRanges'),
       single: readRange(ipam),
@@ -24,7 +24,7 @@ export function readHostLocal(delegate: Fields, args: CniArgs, cniVersion: strin
     }),
     requested: parseRequested(args.ip, argsCni.strings('ips'), runtime.strings('ips')),
     routes: readRoutes(ipam.all['routes'], ipam.path('routes')),
-    resolvConf: ipam.string('resolvConf') || undefined,
+    resolvConf: ipam.file('resolvConf'),
   };
 }
 

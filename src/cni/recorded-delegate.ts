@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { MasqueradeBackend } from '../firewall/pod-masquerade.ts';
 import { isObject } from '../json/go-json.ts';
 
@@ -27,7 +28,8 @@ export function readDelegate(text: string | undefined): RecordedDelegate | undef
     network: delegate['name'],
     type: stringOr(delegate['type'], 'bridge'),
     ipamType: stringOr(ipam['type'], ''),
-    ipamDataDir: stringOr(ipam['dataDir'], defaultIpamDataDir),
+    // Go's host-local takes a relative one, and container runtimes work in `/`.
+    ipamDataDir: path.resolve('/', stringOr(ipam['dataDir'], defaultIpamDataDir)),
     ipMasq: delegate['ipMasq'] === true,
     ipMasqBackend: backend === 'iptables' || backend === 'nftables' ? backend : undefined,
     text,

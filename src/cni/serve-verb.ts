@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { JsonObject } from '../json/go-json.ts';
 import { readArgs, readBridge } from './bridge-configuration.ts';
-import { type NetConf, placesOf, readNetConf } from './configuration.ts';
+import { dataDirOf, type NetConf, readNetConf } from './configuration.ts';
 import { delegateOf, delegateText } from './delegate.ts';
 import type { AttachmentRequest, Delegated } from './delegated.ts';
 import type { Verb } from './environment.ts';
@@ -77,7 +77,7 @@ async function serveGc(world: World, caller: Caller, request: CniRequest): Promi
   const valid = readValidAttachments(request.document);
   // Nobody has said what is valid: removing everything would be the worst way to understand that.
   if (valid === undefined) return '';
-  const { dataDir } = placesOf(request.document);
+  const dataDir = dataDirOf(request.document);
   const present = presentOf(world, request);
   if (present.delegate !== undefined && !isInside(recordedOf(present.delegate))) {
     const lists = { 'cni.dev/valid-attachments': valid, 'cni.dev/attachments': valid };
@@ -138,7 +138,7 @@ interface KnownDelegate {
 
 const confs = new Lately<NetConf>();
 const keys = new LatelyOf<JsonObject, string>();
-const places = new LatelyOf<JsonObject, ReturnType<typeof placesOf>>();
+const dataDirs = new LatelyOf<JsonObject, string>();
 const delegates = new LatelyOf<NetConf, KnownDelegate>();
 const bridges = new LatelyOf<KnownDelegate, Delegated>();
 
@@ -179,6 +179,6 @@ function attachmentOf({ environment, document, name, cniVersion }: CniRequest): 
     key: { network: name, containerID, ifname },
     netns,
     cniVersion,
-    dataDir: places.of(document, () => placesOf(document)).dataDir,
+    dataDir: dataDirs.of(document, () => dataDirOf(document)),
   };
 }

@@ -107,6 +107,8 @@ describe('a bridge delegate', () => {
     [{ bridge: 'a-name-of-16-byt' }, /delegate.bridge must be the name of a link/],
     [{ runtimeConfig: { mac: '02:00' } }, 'the MAC address that is asked for, "02:00", is none'],
     [{ ipam: { ...ipam, dataDir: 5 } }, /delegate.ipam.dataDir must be a string/],
+    [{ ipam: { ...ipam, dataDir: 'nets' } }, /delegate.ipam.dataDir must be an absolute path, and is "nets"/],
+    [{ ipam: { ...ipam, resolvConf: './r' } }, /delegate.ipam.resolvConf must be an absolute path/],
     [{ ipam: { ranges: [{}] } }, /delegate.ipam.ranges\[0\] must be a list of ranges/],
   ])('%j is refused', (delegate, why) => {
     const { code, msg } = refusal(() => read(delegate));

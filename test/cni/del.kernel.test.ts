@@ -47,6 +47,19 @@ describe('DEL takes everything away', () => {
     expect(await node.leftovers()).toEqual(nothing);
   });
 
+  test('when the configuration has relative paths now', async () => {
+    const node = new TestNode();
+    const pod = node.pod();
+    await node.ok('ADD', pod);
+    await node.ok('DEL', pod, node.configuration({ subnetFile: 'x', ipam: { dataDir: 'y' } }));
+    expect(await node.leftovers()).toEqual(nothing);
+    const relative = node.configuration({ dataDir: path.relative('/', node.states) });
+    expect(await node.error('ADD', pod, relative)).toMatchObject({ code: 7 });
+    await node.ok('ADD', pod);
+    await node.ok('DEL', pod, relative);
+    expect(await node.leftovers()).toEqual(nothing);
+  });
+
   test('when the node has another subnet now', async () => {
     const node = new TestNode();
     const pod = node.pod();

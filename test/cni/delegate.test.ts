@@ -31,6 +31,16 @@ describe('the delegate', () => {
     );
   });
 
+  test.each(['subnetFile', 'dataDir'])(
+    '%s must be absolute, for the plugin and for flanneld alike',
+    (key) => {
+      expect(refusal(() => make({ [key]: 'flannel/x' }))).toEqual({
+        code: 7,
+        msg: `failed to load netconf: ${key} must be an absolute path, and is "flannel/x"`,
+      });
+    },
+  );
+
   test("of K3s' conflist keeps forceAddress", () => {
     const delegate = { hairpinMode: true, forceAddress: true, isDefaultGateway: true };
     expect(JSON.parse(make({ delegate }, dual, '1.0.0'))).toEqual({
