@@ -82,6 +82,12 @@ static void open_netns(struct request *request, const struct stat *own, char *st
     snprintf(state, size, "FLANNEL_NETNS=error:%d", failed);
 }
 
+static int append_namespace(struct request *request, size_t *size, const char *name, const struct stat *own) {
+  char line[64];
+  snprintf(line, sizeof line, "%s=%ju:%ju", name, (uintmax_t)own->st_dev, (uintmax_t)own->st_ino);
+  return append(request, size, line);
+}
+
 static int append_variables(struct request *request, size_t *size) {
   char line[64];
   struct stat own = {0};
@@ -92,10 +98,9 @@ static int append_variables(struct request *request, size_t *size) {
   bool known = request->home >= 0 && fstat(request->home, &own) == 0;
   open_netns(request, &own, line, sizeof line);
   if ((failed = append(request, size, line)) != 0) return failed;
-  if (known) {
-    snprintf(line, sizeof line, "FLANNEL_OWN_NETNS=%ju:%ju", (uintmax_t)own.st_dev, (uintmax_t)own.st_ino);
-    if ((failed = append(request, size, line)) != 0) return failed;
-  }
+  if (known && (failed = append_namespace(request, size, "FLANNEL_OWN_NETNS", &own)) != 0) return failed;
+  known = stat("/proc/self/ns/mnt", &own) == 0;
+  if (known && (failed = append_namespace(request, size, "FLANNEL_OWN_MNTNS", &own)) != 0) return failed;
   return append(request, size, "");
 }
 

@@ -8,7 +8,7 @@ import type { Sysctl } from './attachment-sysctls.ts';
 import { CniError, cniCodes } from './error.ts';
 import type { Reply } from './frame.ts';
 import { apply } from './link.ts';
-import { identityOf } from './own-network.ts';
+import { identityOf } from './own-namespace.ts';
 import { type Place, SysctlError, type Task, vanished } from './task.ts';
 import type { Caller, PodNamespace, World } from './world.ts';
 
@@ -44,6 +44,8 @@ export class LoneCaller implements Caller {
   }
 
   expect(): void {}
+
+  expectSame(): void {}
 
   /** This process does all by itself. */
   readonly start = undefined;

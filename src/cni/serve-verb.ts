@@ -41,8 +41,7 @@ async function serveAdd(world: World, caller: Caller, request: CniRequest): Prom
   const known = presentDelegate(world, caller, request);
   if (!isInside(known.recorded)) return addDelegate(world, caller, attachmentOf(request), known.recorded);
   const delegated = understand(known, request);
-  const { dataDir, resolvConf } = delegated.ipam;
-  caller.expect([path.dirname(dataDir), ...(resolvConf === undefined ? [] : [resolvConf])]);
+  caller.expect([path.dirname(delegated.ipam.dataDir)]);
   return add(world, caller, attachmentOf(request), delegated);
 }
 

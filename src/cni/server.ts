@@ -49,6 +49,8 @@ export interface ServerOptions {
   path: string;
   /** The namespace that this process serves, as `<dev>:<ino>`. */
   ownNetns: string;
+  /** The mount namespace that it is in, in the same way. */
+  ownMounts: string;
   serve: Serve;
   /** Answers frames of types from 32 on, for cni-tool: the payload in, the answer's payload out. */
   handlers?: ReadonlyMap<number, (payload: Buffer) => Promise<Uint8Array>>;
@@ -172,7 +174,7 @@ export class CniServer {
   }
 
   #begin(connection: LauncherConnection, request: LauncherRequest): WarmCaller | undefined {
-    const { binding } = this.#options;
+    const { binding, ownMounts } = this.#options;
     const { environment } = request;
     const descriptors = connection.takeDescriptors();
     const release = () => {
@@ -188,6 +190,7 @@ export class CniServer {
     }
     const options = {
       exists: (file: string) => this.#sees(file),
+      hasSameMounts: environment['FLANNEL_OWN_MNTNS'] === ownMounts,
       claim: () => take(claim),
       isAlone: () => this.#connections.size === 1,
       cpu: () => binding.cpu(),

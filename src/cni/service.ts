@@ -16,7 +16,7 @@ import { Bridges } from './bridges.ts';
 import { defaultDataDir } from './configuration.ts';
 import { machineFiles } from './files.ts';
 import { Forwarding } from './forwarding.ts';
-import { ownNetwork } from './own-network.ts';
+import { ownNamespace } from './own-namespace.ts';
 import { serve } from './serve.ts';
 import { CniServer, drainLimit } from './server.ts';
 import { Stores } from './stores.ts';
@@ -75,7 +75,7 @@ export function createCniService(options: CniServiceOptions): CniService {
   const host = new SyncSession(openSocket(binding));
   const session = new AsyncSession(openSocket(binding), clock);
   const remover = new LinkRemover(openSocket(binding), announcements, session);
-  const hostNetns = ownNetwork();
+  const hostNetns = ownNamespace('net');
   const forwarding = new Forwarding();
   const world = warmWorld({
     ...options,
@@ -91,6 +91,7 @@ export function createCniService(options: CniServiceOptions): CniService {
     log,
     path: socketPath,
     ownNetns: hostNetns,
+    ownMounts: ownNamespace('mnt'),
     serve: (request, caller) => serve(world, request, caller),
     ...(handlers && { handlers }),
   });

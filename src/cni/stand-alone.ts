@@ -15,7 +15,7 @@ import { Forwarding } from './forwarding.ts';
 import type { LauncherRequest, Reply } from './frame.ts';
 import { observeBridge } from './link.ts';
 import { LoneCaller } from './lone-caller.ts';
-import { ownNetwork } from './own-network.ts';
+import { ownNamespace } from './own-namespace.ts';
 import { serve } from './serve.ts';
 import { Stores } from './stores.ts';
 import type { World } from './world.ts';
@@ -50,7 +50,7 @@ function loneWorld(host: SyncSession, stores: Stores, forwarding: Forwarding): W
   const run = runProcess();
   return {
     host,
-    hostNetns: ownNetwork(),
+    hostNetns: ownNamespace('net'),
     observeBridge: (name) => observeBridge(host, name),
     forwarding: () => forwarding.now(),
     beingMade: new Set(),

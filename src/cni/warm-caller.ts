@@ -11,6 +11,7 @@ export class WarmCaller implements Caller {
   readonly podIsOwn: boolean;
   readonly #connection: LauncherConnection;
   readonly #exists: (file: string) => boolean;
+  readonly #hasSameMounts: boolean;
   readonly #claim: () => boolean;
   readonly #afterwards: (() => Promise<void>)[] = [];
   #answered = false;
@@ -26,6 +27,8 @@ export class WarmCaller implements Caller {
     { pod, podIsOwn }: Pick<Caller, 'pod' | 'podIsOwn'>,
     options: {
       exists: (file: string) => boolean;
+      /** The launcher's names are those of the same files here. */
+      hasSameMounts: boolean;
       /** Takes the request, unless its launcher has given it up. */
       claim: () => boolean;
       /** Nobody else waits for the daemon. */
@@ -38,6 +41,7 @@ export class WarmCaller implements Caller {
     this.pod = pod;
     this.podIsOwn = podIsOwn;
     this.#exists = options.exists;
+    this.#hasSameMounts = options.hasSameMounts;
     this.#claim = options.claim;
     this.#isAlone = options.isAlone;
     this.#cpu = options.cpu;
@@ -61,6 +65,10 @@ export class WarmCaller implements Caller {
   expect(files: readonly string[]): void {
     const unseen = files.find((file) => !this.#exists(file));
     if (unseen !== undefined) throw new NotMine(`${unseen} does not exist where flanneld runs`);
+  }
+
+  expectSame(file: string): void {
+    if (!this.#hasSameMounts) throw new NotMine(`${file} may be another file where flanneld runs`);
   }
 
   /** Where others wait for the daemon, too, nothing is won: they keep all CPUs busy, and each frame costs time. */

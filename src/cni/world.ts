@@ -69,6 +69,8 @@ export interface Caller {
   readonly start: ((tasks: readonly Task[]) => void) | undefined;
   /** Throws {@link NotMine} when one of these, which the request names, is not there for a daemon to see. */
   expect(files: readonly string[]): void;
+  /** Throws {@link NotMine} where a daemon may have another file of that name: each container has an /etc/resolv.conf. */
+  expectSame(file: string): void;
   /**
    * Does the tasks in order, behind those that were started. `stdout`: all that is left to do when they went well is to print
    * that, and then the caller is gone. Resolves to whether what was to be exchanged was. Rejects with a SysctlError or a StepError

@@ -57,6 +57,7 @@ function caller(changes: Partial<Caller> = {}): Caller {
     begin() {},
     aborted: () => false,
     expect() {},
+    expectSame() {},
     start: undefined,
     perform: () => Promise.resolve(false),
     afterwards: (work) => work(),

@@ -208,6 +208,18 @@ describe('the server', () => {
     expect((await client.receive())?.type).toBe(NOT_MINE);
   });
 
+  test('leaves what is read from a file to launchers that may have another one', async () => {
+    const { connect } = serving(async (_, caller) => {
+      caller.expectSame('/etc/resolv.conf');
+      return reply('');
+    });
+    const [near, far] = [connect(), connect()];
+    near.request(environment());
+    far.request(environment({ FLANNEL_OWN_MNTNS: '1:2' }));
+    expect((await near.receive())?.type).toBe(REPLY);
+    expect((await far.receive())?.type).toBe(NOT_MINE);
+  });
+
   test.each([
     ['is gone', (client: LauncherClient) => client.close()],
     ['has given it up', (client: LauncherClient) => void client.takeBack()],

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
 import type { Reply } from '../../src/cni/frame.ts';
-import { ownNetwork } from '../../src/cni/own-network.ts';
+import { ownNamespace } from '../../src/cni/own-namespace.ts';
 import { CniServer, type Serve, type ServerOptions } from '../../src/cni/server.ts';
 import { systemClock } from '../../src/world/clock.ts';
 import { silentLog } from '../../src/world/log.ts';
@@ -24,7 +24,8 @@ export function serving(serve: Serve, options: Partial<ServerOptions> = {}) {
     clock: systemClock,
     log: silentLog,
     path: socket,
-    ownNetns: ownNetwork(),
+    ownNetns: ownNamespace('net'),
+    ownMounts: ownNamespace('mnt'),
     serve,
     ...options,
   });
@@ -46,6 +47,7 @@ export const environment = (changes: Record<string, string> = {}) => ({
   CNI_COMMAND: 'ADD',
   CNI_CONTAINERID: 'c1',
   FLANNEL_NETNS: 'absent',
-  FLANNEL_OWN_NETNS: ownNetwork(),
+  FLANNEL_OWN_NETNS: ownNamespace('net'),
+  FLANNEL_OWN_MNTNS: ownNamespace('mnt'),
   ...changes,
 });

@@ -8,7 +8,7 @@ import { machineFiles } from '../../src/cni/files.ts';
 import type { Reply } from '../../src/cni/frame.ts';
 import { observeBridge } from '../../src/cni/link.ts';
 import { LoneCaller } from '../../src/cni/lone-caller.ts';
-import { identityOf } from '../../src/cni/own-network.ts';
+import { identityOf } from '../../src/cni/own-namespace.ts';
 import { serve } from '../../src/cni/serve.ts';
 import { Stores } from '../../src/cni/stores.ts';
 import type { World } from '../../src/cni/world.ts';

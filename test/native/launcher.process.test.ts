@@ -74,11 +74,12 @@ describe('the request', () => {
       CNI_NETNS_OVERRIDE: '1',
     };
     const request = await requestOf({ ...cni, SECRET: 'not sent' }, stdin);
-    const own = statSync('/proc/self/ns/net');
+    const [own, mounts] = [statSync('/proc/self/ns/net'), statSync('/proc/self/ns/mnt')];
     expect(request.variables).toEqual({
       ...cni,
       FLANNEL_NETNS: 'absent',
       FLANNEL_OWN_NETNS: `${own.dev}:${own.ino}`,
+      FLANNEL_OWN_MNTNS: `${mounts.dev}:${mounts.ino}`,
     });
     expect(request.stdin).toEqual(stdin);
   });

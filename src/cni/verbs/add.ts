@@ -71,7 +71,7 @@ async function addAttachment(
   const isKnown = records.has(key) || state.has(key.containerID);
   if (isKnown && hasInterface(pod.session, key)) throw thereAlready(request);
   const before = isKnown ? { record: records.read(key), state: state.read(key.containerID) } : {};
-  const dns = delegated.dns ?? readDns(world, delegated);
+  const dns = delegated.dns ?? readDns(world, caller, delegated);
   const backend = delegated.ipMasq ? await masqueradeBackend(world, delegated) : undefined;
   caller.begin();
 
@@ -143,8 +143,9 @@ async function masqueradeBackend(world: World, { ipMasqBackend }: Delegated): Pr
   return ipMasqBackend;
 }
 
-function readDns(world: World, { ipam: { resolvConf } }: Delegated): Dns | undefined {
+function readDns(world: World, caller: Caller, { ipam: { resolvConf } }: Delegated): Dns | undefined {
   if (resolvConf === undefined) return undefined;
+  caller.expectSame(resolvConf);
   const text = world.files.read(resolvConf);
   if (text === undefined)
     throw new CniError(

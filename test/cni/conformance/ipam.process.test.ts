@@ -162,11 +162,21 @@ describe.each(ways)('IPAM, %s', (way) => {
     fs.writeFileSync(file, 'nameserver 192.0.2.53\nsearch example.org\n');
     const result = await scene.ok('ADD', { conf: scene.conf({}, {}, { resolvConf: file }) });
     expect(result['dns']).toEqual({ nameservers: ['192.0.2.53'], search: ['example.org'] });
-    machine.mayRunAlone();
     const missing = scene.conf({}, {}, { resolvConf: '/none/such' });
     expect((await scene.fails('ADD', { id: 'b', netns: machine.pod().path, conf: missing })).msg).toContain(
       '/none/such',
     );
+    // A daemon in a container has another file of that name.
+    machine.mayRunAlone();
+    const other = path.join(scene.directory, 'other.conf');
+    fs.writeFileSync(other, 'nameserver 192.0.2.54\n');
+    const program = path.join(scene.directory, 'elsewhere');
+    const mounts = `mount --bind ${other} ${file}; exec ${machine.flannel}`;
+    fs.writeFileSync(program, `#!/bin/sh\nexec unshare -m sh -c '${mounts}'\n`, { mode: 0o755 });
+    const conf = JSON.stringify(scene.conf({}, {}, { resolvConf: file }));
+    const environment = scene.environment('ADD', { id: 'c', netns: machine.pod().path });
+    const { stdout } = await machine.exec(environment, conf, program);
+    expect(JSON.parse(stdout)).toMatchObject({ dns: { nameservers: ['192.0.2.54'] } });
   });
 
   test('I18 an empty file, as a crash leaves it, is no reservation', async () => {
