@@ -4,6 +4,7 @@ import type { Random } from '../world/random.ts';
 import type { Attachment, AttachmentFiles } from './attachment-file.ts';
 import { type Call, type Outcome, runChain, type Verb } from './chain.ts';
 import { namePattern } from '../cni/environment.ts';
+import { keptAttachments } from './kept-attachments.ts';
 import { difference, type KernelView, viewKernel } from './kernel-view.ts';
 import { createNamespace, removeNamespace } from './namespace.ts';
 import { readNetworkList } from './network-list.ts';
@@ -144,25 +145,10 @@ async function wholeNetwork(
     args: '',
     capabilityArgs: {},
   };
-  const validAttachments = verb === 'GC' ? attachmentsToKeep(options) : undefined;
+  const validAttachments =
+    verb === 'GC' ? keptAttachments(options.keep ?? [], options.none === true) : undefined;
   const outcome = await show(verb, validAttachments ? { ...call, validAttachments } : call, options, world);
   return outcome.failed ? 1 : 0;
-}
-
-/** GC removes whatever is not named, so naming nothing by oversight must not count as an answer. */
-function attachmentsToKeep({
-  keep = [],
-  none = false,
-}: VerbOptions): { containerID: string; ifname: string }[] {
-  if (keep.length === 0 && !none) {
-    throw new Refusal(
-      'gc removes every attachment that is not listed as valid. List the valid ones with --keep ID/IFNAME (repeat it), or say --none to remove all',
-    );
-  }
-  return keep.map((entry) => {
-    const [containerID = '', ifname = 'eth0'] = entry.split('/');
-    return { containerID, ifname };
-  });
 }
 
 async function show(verb: Verb, call: Call, options: VerbOptions, world: VerbWorld): Promise<Outcome> {

@@ -102,6 +102,18 @@ describe('cni-tool with any plugin', () => {
     expect(fs.existsSync('/run/no-name')).toBe(false);
   });
 
+  test('gc with a --keep that names nothing is refused, and asks no plugin', () => {
+    const { conflist, namespace } = scene([{ type: 'loopback' }]);
+    const args = ['gc', '--conflist', conflist, '--cni-path', reference, '--keep', ' live'];
+    expect(tool(args, namespace)).toEqual(
+      expect.objectContaining({
+        status: 2,
+        stdout: '',
+        stderr: expect.stringMatching(/^--keep " live" names no/),
+      }),
+    );
+  });
+
   test.each([
     [['lab', 'up', '--nodes', '1'], /^EROFS: read-only file system, mkdir '\/run\/flannelette-lab'\n$/],
     [['del'], /^\/run\/cni-tool\/x-eth0\.json cannot be used, remove it: .*JSON.*\n$/],
