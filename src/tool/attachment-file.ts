@@ -1,4 +1,4 @@
-import fs, { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import fs, { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { JsonObject } from '../json/go-json.ts';
 import { makeDirectory } from '../world/make-directory.ts';
@@ -35,6 +35,10 @@ export class AttachmentFiles {
     rmSync(this.#file(attachment), { force: true });
   }
 
+  has(attachment: Pick<Attachment, 'containerId' | 'ifname'>): boolean {
+    return existsSync(this.#file(attachment));
+  }
+
   /** Oldest first. */
   all(): Attachment[] {
     const files = readdirSync(this.#directory, { withFileTypes: true })
@@ -67,7 +71,7 @@ export class AttachmentFiles {
     return statSync(this.#directory, { throwIfNoEntry: false })?.isDirectory() === true;
   }
 
-  #file({ containerId, ifname }: Attachment): string {
+  #file({ containerId, ifname }: Pick<Attachment, 'containerId' | 'ifname'>): string {
     return path.join(this.#directory, `${containerId}-${ifname}.json`);
   }
 }

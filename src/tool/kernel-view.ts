@@ -14,22 +14,14 @@ export type KernelView = readonly string[];
 
 /** This namespace, and the pod's as far as it can be entered. */
 export function viewKernel(binding: Binding, netns: string): KernelView {
-  const here = viewNamespace(binding, -1);
-  if (netns === '') return here;
-  let fd: number;
-  try {
-    fd = openSync(netns, 'r');
-  } catch {
-    return here;
-  }
-  try {
-    return [...here, ...viewNamespace(binding, fd).map((line) => `pod: ${line}`)];
-  } catch {
-    return here;
-  } finally {
-    closeSync(fd);
-  }
+  const here = within(binding, -1, viewNamespace);
+  const pod = netns === '' ? [] : inNamespace(binding, netns, viewNamespace);
+  return [...here, ...pod.map((line) => `pod: ${line}`)];
 }
+
+/** The links of the pod's namespace, as far as it can be entered. */
+export const linkNames = (binding: Binding, netns: string): string[] =>
+  inNamespace(binding, netns, (session) => session.dump(getLink()).flatMap((link) => link.IFLA_IFNAME ?? []));
 
 /** `+` for what is new, `-` for what is gone; each in its order. */
 export function difference(before: KernelView, after: KernelView): string[] {
@@ -38,25 +30,46 @@ export function difference(before: KernelView, after: KernelView): string[] {
   return [...gone, ...after.filter((line) => !was.has(line)).map((line) => `+ ${line}`)];
 }
 
-function viewNamespace(binding: Binding, netnsFd: number): string[] {
+/** What `look` sees there; nothing where the namespace cannot be entered. */
+function inNamespace(binding: Binding, netns: string, look: (session: SyncSession) => string[]): string[] {
+  let fd: number;
+  try {
+    fd = openSync(netns, 'r');
+  } catch {
+    return [];
+  }
+  try {
+    return within(binding, fd, look);
+  } catch {
+    return [];
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function within(binding: Binding, netnsFd: number, look: (session: SyncSession) => string[]): string[] {
   const session = new SyncSession(openSocket(binding, { netnsFd }));
   try {
-    const links = session.dump(getLink());
-    const names = new Map(links.map((link) => [link.ifi_index, link.IFLA_IFNAME ?? '']));
-    const families = [k.AF_INET, k.AF_INET6];
-    const routes = families.flatMap((rtm_family) => mainRoutes(session, rtm_family));
-    const neighbours = [...families, k.AF_BRIDGE].flatMap((ndm_family) =>
-      session.dump(getNeighbours({ ndm_family })),
-    );
-    return [
-      ...links.map((link) => linkLine(link, names)),
-      ...session.dump(getAddresses()).map((address) => addressLine(address, names)),
-      ...routes.flatMap((route) => routeLine(route, names)),
-      ...neighbours.flatMap((neighbour) => neighbourLine(neighbour, names)),
-    ];
+    return look(session);
   } finally {
     session.close();
   }
+}
+
+function viewNamespace(session: SyncSession): string[] {
+  const links = session.dump(getLink());
+  const names = new Map(links.map((link) => [link.ifi_index, link.IFLA_IFNAME ?? '']));
+  const families = [k.AF_INET, k.AF_INET6];
+  const routes = families.flatMap((rtm_family) => mainRoutes(session, rtm_family));
+  const neighbours = [...families, k.AF_BRIDGE].flatMap((ndm_family) =>
+    session.dump(getNeighbours({ ndm_family })),
+  );
+  return [
+    ...links.map((link) => linkLine(link, names)),
+    ...session.dump(getAddresses()).map((address) => addressLine(address, names)),
+    ...routes.flatMap((route) => routeLine(route, names)),
+    ...neighbours.flatMap((neighbour) => neighbourLine(neighbour, names)),
+  ];
 }
 
 type Names = ReadonlyMap<number, string>;

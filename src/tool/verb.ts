@@ -5,7 +5,7 @@ import type { Attachment, AttachmentFiles } from './attachment-file.ts';
 import { type Call, type Outcome, runChain, type Verb } from './chain.ts';
 import { namePattern } from '../cni/environment.ts';
 import { keptAttachments } from './kept-attachments.ts';
-import { difference, type KernelView, viewKernel } from './kernel-view.ts';
+import { difference, type KernelView, linkNames, viewKernel } from './kernel-view.ts';
 import { createNamespace, removeNamespace } from './namespace.ts';
 import { readNetworkList } from './network-list.ts';
 import { milliseconds, type Print } from './print.ts';
@@ -53,6 +53,7 @@ async function add(options: VerbOptions, world: VerbWorld): Promise<number> {
   const containerId = containerIdOf(options, world);
   const list = readNetworkList(conflist);
   const capabilityArgs = parseCapabilityArgs(options.capabilityArgs);
+  refuseOccupied(containerId, options, world);
   const scratch = options.netns === undefined;
   const netns = options.netns ?? createNamespace(world.binding, containerId);
   const attachment: Attachment = {
@@ -69,8 +70,7 @@ async function add(options: VerbOptions, world: VerbWorld): Promise<number> {
   world.files.write(attachment);
   const outcome = await show('ADD', { ...attachment, list }, options, world).catch((error: unknown) => {
     // No plugin has run: there is nothing to undo but what we made ourselves.
-    if (scratch) removeNamespace(containerId);
-    world.files.remove(attachment);
+    forget(attachment, world);
     throw error;
   });
   if (!outcome.failed) {
@@ -80,9 +80,45 @@ async function add(options: VerbOptions, world: VerbWorld): Promise<number> {
     world.print.line(`Undo it:     cni-tool del --container-id ${containerId}`);
     return 0;
   }
-  world.print.line('A container runtime undoes a failed ADD by DEL; so do we.');
-  await remove(attachment, options, world);
+  if (options.containerId === undefined) {
+    world.print.line('A container runtime undoes a failed ADD by DEL; so do we.');
+    await remove(attachment, options, world);
+  } else {
+    forget(attachment, world);
+    tellHowToUndo(attachment, world);
+  }
   return 1;
+}
+
+/** Not done for a person: DEL goes by the ID, and may take what was there before. */
+function tellHowToUndo(
+  { containerId, ifname, netns, scratch, conflist, cniPath }: Attachment,
+  { print }: VerbWorld,
+): void {
+  const del = ['cni-tool del', '--container-id', containerId, '--ifname', ifname, '--conflist', conflist];
+  const where = scratch ? [] : ['--netns', netns];
+  print.line(
+    `Not undone: "${containerId}" may be the ID of an attachment that was there before. If it is not:`,
+  );
+  print.line(`  ${[...del, '--cni-path', cniPath, ...where].join(' ')}`);
+}
+
+/** An ADD would fail there, and the DEL that undoes it would take what stood before. */
+function refuseOccupied(
+  containerId: string,
+  { netns, ifname }: VerbOptions,
+  { binding, files }: VerbWorld,
+): void {
+  if (files.has({ containerId, ifname })) {
+    throw new Refusal(
+      `"${containerId}" has an ${ifname} that was added by hand: cni-tool del --container-id ${containerId}`,
+    );
+  }
+  // Each namespace has an lo, which the plugin "loopback" sets up.
+  if (netns === undefined || ifname === 'lo' || !linkNames(binding, netns).includes(ifname)) return;
+  throw new Refusal(
+    `there is an ${ifname} in ${netns} already: remove that attachment first, or choose another --ifname`,
+  );
 }
 
 /** It names the namespace and our own file as well. */
@@ -104,9 +140,13 @@ async function again(verb: 'DEL' | 'CHECK', options: VerbOptions, world: VerbWor
 async function remove(attachment: Attachment, options: VerbOptions, world: VerbWorld): Promise<number> {
   const outcome = await show('DEL', callOf(attachment), options, world);
   if (outcome.failed) return 1;
-  if (attachment.scratch) removeNamespace(attachment.containerId);
-  world.files.remove(attachment);
+  forget(attachment, world);
   return 0;
+}
+
+function forget(attachment: Attachment, { files }: VerbWorld): void {
+  if (attachment.scratch) removeNamespace(attachment.containerId);
+  files.remove(attachment);
 }
 
 /** An attachment that was added by hand, or one that the command line describes in full. */

@@ -102,6 +102,62 @@ describe('cni-tool with any plugin', () => {
     expect(fs.existsSync('/run/no-name')).toBe(false);
   });
 
+  test('add takes nothing from an attachment that is there: by its namespace, its ID, or both', () => {
+    const { conflist, namespace, directory } = scene([]);
+    fs.writeFileSync(
+      conflist,
+      JSON.stringify({ cniVersion: '1.0.0', name: 'toolnet', plugins: [bridge(directory)] }),
+    );
+    const pod = `${namespace}-pod`;
+    spawnSync('ip', ['netns', 'add', pod]);
+    onTestFinished(() => void spawnSync('ip', ['netns', 'del', pod]));
+    const netns = `/run/netns/${pod}`;
+    // Another program's: the tool knows nothing of it.
+    const environment = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'live', CNI_NETNS: netns, CNI_IFNAME: 'eth0' };
+    const request = JSON.stringify({ cniVersion: '1.0.0', name: 'toolnet', ...bridge(directory) });
+    const made = spawnSync('nsenter', [`--net=/run/netns/${namespace}`, `${reference}/bridge`], {
+      env: { ...environment, CNI_PATH: reference },
+      input: request,
+    });
+    expect(made.status).toBe(0);
+    const add = (...args: string[]) =>
+      tool(['add', '--conflist', conflist, '--cni-path', reference, ...args], namespace);
+    for (const args of [
+      ['--container-id', 'live', '--netns', netns],
+      ['--netns', netns],
+    ]) {
+      expect(add(...args)).toMatchObject({
+        status: 2,
+        stderr: `there is an eth0 in ${netns} already: remove that attachment first, or choose another --ifname\n`,
+      });
+    }
+    expect(add('--container-id', 'live')).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(
+        /FAIL +bridge[^]*Not undone: "live" may be the ID of an attachment that was there before[^]*cni-tool del --container-id live/,
+      ),
+    });
+    expect(
+      spawnSync('ip', ['-n', pod, '-4', 'address', 'show', 'eth0'], { encoding: 'utf8' }).stdout,
+    ).toContain('10.9.0.2/24');
+    expect(fs.readFileSync(path.join(directory, 'toolnet', '10.9.0.2'), 'utf8')).toContain('live');
+    expect(fs.existsSync('/run/netns/live')).toBe(false);
+  });
+
+  test('one that was added by hand is not added again', () => {
+    const probe = scene([]);
+    const { conflist, namespace } = scene([bridge(probe.directory)]);
+    const id = `cni-tool-${namespace}`;
+    const args = ['add', '--conflist', conflist, '--cni-path', reference, '--container-id', id];
+    expect(tool(args, namespace).status).toBe(0);
+    expect(tool(args, namespace)).toMatchObject({
+      status: 2,
+      stderr: `"${id}" has an eth0 that was added by hand: cni-tool del --container-id ${id}\n`,
+    });
+    expect(tool(['del', '--container-id', id], namespace).status).toBe(0);
+    expect(scratchNamespaces()).toEqual([]);
+  });
+
   test('gc with a --keep that names nothing is refused, and asks no plugin', () => {
     const { conflist, namespace } = scene([{ type: 'loopback' }]);
     const args = ['gc', '--conflist', conflist, '--cni-path', reference, '--keep', ' live'];
