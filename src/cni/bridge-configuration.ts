@@ -1,7 +1,7 @@
 import type { Dns } from '../ipam/resolv-conf.ts';
 import type { JsonObject } from '../json/go-json.ts';
-import { type Mac, parseMac } from '../net/mac.ts';
-import { IPV6_MIN_MTU } from '../netlink/constants.ts';
+import { isUnicastMac, type Mac, parseMac } from '../net/mac.ts';
+import { ETH_MAX_MTU, ETH_MIN_MTU, IPV6_MIN_MTU } from '../netlink/constants.ts';
 import type { BridgeOptions } from './attachment.ts';
 import { type CniArgs, parseCniArgs } from './cni-args.ts';
 import { delegateText } from './delegate.ts';
@@ -47,7 +47,7 @@ export function readBridge(delegate: JsonObject, args: CniArgs, cniVersion: stri
   const fields = new Fields(delegate, 'delegate', keys);
   const options = readOptions(fields);
   const ipam = readHostLocal(fields, args, cniVersion);
-  refuseSmallMtu(options, ipam.sets);
+  refuseMtu(options, ipam.sets);
   return {
     text: delegateText(delegate),
     options,
@@ -59,13 +59,22 @@ export function readBridge(delegate: JsonObject, args: CniArgs, cniVersion: stri
   };
 }
 
-/** The kernel has no IPv6 on such a link, and says so in words of its own. */
-function refuseSmallMtu({ mtu }: BridgeOptions, sets: Delegated['ipam']['sets']): void {
-  if (mtu === 0 || mtu >= IPV6_MIN_MTU || !sets.flat().some(({ family }) => family === 6)) return;
-  throw refused(
-    `the MTU of the pods, ${mtu}, is less than IPv6 needs, which is ${IPV6_MIN_MTU}`,
-    'raise FLANNEL_MTU or delegate.mtu, or use a network without IPv6',
-  );
+/** The kernel has no such link, or no IPv6 on it, and says so in words of its own. */
+function refuseMtu({ mtu }: BridgeOptions, sets: Delegated['ipam']['sets']): void {
+  if (mtu === 0) return;
+  const hasIpv6 = sets.flat().some(({ family }) => family === 6);
+  const [least, who] = hasIpv6 ? [IPV6_MIN_MTU, 'IPv6'] : [ETH_MIN_MTU, 'a link'];
+  const refuse = (why: string, advice: string) => refused(`the MTU of the pods, ${mtu}, is ${why}`, advice);
+  if (mtu < least) {
+    const otherwise = hasIpv6 ? ', or use a network without IPv6' : '';
+    throw refuse(
+      `less than ${who} needs, which is ${least}`,
+      `raise FLANNEL_MTU or delegate.mtu${otherwise}`,
+    );
+  }
+  if (mtu > ETH_MAX_MTU) {
+    throw refuse(`more than a link can have, which is ${ETH_MAX_MTU}`, 'lower FLANNEL_MTU or delegate.mtu');
+  }
 }
 
 function readOptions(fields: Fields): BridgeOptions {
@@ -120,10 +129,11 @@ function readMac(fields: Fields, args: CniArgs): Mac | undefined {
   const text = runtime || cni || args.mac;
   if (text === undefined || text === '') return undefined;
   const mac = parseMac(text);
-  if (mac !== undefined) return mac;
+  if (mac !== undefined && isUnicastMac(mac)) return mac;
+  const flaw = mac === undefined ? 'is none' : "is no single link's";
   throw refused(
-    `the MAC address that is asked for, "${text}", is none`,
-    'write six bytes: 02:00:00:00:00:01',
+    `the MAC address that is asked for, "${text}", ${flaw}`,
+    'write six bytes, of which the first is even and not all are zero: 02:00:00:00:00:01',
   );
 }
 

@@ -2,6 +2,7 @@ import { getSystemErrorMap } from 'node:util';
 import * as k from '../netlink/constants.ts';
 import type { LinkWrite } from '../netlink/route/link.ts';
 import type { Step } from './attachment-step.ts';
+import { CniError, cniCodes } from './error.ts';
 import { StepError } from './link.ts';
 import { SysctlError } from './task.ts';
 
@@ -12,10 +13,19 @@ export function explain(error: unknown): unknown {
 }
 
 function explainStep({ step, error, link }: StepError): Error {
+  const text = `failed to ${purposeOf(step, link)}: ${error.message}`;
+  if (isBadGateway(step, error.code)) return new CniError(cniCodes.badConfiguration, text, gatewayAdvice);
   const advice = adviceFor(step, error.code);
-  const text = `failed to ${purposeOf(step, link)}: ${error.message}${advice === undefined ? '' : `; ${advice}`}`;
-  return new Error(text, { cause: error });
+  return new Error(advice === undefined ? text : `${text}; ${advice}`, { cause: error });
 }
+
+const isBadGateway = (step: Step, code: string): boolean =>
+  step.message === 'newRoute' &&
+  step.value.RTA_GATEWAY !== undefined &&
+  ['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL'].includes(code);
+
+const gatewayAdvice =
+  "the gateway of a route in ipam.routes must be an address of another in one of the pod's subnets";
 
 function purposeOf(step: Step, link?: string): string {
   switch (step.message) {

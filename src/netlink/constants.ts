@@ -79,6 +79,8 @@ export const IF_OPER_DOWN = 2;
 export const IF_OPER_UP = 6;
 export const RTEXT_FILTER_BRVLAN = 2;
 export const RTEXT_FILTER_SKIP_STATS = 8;
+export const ETH_MIN_MTU = 68; // linux/if_ether.h
+export const ETH_MAX_MTU = 0xffff;
 export const IPV6_MIN_MTU = 1280; // linux/ipv6.h
 
 // Bridge (linux/if_bridge.h)

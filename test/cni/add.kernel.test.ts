@@ -254,11 +254,16 @@ describe('an ADD that fails leaves nothing', () => {
     await node.ok('STATUS', '');
   });
 
-  test('when a route cannot be set', async () => {
+  test.each([
+    ['172.16.0.0/12', '192.0.2.1', 'ENETUNREACH'],
+    ['2001:db8:1::/48', 'fd00:244:0:1::2', 'EINVAL'],
+    ['2001:db8:1::/48', '2001:db8::1', 'EHOSTUNREACH'],
+  ])('when the gateway of a route cannot be one: %s via %s', async (dst, gw, why) => {
     const node = new TestNode();
-    const ipam = { dataDir: node.networks, routes: [{ dst: '172.16.0.0/12', gw: '192.0.2.1' }] };
-    const { msg } = await node.error('ADD', node.pod(), node.configuration({ ipam }));
-    expect(msg).toMatch(/^failed to add route '172.16.0.0\/12 via 192.0.2.1': RTM_NEWROUTE: ENETUNREACH/);
+    const ipam = { dataDir: node.networks, routes: [{ dst, gw }] };
+    const { code, msg, details } = await node.error('ADD', node.pod(), node.configuration({ ipam }));
+    expect(msg).toContain(`failed to add route '${dst} via ${gw}': RTM_NEWROUTE: ${why}`);
+    expect({ code, details }).toEqual({ code: 7, details: expect.stringContaining('ipam.routes') });
     expect(await node.leftovers()).toEqual(nothing);
   });
 

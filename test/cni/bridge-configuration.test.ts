@@ -42,6 +42,16 @@ describe('a bridge delegate', () => {
     expect(read({ mtu: 1279 }).options.mtu).toBe(1279);
   });
 
+  test.each([
+    [67, 'is less than a link needs, which is 68'],
+    [65536, 'is more than a link can have, which is 65535'],
+  ])('refuses an MTU of %d', (mtu, why) => {
+    expect(refusal(() => read({ mtu }))).toMatchObject({
+      code: 7,
+      msg: `the MTU of the pods, ${mtu}, ${why}`,
+    });
+  });
+
   test('reads keys in any letter case', () => {
     expect(read({ HAIRPINMODE: true, Bridge: 'pods0' }).options).toMatchObject({
       hairpinMode: true,
@@ -106,6 +116,8 @@ describe('a bridge delegate', () => {
     [{ bridge: 'all' }, /delegate.bridge must be the name of a link.* and is "all": the kernel has/],
     [{ bridge: 'a-name-of-16-byt' }, /delegate.bridge must be the name of a link/],
     [{ runtimeConfig: { mac: '02:00' } }, 'the MAC address that is asked for, "02:00", is none'],
+    [{ runtimeConfig: { mac: '01:00:5e:00:00:01' } }, /asked for, "01:00:5e:00:00:01", is no single link's/],
+    [{ runtimeConfig: { mac: '00:00:00:00:00:00' } }, /is no single link's/],
     [{ ipam: { ...ipam, dataDir: 5 } }, /delegate.ipam.dataDir must be a string/],
     [{ ipam: { ...ipam, dataDir: 'nets' } }, /delegate.ipam.dataDir must be an absolute path, and is "nets"/],
     [{ ipam: { ...ipam, resolvConf: './r' } }, /delegate.ipam.resolvConf must be an absolute path/],
