@@ -1,4 +1,6 @@
 import fs, {
+  accessSync,
+  constants,
   existsSync,
   lstatSync,
   readdirSync,
@@ -19,6 +21,8 @@ export interface Files {
   read(file: string): string | undefined;
   /** Whole or not at all, for root alone (0600); makes its directory (0700). */
   write(file: string, text: string): void;
+  /** Throws when no file could be made in that directory, or itself not where it is missing. Makes nothing. */
+  expectWritable(directory: string): void;
   /** False when there was none. */
   remove(file: string): boolean;
   /** Whether something is there, a directory for example. */
@@ -33,6 +37,7 @@ export interface Files {
 export const machineFiles: Files = {
   read: (file) => named(`cannot read ${file}`, () => unlessMissing(() => readFileSync(file, 'utf8'))),
   write: (file, text) => named(`cannot write ${file}`, () => write(file, text)),
+  expectWritable: (directory) => named(`cannot write in ${directory}`, () => expectWritable(directory)),
   remove(file) {
     // What a writer left that was killed.
     const rest = unfinished(file);
@@ -59,6 +64,16 @@ function write(file: string, text: string): void {
   } catch (error) {
     rmSync(fresh, { force: true });
     throw error;
+  }
+}
+
+function expectWritable(directory: string): void {
+  try {
+    // The dot is a directory's: a file in its place is ENOTDIR.
+    accessSync(`${directory}/.`, constants.W_OK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    expectWritable(path.dirname(directory));
   }
 }
 

@@ -33,11 +33,11 @@ export interface AttachmentRecord extends AttachmentKey {
  */
 export class Records {
   readonly #files: Files;
-  readonly #directory: string;
+  readonly directory: string;
 
   constructor(files: Files, dataDir: string) {
     this.#files = files;
-    this.#directory = path.join(path.dirname(path.resolve(dataDir)), 'flannelette');
+    this.directory = path.join(path.dirname(path.resolve(dataDir)), 'flannelette');
   }
 
   /** Undefined when there is none, or none that can be read: a torn file is as good as none. */
@@ -66,9 +66,9 @@ export class Records {
 
   /** Every attachment of which there is a record, readable or not, of one network or of all. */
   keys(network?: string): AttachmentKey[] {
-    const networks = network === undefined ? this.#files.list(this.#directory) : [network];
+    const networks = network === undefined ? this.#files.list(this.directory) : [network];
     return networks.flatMap((name) =>
-      this.#files.list(path.join(this.#directory, name)).flatMap((file) => {
+      this.#files.list(path.join(this.directory, name)).flatMap((file) => {
         const colon = file.indexOf(':');
         if (file.startsWith('.') || colon === -1) return [];
         return [{ network: name, containerID: file.slice(0, colon), ifname: file.slice(colon + 1) }];
@@ -80,14 +80,14 @@ export class Records {
   ofContainer({ network, containerID }: Omit<AttachmentKey, 'ifname'>): AttachmentKey[] {
     const prefix = `${containerID}:`;
     return this.#files
-      .list(path.join(this.#directory, network))
+      .list(path.join(this.directory, network))
       .filter((file) => file.startsWith(prefix))
       .map((file) => ({ network, containerID, ifname: file.slice(prefix.length) }));
   }
 
   /** Container IDs and interface names hold no colon, network names no slash. */
   #file({ network, containerID, ifname }: AttachmentKey): string {
-    return path.join(this.#directory, network, `${containerID}:${ifname}`);
+    return path.join(this.directory, network, `${containerID}:${ifname}`);
   }
 
   #parse(file: string, key: AttachmentKey): AttachmentRecord | undefined {

@@ -95,7 +95,9 @@ async function serveStatus(world: World, caller: Caller, request: CniRequest): P
     const known = presentDelegate(world, caller, request);
     const { type, text } = known.recorded;
     if (!isInside(known.recorded)) return await runDelegate(caller, type, text);
-    status(world, understand(known, request));
+    const delegated = understand(known, request);
+    caller.expect([path.dirname(delegated.ipam.dataDir)]);
+    status(world, attachmentOf(request), delegated);
     return '';
   } catch (error) {
     // Whatever will mend itself: for a STATUS that has a code of its own.

@@ -1,6 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Json, nothing, TestNode, withPods } from './test-node.ts';
 
 const key = 'cni.dev/valid-attachments';
@@ -103,5 +104,26 @@ describe('STATUS', () => {
     const { code, msg } = await node.error('STATUS', '');
     expect(code).toBe(50);
     expect(msg).toContain(node.subnetFile);
+  });
+
+  test.each(['flannel', 'flannelette', 'networks'])('is 50 where %s cannot be written in', async (name) => {
+    const node = new TestNode();
+    const place = path.join(node.directory, name);
+    fs.mkdirSync(place);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'none', place]);
+    onTestFinished(() => void execFileSync('umount', [place]));
+    const { code, msg } = await node.error('STATUS', '');
+    expect(code).toBe(50);
+    expect(msg).toMatch(/^cannot write in .*: EROFS: .*; mount it writable or set dataDir/);
+    expect(msg).toContain(place);
+  });
+
+  test('is 50 where a file stands in the place of a directory', async () => {
+    const node = new TestNode();
+    fs.writeFileSync(node.networks, '');
+    expect(await node.error('STATUS', '')).toMatchObject({
+      code: 50,
+      msg: expect.stringContaining('ENOTDIR'),
+    });
   });
 });

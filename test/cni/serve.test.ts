@@ -30,6 +30,7 @@ function world(files: Partial<Files> = {}): World {
     files: {
       read: (file) => (file.endsWith('subnet.env') ? subnet : undefined),
       write: noKernel,
+      expectWritable() {},
       remove: () => false,
       has: () => false,
       modified: () => undefined,

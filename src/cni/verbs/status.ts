@@ -1,14 +1,24 @@
+import path from 'node:path';
+import type { AttachmentRequest, Delegated } from '../delegated.ts';
 import { CniError, cniCodes } from '../error.ts';
-import type { Delegated } from '../delegated.ts';
+import { Records } from '../record.ts';
 import type { World } from '../world.ts';
 
 /**
  * STATUS: whether an ADD could be served. A full pool is no reason to say no: the node would turn NotReady, and
  * healthy pods would be evicted from it. Throws a CniError 50; runtimes show its message, and not its code.
  */
-export function status(world: World, { options }: Delegated): void {
+export function status(
+  world: World,
+  { key, dataDir }: AttachmentRequest,
+  { options, ipam }: Delegated,
+): void {
+  const { files } = world;
   try {
     world.observeBridge(options.bridge);
+    files.expectWritable(dataDir);
+    files.expectWritable(path.join(new Records(files, dataDir).directory, key.network));
+    files.expectWritable(path.join(ipam.dataDir, key.network));
   } catch (error) {
     throw unavailable((error as Error).message);
   }
