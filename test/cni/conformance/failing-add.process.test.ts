@@ -35,8 +35,9 @@ describe.each(ways)('an ADD that comes to nothing, %s', (way) => {
       const scene = machine.scene();
       const conf = scene.conf({}, { ipMasq: true, ipMasqBackend });
       await scene.ok('ADD', { conf });
+      // iptables-save would tell the time, too.
       const [show = '', ...args] =
-        ipMasqBackend === 'nftables' ? ['nft', 'list', 'ruleset'] : ['iptables-save', '-t', 'nat'];
+        ipMasqBackend === 'nftables' ? ['nft', 'list', 'ruleset'] : ['iptables', '-t', 'nat', '-S'];
       const rules = () => machine.node.exec(show, ...args);
       const before = await rules();
       expect(before).toContain(`${scene.v4}.2`);
