@@ -54,7 +54,7 @@ function peerOnHost(host: Session, podLink: LinkMessage): LinkMessage | undefine
   return mutual && peer.IFLA_LINK_NETNSID !== undefined ? peer : undefined;
 }
 
-/** The MAC of the node's end is nobody's business: udev may have changed it. */
+/** Name or MAC of the node's end may be another: that is nobody's business here. */
 function checkPort(
   peer: LinkMessage | undefined,
   bridge: LinkMessage,
@@ -62,8 +62,10 @@ function checkPort(
   { interfaces }: Result,
 ): void {
   const name = peer?.IFLA_IFNAME;
+  const isThis = (each: Result['interfaces'][number]) =>
+    each.name === name || each.mac?.toLowerCase() === peer?.IFLA_ADDRESS;
   const isListed =
-    interfaces.length === 0 || interfaces.some((each) => each.name === name && each.sandbox === undefined);
+    interfaces.length === 0 || interfaces.some((each) => each.sandbox === undefined && isThis(each));
   if (peer === undefined || !isListed) {
     throw broken(`CNI veth created for bridge ${options.bridge} was not found`);
   }

@@ -3,12 +3,13 @@ import { tearDownMasquerade } from '../firewall/masquerade.ts';
 import type { MasqueradeBackend } from '../firewall/pod-masquerade.ts';
 import type { Prefix } from '../net/prefix.ts';
 import { isNetlinkError } from '../netlink/error.ts';
-import { delLink } from '../netlink/route/link.ts';
+import { delLink, type LinkMessage } from '../netlink/route/link.ts';
 import { glanceAtLink } from '../netlink/route/link-announcement.ts';
 import type { FlannelState } from './flannel-state.ts';
 import { findLink, type Session } from './link.ts';
 import { type AttachmentKey, type AttachmentRecord, type Records, sameKey } from './record.ts';
 import { readDelegate } from './recorded-delegate.ts';
+import { isVeth, Veths } from './veths.ts';
 import type { World } from './world.ts';
 
 /** Links and rules that are to go, as far as anybody knows. */
@@ -59,14 +60,15 @@ export function otherAddresses(records: Records, key: AttachmentKey): Prefix[] {
 
 /** Either end takes the other with it. */
 async function removeLinks(world: World, { key, record, pod }: Detachment): Promise<void> {
-  const recorded = record?.hostLink
-    ? findLink(world.host, { IFLA_IFNAME: record.hostLink }, glanceAtLink)
-    : undefined;
-  // Its name is random. Its MAC is too, but an administrator, or udev, may have given it another one.
-  if (recorded?.IFLA_LINKINFO?.IFLA_INFO_KIND === 'veth') {
-    return world.removeLink(recorded.ifi_index);
-  }
+  const recorded = record?.hostLink ? findRecorded(world.host, record) : undefined;
+  if (recorded !== undefined) return world.removeLink(recorded.ifi_index);
   if (pod !== undefined) await removeInPod(pod, key);
+}
+
+/** All links are asked for only when none has the name any more. */
+function findRecorded(host: Session, record: AttachmentRecord): LinkMessage | undefined {
+  const named = findLink(host, { IFLA_IFNAME: record.hostLink }, glanceAtLink);
+  return named !== undefined && isVeth(named) ? named : new Veths(host).find(record);
 }
 
 /**

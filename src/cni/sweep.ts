@@ -1,12 +1,12 @@
 import path from 'node:path';
 import { type Owner, ownerKey } from '../ipam/entry.ts';
-import { leftovers, type Veth } from '../ipam/sweep.ts';
-import { getLink } from '../netlink/route/link.ts';
+import { leftovers, type Sight } from '../ipam/sweep.ts';
 import { entriesIn } from './entries.ts';
 import { FlannelState } from './flannel-state.ts';
 import { type AttachmentRecord, keyText, Records } from './record.ts';
 import { isInside, readDelegate } from './recorded-delegate.ts';
 import { forgetAttachment, removeAttachment } from './removal.ts';
+import { Veths } from './veths.ts';
 import type { World } from './world.ts';
 
 /** How much a sweep has released. */
@@ -33,16 +33,16 @@ export async function sweep(world: World, dataDir: string): Promise<Swept> {
     const state = new FlannelState(world.files, dataDir);
     // Before the links: whose link is not there then has lost it, or has an address so young that it stays.
     const places = placesOf(records, state, world.beingMade);
-    const links = new Set(world.host.dump(getLink()).flatMap(({ IFLA_IFNAME = [] }) => IFLA_IFNAME));
+    const veths = new Veths(world.host);
     await guarded(world, 'what an earlier version recorded', async () =>
-      nameNamespace(world, records, places, links),
+      nameNamespace(world, records, places, veths),
     );
     for (const place of places) {
       await guarded(world, `leftovers of pods in network ${place.network}`, async () => {
-        const released = await sweepPlace(world, place, links);
+        const released = await sweepPlace(world, place, veths);
         swept.addresses += released.length;
         for (const entry of released) forgetStranger(records, state, place, entry);
-        swept.attachments += await forgetGone(world, records, state, place, links);
+        swept.attachments += await forgetGone(world, records, state, place, veths);
       });
     }
   });
@@ -82,25 +82,20 @@ function placesOf(records: Records, state: FlannelState, beingMade: ReadonlySet<
 }
 
 /** Earlier versions did not say where a link is: what is seen here is here. */
-function nameNamespace(
-  { hostNetns }: World,
-  records: Records,
-  places: readonly Place[],
-  links: ReadonlySet<string>,
-): void {
+function nameNamespace({ hostNetns }: World, records: Records, places: readonly Place[], veths: Veths): void {
   for (const record of places.flatMap((place) => place.records)) {
-    if (record.hostNetns !== undefined || !links.has(record.hostLink)) continue;
+    if (record.hostNetns !== undefined || veths.find(record) === undefined) continue;
     if (isStill(records, record)) records.write({ ...record, hostNetns });
   }
 }
 
 /** Under the lock, with what is written there now. */
-async function sweepPlace(world: World, place: Place, links: ReadonlySet<string>): Promise<Owner[]> {
+async function sweepPlace(world: World, place: Place, veths: Veths): Promise<Owner[]> {
   const { directory } = place;
   const addresses = world.existingStore(directory);
   if (addresses === undefined) return [];
-  const records = new Map(place.records.map((record) => [ownerKey(record), vethOf(world, record)]));
-  const sighting = { bootTime: world.bootTime, now: world.clock.now(), records, links };
+  const sights = new Map(place.records.map((record) => [ownerKey(record), sightOf(world, record, veths)]));
+  const sighting = { bootTime: world.bootTime, now: world.clock.now(), veths: sights };
   const released = await addresses.withLock((store) => {
     const found = leftovers(store.entries(), sighting);
     const kept = new Set(store.releaseAll(found.map(({ entry }) => entry)));
@@ -111,10 +106,10 @@ async function sweepPlace(world: World, place: Place, links: ReadonlySet<string>
 }
 
 /** Another namespace that had our number is gone, and its links with it: what bears that number and is not seen is nowhere. */
-const vethOf = ({ hostNetns }: World, record: AttachmentRecord): Veth => ({
-  name: record.hostLink,
-  isHere: record.hostNetns === hostNetns,
-});
+function sightOf({ hostNetns }: World, record: AttachmentRecord, veths: Veths): Sight {
+  if (veths.find(record) !== undefined) return 'there';
+  return record.hostNetns === hostNetns ? 'gone' : 'elsewhere';
+}
 
 /** What Go's flannel added has no record, but a state file. */
 function forgetStranger(records: Records, state: FlannelState, { network }: Place, owner: Owner): void {
@@ -128,10 +123,12 @@ async function forgetGone(
   records: Records,
   state: FlannelState,
   place: Place,
-  links: ReadonlySet<string>,
+  veths: Veths,
 ): Promise<number> {
-  const unseen = place.records.filter(({ hostLink }) => !links.has(hostLink));
-  const gone = unseen.filter((each) => vethOf(world, each).isHere || isBeforeBoot(world, records, each));
+  const gone = place.records.filter((record) => {
+    const sight = sightOf(world, record, veths);
+    return sight === 'gone' || (sight === 'elsewhere' && isBeforeBoot(world, records, record));
+  });
   if (gone.length === 0) return 0;
   const held = new Set((await entriesIn(world, place.directory)).map(ownerKey));
   let forgotten = 0;

@@ -11,18 +11,12 @@ export interface Sighting {
   readonly bootTime: number;
   /** Now, on the same clock. */
   readonly now: number;
-  /** Our own attachment records, by {@link ownerKey}. */
-  readonly records: ReadonlyMap<string, Veth>;
-  /** The links of the host, listed before the entries were. */
-  readonly links: ReadonlySet<string>;
+  /** What became of the veths in our own attachment records, by {@link ownerKey}. */
+  readonly veths: ReadonlyMap<string, Sight>;
 }
 
-/** The host's end of a veth pair. */
-export interface Veth {
-  readonly name: string;
-  /** It was made among the links that are listed; else it may be where nobody here sees it. */
-  readonly isHere: boolean;
-}
+/** Of the host's end of a veth pair. `elsewhere`: it was made where nobody here sees it. */
+export type Sight = 'there' | 'gone' | 'elsewhere';
 
 export interface Leftover {
   readonly entry: DatedEntry;
@@ -42,20 +36,20 @@ export const grace = 120_000;
  */
 export function leftovers(entries: readonly DatedEntry[], sighting: Sighting): Leftover[] {
   return entries.flatMap((entry): Leftover[] => {
-    const veths = vethsOf(entry, sighting.records);
-    if (veths.some(({ name }) => sighting.links.has(name))) return [];
+    const veths = vethsOf(entry, sighting.veths);
+    if (veths.includes('there')) return [];
     if (entry.modified < sighting.bootTime) return [{ entry, reason: 'from before this boot' }];
     const old = sighting.now - entry.modified > grace;
-    const isSeenGone = veths.length > 0 && veths.every(({ isHere }) => isHere);
-    return isSeenGone && old ? [{ entry, reason: 'its host veth is gone' }] : [];
+    const areGone = veths.length > 0 && !veths.includes('elsewhere');
+    return areGone && old ? [{ entry, reason: 'its host veth is gone' }] : [];
   });
 }
 
 /** Several for a file that names the container alone. */
-function vethsOf(owner: Owner, records: ReadonlyMap<string, Veth>): Veth[] {
-  const exact = records.get(ownerKey(owner));
+function vethsOf(owner: Owner, veths: ReadonlyMap<string, Sight>): Sight[] {
+  const exact = veths.get(ownerKey(owner));
   if (exact !== undefined) return [exact];
   if (owner.ifname !== '') return [];
   const prefix = ownerKey(owner);
-  return [...records].filter(([key]) => key.startsWith(prefix)).map(([, veth]) => veth);
+  return [...veths].filter(([key]) => key.startsWith(prefix)).map(([, sight]) => sight);
 }

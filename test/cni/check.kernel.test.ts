@@ -64,6 +64,12 @@ describe('CHECK is content', () => {
       ({ node, veth }: Attached) => node.host.exec('ip', 'link', 'set', veth, 'address', '02:00:00:00:00:99'),
     ],
     [
+      'somebody gave the node end another name',
+      async ({ node, veth }: Attached) => {
+        await node.host.exec('ip', 'link', 'set', veth, 'name', 'web0');
+      },
+    ],
+    [
       'somebody listens on the bridge',
       ({ node }: Attached) => node.host.exec('ip', 'link', 'set', 'cni0', 'promisc', 'on'),
     ],

@@ -30,6 +30,17 @@ describe('DEL takes everything away', () => {
     expect(await pod.json('ip', 'link', 'show', 'type', 'veth')).toEqual([]);
   });
 
+  test.each(['pod', 'nobody'])('when the node end has another name, and %s can be entered', async (who) => {
+    const node = new TestNode();
+    const pod = node.pod();
+    await node.ok('ADD', pod);
+    const [veth = ''] = await node.veths();
+    await node.host.exec('ip', 'link', 'set', veth, 'name', 'web0');
+    await node.ok('DEL', who === 'pod' ? pod : '');
+    expect(await node.leftovers()).toEqual(nothing);
+    expect(await pod.json('ip', 'link', 'show', 'type', 'veth')).toEqual([]);
+  });
+
   test('with a prevResult that makes no sense', async () => {
     const node = new TestNode();
     const pod = node.pod();

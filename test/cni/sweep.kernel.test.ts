@@ -84,6 +84,19 @@ describe('the sweep', () => {
     expect(await node.leftovers()).toEqual(before);
   });
 
+  test.each([
+    ['name', 'web0'],
+    ['address', '02:00:00:00:00:99'],
+  ])("leaves a live pod alone whose veth's %s somebody has changed", async (what, value) => {
+    const node = await withPods(['c1']);
+    const [veth = ''] = await node.veths();
+    await node.host.exec('ip', 'link', 'set', veth, what, value);
+    const before = await node.leftovers();
+    const wrong = { ...node.world, ...later(10 * grace), bootTime: Date.now() + 5000 };
+    expect(await sweep(wrong, node.states)).toEqual(released(0, 0));
+    expect(await node.leftovers()).toEqual(before);
+  });
+
   test('leaves a stranger without a record until the next boot', async () => {
     const node = await withPods(['c1']);
     fs.rmSync(path.dirname(node.records), { recursive: true });

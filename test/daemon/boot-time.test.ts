@@ -29,7 +29,7 @@ test('the address of a pod that another program made before the machine was paus
     modified: now - 8 * hour,
   };
   const bootTime = bootTimeOf({ now, uptime: 3600, mounted: now - 9 * hour });
-  expect(leftovers([entry], { now, bootTime, records: new Map(), links: new Set() })).toEqual([]);
+  expect(leftovers([entry], { now, bootTime, veths: new Map() })).toEqual([]);
 });
 
 test('this machine started before its sysfs was there', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ownerKey } from '../../src/ipam/entry.ts';
-import { grace, leftovers, type Veth } from '../../src/ipam/sweep.ts';
+import { grace, leftovers, type Sight } from '../../src/ipam/sweep.ts';
 import { address } from '../../src/net/address.ts';
 import { owner } from './scratch.ts';
 
@@ -12,54 +12,50 @@ const entry = (modified: number, ifname = 'eth0') => ({
   ...owner('a', ifname),
   modified,
 });
-const vetha = { name: 'vetha', isHere: true };
-const record = new Map([[ownerKey(owner('a')), vetha]]);
-const elsewhere = new Map([[ownerKey(owner('a')), { ...vetha, isHere: false }]]);
-const none: ReadonlyMap<string, Veth> = new Map();
-const reasons = (modified: number, records: ReadonlyMap<string, Veth>, links: string[], ifname?: string) =>
-  leftovers([entry(modified, ifname)], { bootTime, now, records, links: new Set(links) }).map(
-    ({ reason }) => reason,
-  );
+const veth = (sight: Sight) => new Map([[ownerKey(owner('a')), sight]]);
+const none: ReadonlyMap<string, Sight> = new Map();
+const reasons = (modified: number, veths: ReadonlyMap<string, Sight>, ifname?: string) =>
+  leftovers([entry(modified, ifname)], { bootTime, now, veths }).map(({ reason }) => reason);
 
 describe('the sweep', () => {
   test('releases what is from before this boot, with and without a record', () => {
-    expect(reasons(bootTime - 1, none, [])).toEqual(['from before this boot']);
-    expect(reasons(bootTime - 1, record, ['cni0'])).toEqual(['from before this boot']);
+    expect(reasons(bootTime - 1, none)).toEqual(['from before this boot']);
+    expect(reasons(bootTime - 1, veth('gone'))).toEqual(['from before this boot']);
   });
 
   test('releases what has a record and no veth', () => {
-    expect(reasons(old, record, ['cni0'])).toEqual(['its host veth is gone']);
+    expect(reasons(old, veth('gone'))).toEqual(['its host veth is gone']);
   });
 
   test('keeps what has a record and its veth, even when a wrong clock says that it is older than the boot', () => {
-    expect(reasons(old, record, ['vetha'])).toEqual([]);
-    expect(reasons(bootTime - 1, record, ['vetha'])).toEqual([]);
+    expect(reasons(old, veth('there'))).toEqual([]);
+    expect(reasons(bootTime - 1, veth('there'))).toEqual([]);
   });
 
   test('keeps what may have its veth elsewhere, until the next boot', () => {
-    expect(reasons(old, elsewhere, ['cni0'])).toEqual([]);
-    expect(reasons(bootTime - 1, elsewhere, ['cni0'])).toEqual(['from before this boot']);
-    expect(reasons(old, new Map([...elsewhere, ['a/eth1', vetha]]), [], '')).toEqual([]);
+    expect(reasons(old, veth('elsewhere'))).toEqual([]);
+    expect(reasons(bootTime - 1, veth('elsewhere'))).toEqual(['from before this boot']);
+    expect(reasons(old, new Map([...veth('elsewhere'), ['a/eth1', 'gone']]), '')).toEqual([]);
   });
 
   test('keeps what another program made in this boot', () => {
-    expect(reasons(old, none, [])).toEqual([]);
-    expect(reasons(bootTime, none, [])).toEqual([]);
+    expect(reasons(old, none)).toEqual([]);
+    expect(reasons(bootTime, none)).toEqual([]);
   });
 
   test('leaves an ADD alone that has written its record and not made the veth yet', () => {
-    expect(reasons(now - grace, record, [])).toEqual([]);
-    expect(reasons(now + 5_000, record, [])).toEqual([]);
+    expect(reasons(now - grace, veth('gone'))).toEqual([]);
+    expect(reasons(now + 5_000, veth('gone'))).toEqual([]);
   });
 
   test('a file that names the container alone goes by any record of the container', () => {
-    expect(reasons(old, record, ['vetha'], '')).toEqual([]);
-    expect(reasons(bootTime - 1, record, ['vetha'], '')).toEqual([]);
-    expect(reasons(old, record, [], '')).toEqual(['its host veth is gone']);
-    expect(reasons(old, new Map([['ab/eth0', { name: 'vethb', isHere: true }]]), [], '')).toEqual([]);
+    expect(reasons(old, veth('there'), '')).toEqual([]);
+    expect(reasons(bootTime - 1, veth('there'), '')).toEqual([]);
+    expect(reasons(old, veth('gone'), '')).toEqual(['its host veth is gone']);
+    expect(reasons(old, new Map([['ab/eth0', 'gone']]), '')).toEqual([]);
   });
 
   test('another interface of the container has a record of its own', () => {
-    expect(reasons(old, record, [], 'eth1')).toEqual([]);
+    expect(reasons(old, veth('gone'), 'eth1')).toEqual([]);
   });
 });
