@@ -15,6 +15,7 @@ import type { Report } from './report.ts';
 import { Standing } from './standing.ts';
 import { survey, surveyTunnels } from './survey.ts';
 import type { Tunnels } from './tunnels.ts';
+import { unmadeLinks } from './unmade-link.ts';
 import { Wanted } from './wanted.ts';
 
 /** Milliseconds between two comparisons of everything when nothing else asks for one. */
@@ -337,11 +338,12 @@ export class Reconciler {
       this.#ownership.links,
       this.#world.tunnels,
     );
+    const unmade = await unmadeLinks(this.#world.session, operations);
     const { done, failures } = await execution.run(operations);
     const now = this.#world.clock.monotonic();
     for (const { object, verb } of done)
       if (object.kind === 'link' && (verb === 'add' || verb === 'replace')) this.#world.onLink?.(object.name);
-    this.#tell(done);
+    this.#tell(done, unmade);
     for (const operation of done) this.#standing.succeeded(operation, this.#settledOnce);
     for (const failure of failures) {
       if (failure.surprising) this.#stale = true;
@@ -349,8 +351,12 @@ export class Reconciler {
     }
   }
 
-  #tell(done: readonly Operation[]): void {
+  #tell(done: readonly Operation[], unmade: ReadonlyMap<Operation, string>): void {
     const { log } = this.#world;
+    for (const operation of done) {
+      const sentence = unmade.get(operation);
+      if (sentence !== undefined) log.warn({}, sentence);
+    }
     const repairs = this.#settledOnce ? done.filter((operation) => this.#standing.isRepair(operation)) : [];
     for (const operation of repairs.slice(0, namedRepairs)) log.warn({}, `repaired: ${describe(operation)}`);
     if (repairs.length > namedRepairs) log.warn({}, `repaired ${repairs.length - namedRepairs} more objects`);

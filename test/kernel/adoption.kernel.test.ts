@@ -1,10 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { macOf } from '../backend/nodes.ts';
+import { silentLog } from '../../src/world/log.ts';
 import { ownership, parts, TestNode } from './node.ts';
 
 let node: TestNode;
+let warnings: string[];
 beforeEach(async () => {
-  node = new TestNode();
+  warnings = [];
+  node = new TestNode({ log: { ...silentLog, warn: (_fields, message) => void warnings.push(message) } });
   await node.plug();
 });
 afterEach(() => node.remove());
@@ -116,6 +119,19 @@ describe('what is there already', () => {
     expect(node.reconciler.plan()).toEqual([]);
     expect(await indexes()).toEqual(before);
     expect(await monitor.stop()).not.toContain('Deleted');
+  });
+
+  test('a device of another kind under the name is replaced, as by Go flannel, and the log says what is lost', async () => {
+    await node.ip('link add flannel.1 type bridge');
+    await node.ip('link add tap8 type veth peer name tap9');
+    await node.ip('link set tap8 master flannel.1');
+    await node.ip('addr add 172.20.0.1/16 dev flannel.1');
+    expect(await node.keep(parts([2, 3]))).toMatchObject({ objects: 16, failed: [] });
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /^removed link flannel\.1 of bridge kind, with 1 port \(tap8\) and 1 address \(172\.20\.0\.1\/16\): in its place is link flannel\.1 .* vxlan id 1 /,
+      ),
+    ]);
   });
 
   test('a device that no family wants any more goes as a whole', async () => {

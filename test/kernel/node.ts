@@ -53,7 +53,7 @@ export class TestNode {
   readonly #announcements: Announcements;
   readonly #watches: Watch[] = [];
 
-  constructor(options: Pick<ReconcilerWorld, 'dryRun'> = {}, netns = createNetns()) {
+  constructor(options: Partial<Pick<ReconcilerWorld, 'dryRun' | 'log'>> = {}, netns = createNetns()) {
     this.netns = netns;
     this.session = new AsyncSession(openSocket(binding, { netnsFd: this.netns.fd }), systemClock);
     const socket = openSocket(binding, { netnsFd: this.netns.fd, groups, newerGroups });
