@@ -10,7 +10,7 @@ export class Fields {
   readonly #object: JsonObject;
   readonly #where: string;
 
-  /** `where` is the object's path for messages: `delegate.ipam`, or empty at the top. */
+  /** `where` is the object's path for messages: `delegate.runtimeConfig`, or empty at the top. */
   constructor(value: unknown, where: string, keys: readonly string[]) {
     this.#where = where;
     try {

@@ -11,7 +11,8 @@ const keys = ['type', 'dataDir', 'ranges', 'routes', 'resolvConf', ...rangeKeys]
 
 /** The `ipam` of a delegate that is done inside. Throws a CniError or, in host-local's words, an IpamError. */
 export function readHostLocal(delegate: Fields, args: CniArgs, cniVersion: string): Delegated['ipam'] {
-  const ipam = delegate.below('ipam', keys);
+  // That is where it stands in the network configuration: beside `delegate`.
+  const ipam = new Fields(delegate.all['ipam'], 'ipam', keys);
   const runtime = delegate.below('runtimeConfig', ['ipRanges', 'ips']);
   const argsCni = delegate.below('args', ['cni']).below('cni', ['ips']);
   return {

@@ -118,10 +118,10 @@ describe('a bridge delegate', () => {
     [{ runtimeConfig: { mac: '02:00' } }, 'the MAC address that is asked for, "02:00", is none'],
     [{ runtimeConfig: { mac: '01:00:5e:00:00:01' } }, /asked for, "01:00:5e:00:00:01", is no single link's/],
     [{ runtimeConfig: { mac: '00:00:00:00:00:00' } }, /is no single link's/],
-    [{ ipam: { ...ipam, dataDir: 5 } }, /delegate.ipam.dataDir must be a string/],
-    [{ ipam: { ...ipam, dataDir: 'nets' } }, /delegate.ipam.dataDir must be an absolute path, and is "nets"/],
-    [{ ipam: { ...ipam, resolvConf: './r' } }, /delegate.ipam.resolvConf must be an absolute path/],
-    [{ ipam: { ranges: [{}] } }, /delegate.ipam.ranges\[0\] must be a list of ranges/],
+    [{ ipam: { ...ipam, dataDir: 5 } }, / ipam\.dataDir must be a string/],
+    [{ ipam: { ...ipam, dataDir: 'nets' } }, / ipam\.dataDir must be an absolute path, and is "nets"/],
+    [{ ipam: { ...ipam, resolvConf: './r' } }, / ipam\.resolvConf must be an absolute path/],
+    [{ ipam: { ranges: [{}] } }, / ipam\.ranges\[0\] must be a list of ranges/],
   ])('%j is refused', (delegate, why) => {
     const { code, msg } = refusal(() => read(delegate));
     expect(code).toBe(7);
