@@ -21,6 +21,7 @@ const PROC_SUPER_MAGIC = 0x9fa0;
 export class LoneCaller implements Caller {
   readonly pod: PodNamespace;
   readonly podIsOwn: boolean;
+  readonly isWarm = false;
   readonly #binding: Binding;
   readonly #environment: Readonly<NodeJS.ProcessEnv>;
   readonly #host: SyncSession;

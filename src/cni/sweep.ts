@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { type Owner, ownerKey } from '../ipam/entry.ts';
-import { leftovers, type Sight } from '../ipam/sweep.ts';
+import { type Leftover, leftovers, type Sight } from '../ipam/sweep.ts';
 import { entriesIn } from './entries.ts';
 import { FlannelState } from './flannel-state.ts';
 import { type AttachmentRecord, keyText, Records } from './record.ts';
@@ -39,7 +39,7 @@ export async function sweep(world: World, dataDir: string): Promise<Swept> {
     );
     for (const place of places) {
       await guarded(world, `leftovers of pods in network ${place.network}`, async () => {
-        const released = await sweepPlace(world, place, veths);
+        const released = await sweepPlace(world, records, place, veths);
         swept.addresses += released.length;
         for (const entry of released) forgetStranger(records, state, place, entry);
         swept.attachments += await forgetGone(world, records, state, place, veths);
@@ -90,7 +90,7 @@ function nameNamespace({ hostNetns }: World, records: Records, places: readonly 
 }
 
 /** Under the lock, with what is written there now. */
-async function sweepPlace(world: World, place: Place, veths: Veths): Promise<Owner[]> {
+async function sweepPlace(world: World, records: Records, place: Place, veths: Veths): Promise<Owner[]> {
   const { directory } = place;
   const addresses = world.existingStore(directory);
   if (addresses === undefined) return [];
@@ -98,11 +98,30 @@ async function sweepPlace(world: World, place: Place, veths: Veths): Promise<Own
   const sighting = { bootTime: world.bootTime, now: world.clock.now(), veths: sights };
   const released = await addresses.withLock((store) => {
     const found = leftovers(store.entries(), sighting);
-    const kept = new Set(store.releaseAll(found.map(({ entry }) => entry)));
-    return found.filter(({ entry }) => kept.has(entry));
+    const gone = found.length === 0 ? [] : withoutLive(world, records, place, found);
+    store.releaseAll(gone.map(({ entry }) => entry));
+    return gone;
   });
   for (const { entry, reason } of released) world.log.info({ ...entry, reason }, 'released an address');
   return released.map(({ entry }) => entry);
+}
+
+/**
+ * Looked at again, under the lock: an ADD may have made its links meanwhile. After that it looks, under the lock, whether it still has
+ * its addresses.
+ */
+function withoutLive(
+  world: World,
+  records: Records,
+  { network }: Place,
+  found: readonly Leftover[],
+): Leftover[] {
+  const veths = new Veths(world.host);
+  return found.filter(({ entry }) => {
+    const key = { network, ...entry };
+    const record = records.read(key);
+    return !world.beingMade.has(keyText(key)) && (record === undefined || veths.find(record) === undefined);
+  });
 }
 
 /** Another namespace that had our number is gone, and its links with it: what bears that number and is not seen is nowhere. */

@@ -9,6 +9,7 @@ import { Aborted, type Caller, NotMine, type PodNamespace } from './world.ts';
 export class WarmCaller implements Caller {
   readonly pod: PodNamespace;
   readonly podIsOwn: boolean;
+  readonly isWarm = true;
   readonly #connection: LauncherConnection;
   readonly #exists: (file: string) => boolean;
   readonly #hasSameMounts: boolean;

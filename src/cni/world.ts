@@ -61,6 +61,8 @@ export interface Caller {
   readonly pod: PodNamespace;
   /** CNI_NETNS is the namespace that the plugin runs in: the node's own. */
   readonly podIsOwn: boolean;
+  /** It is served in flanneld, whose sweep knows of it, and where a DEL of the same container waits for it. */
+  readonly isWarm: boolean;
   /** To be called before the first side effect. Throws {@link Aborted} when nobody waits for the answer any more. */
   begin(): void;
   /** Nobody waits any more: what was done must be undone. */

@@ -25,6 +25,8 @@ export interface LockedStore {
   release(owner: Owner): Address[];
   /** Releases those of the entries that still have the same owner; answers them. */
   releaseAll(entries: readonly Entry[]): Entry[];
+  /** Those of the entries that still have the same owner. */
+  stillHeld(entries: readonly Entry[]): Entry[];
   /** Whether the interface, or its container alone, holds an address. */
   has(owner: Owner): boolean;
   entries(): DatedEntry[];
@@ -102,12 +104,16 @@ class DirectoryStore implements Store, LockedStore, Ledger {
   }
 
   releaseAll(entries: readonly Entry[]): Entry[] {
-    const still = entries.filter((entry) => {
+    const still = this.stillHeld(entries);
+    for (const { address } of still) this.free(address);
+    return still;
+  }
+
+  stillHeld(entries: readonly Entry[]): Entry[] {
+    return entries.filter((entry) => {
       const owner = this.#reservations.ownerOf(entry.address);
       return owner !== undefined && ownerKey(owner) === ownerKey(entry);
     });
-    for (const { address } of still) this.free(address);
-    return still;
   }
 
   has(owner: Owner): boolean {

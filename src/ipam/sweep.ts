@@ -25,7 +25,8 @@ export interface Leftover {
 
 /**
  * How long a young entry is left alone, in milliseconds: its ADD may have written the record, and not made
- * the veth pair yet. The launcher makes none once it is 65 seconds old.
+ * the veth pair yet. The launcher makes none once it is 65 seconds old; a stand-alone ADD looks whether it still has its addresses
+ * when the pair is there.
  */
 export const grace = 120_000;
 

@@ -15,7 +15,7 @@ function attachBlindly(enabledad: boolean) {
   };
   const attaching = {
     world: { log },
-    caller: { perform: () => Promise.resolve(false) },
+    caller: { isWarm: true, perform: () => Promise.resolve(false) },
     delegated: { options: { bridge: 'cni0', enabledad, vlan: 0 }, ipam: { routes: [] } },
     records: { write() {} },
     pod: { session: { indexOf } },

@@ -115,7 +115,7 @@ describe('DEL takes everything away', () => {
   });
 
   test('when a step of it fails, with the next DEL', async () => {
-    let fails = true;
+    let fails = false;
     const node = new TestNode();
     const { existingStore } = node.world;
     Object.assign(node.world, {
@@ -126,6 +126,7 @@ describe('DEL takes everything away', () => {
     });
     const pod = node.pod();
     await node.ok('ADD', pod);
+    fails = true;
     expect((await node.error('DEL', pod)).msg).toContain('the disc is read-only');
     expect(await node.leftovers()).toMatchObject({ veths: [], states: ['c1'], records: ['c1:eth0'] });
     expect(node.reserved()).toHaveLength(2);

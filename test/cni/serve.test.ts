@@ -55,6 +55,7 @@ function caller(changes: Partial<Caller> = {}): Caller {
   return {
     pod: { state: 'missing' },
     podIsOwn: false,
+    isWarm: true,
     begin() {},
     aborted: () => false,
     expect() {},

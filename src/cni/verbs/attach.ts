@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Family } from '../../net/address.ts';
 import { type Mac, randomMac } from '../../net/mac.ts';
 import {
@@ -15,6 +16,8 @@ import { vethStep } from '../attachment-veth.ts';
 import { hasVlans } from '../attachment-vlan.ts';
 import type { Delegated } from '../delegated.ts';
 import { settleAddresses } from '../duplicate-address.ts';
+import { entriesOf } from '../entries.ts';
+import { CniError, cniCodes } from '../error.ts';
 import { apply, findLink, type Session, StepError } from '../link.ts';
 import type { AttachmentRecord, Records } from '../record.ts';
 import { vlansAreOff } from '../refusal.ts';
@@ -153,13 +156,15 @@ const attachmentOf = (
 
 /** Duplicate address detection is what remains after the tasks; where it is off, the caller prints the result. */
 async function perform(
-  { world, caller, delegated, pod: { session } }: Attaching,
+  { world, caller, delegated, record, pod: { session } }: Attaching,
   { plan, pod }: Attachment,
   links: readonly Task[],
   result: string,
 ): Promise<void> {
   const { enabledad } = delegated.options;
   const tasks = [...hostTasks(plan.bridge), ...links, ...addressTasks(plan, pod)];
+  // Before others hear of an address.
+  if (!caller.isWarm) await expectAddresses(world, record);
   const isDeferred = await caller.perform(tasks, enabledad ? undefined : result);
   // Soon that name may be another attachment's.
   const ifindex = enabledad ? session.indexOf(pod.ifname) : indexOf(world, session, pod.ifname);
@@ -168,12 +173,29 @@ async function perform(
     await settleAddresses(session, ifindex, world.clock);
     checkCaller(caller);
   }
+  // Now that there is a link, the sweep leaves them.
+  if (!caller.isWarm) await expectAddresses(world, record);
   if (ifindex === undefined) return;
   await caller.afterwards(async () => {
     const late = isDeferred ? linkLocal(pod.mac, ifindex) : [];
     const requests = [...plan.announcements(ifindex), ...late];
     await session.post(requests).catch((error: unknown) => notAnnounced(world, pod.ifname, error));
   });
+}
+
+/**
+ * A stand-alone ADD may have waited for long: for a program's lock, on a machine that slept. What was handed out to it is swept up
+ * meanwhile, or a DEL of a runtime that gave up on it releases it. Throws a CniError then.
+ */
+async function expectAddresses(world: World, record: AttachmentRecord): Promise<void> {
+  const { addresses } = record;
+  const store = world.existingStore(path.join(record.ipamDataDir, record.network));
+  const held = await store?.withLock((locked) => locked.stillHeld(entriesOf(record)));
+  if (addresses.length === (held?.length ?? 0)) return;
+  throw new CniError(
+    cniCodes.tryAgainLater,
+    `the ADD took so long that its addresses (${addresses.join(', ')}) were released, and another pod may have them`,
+  );
 }
 
 /** Whatever becomes of it, the attachment stands: its result may be out. */

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { prefixAddress } from '../../net/prefix.ts';
+import { entriesOf } from '../entries.ts';
 import type { FlannelState } from '../flannel-state.ts';
 import type { AttachmentRecord } from '../record.ts';
 import { detach, forgetAttachment } from '../removal.ts';
@@ -38,9 +38,8 @@ export async function takeBack(attaching: Attaching, state: FlannelState, before
 /** What this ADD got, and no more: its interface may have had an address before. */
 async function release(world: World, record: AttachmentRecord): Promise<void> {
   if (record.addresses.length === 0) return;
-  const entries = record.addresses.map((address) => ({ ...record, address: prefixAddress(address) }));
   const addresses = world.existingStore(path.join(record.ipamDataDir, record.network));
-  await addresses?.withLock((store) => store.releaseAll(entries));
+  await addresses?.withLock((store) => store.releaseAll(entriesOf(record)));
 }
 
 /** DEL and the sweep go by it: by that of an earlier ADD, unless this one has made a link. */
