@@ -35,21 +35,35 @@ function load() {
   }
 }
 
-async function run(): Promise<Reply> {
+async function run(environment: NodeJS.ProcessEnv, read: () => Buffer): Promise<Reply> {
   try {
-    return await serveAlone(load(), process.env, readInput(process.env['CNI_COMMAND'] ?? ''));
+    return await serveAlone(load(), environment, read());
   } catch (error) {
     return { status: 1, stdout: errorDocument(asCniError(error), currentVersion), stderr: '' };
   }
 }
 
-function write(fd: number, text: string): void {
-  for (let rest = Buffer.from(text); rest.length > 0; ) rest = rest.subarray(writeSync(fd, rest));
+/** False: nobody can be told. */
+function print(fd: number, text: string): boolean {
+  try {
+    for (let rest = Buffer.from(text); rest.length > 0; ) rest = rest.subarray(writeSync(fd, rest));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
-void run().then(({ status, stdout, stderr }) => {
-  write(2, stderr);
-  write(1, stdout);
-  // Nothing is left to wait for, and node would look for it.
-  process.exit(status);
-});
+/** Answers the exit status. */
+async function main(environment: NodeJS.ProcessEnv): Promise<number> {
+  const command = environment['CNI_COMMAND'] ?? '';
+  let input: Buffer = Buffer.alloc(0);
+  const { status, stdout, stderr } = await run(environment, () => (input = readInput(command)));
+  print(2, stderr);
+  if (print(1, stdout)) return status;
+  // As with the daemon: what nobody was told of must not stay.
+  if (command === 'ADD' && status === 0) await run({ ...environment, CNI_COMMAND: 'DEL' }, () => input);
+  return 1;
+}
+
+// Nothing is left to wait for then, and node would look for it.
+void main(process.env).then((status) => process.exit(status));

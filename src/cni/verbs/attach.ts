@@ -23,7 +23,7 @@ import type { AttachmentRecord, Records } from '../record.ts';
 import { vlansAreOff } from '../refusal.ts';
 import { addressTasks, hostTasks, portTasks, type Task, vanished } from '../task.ts';
 import { ensureVlanGateway } from '../vlan-gateway.ts';
-import { type Caller, checkCaller, type World } from '../world.ts';
+import type { Caller, World } from '../world.ts';
 
 export interface Attaching {
   world: World;
@@ -154,7 +154,7 @@ const attachmentOf = (
   plan,
 });
 
-/** Duplicate address detection is what remains after the tasks; where it is off, the caller prints the result. */
+/** Duplicate address detection, where it is on, comes between the tasks and the result. */
 async function perform(
   { world, caller, delegated, record, pod: { session } }: Attaching,
   { plan, pod }: Attachment,
@@ -171,7 +171,8 @@ async function perform(
   if (enabledad) {
     if (ifindex === undefined) throw vanished(pod.ifname);
     await settleAddresses(session, ifindex, world.clock);
-    checkCaller(caller);
+    // Printed like any other: whoever cannot print it says so, and it is undone.
+    await caller.perform([], result);
   }
   // Now that there is a link, the sweep leaves them.
   if (!caller.isWarm) await expectAddresses(world, record);

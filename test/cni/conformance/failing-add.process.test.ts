@@ -60,6 +60,20 @@ describe.each(ways)('an ADD that comes to nothing, %s', (way) => {
     expect(await scene.pod.exec('ip', '-json', 'link')).not.toContain('eth0');
   });
 
+  test.each([false, true])('is undone when nobody hears its answer (enabledad: %s)', async (enabledad) => {
+    const scene = await used();
+    const before = await scene.leftovers();
+    const deaf = path.join(scene.directory, 'deaf');
+    fs.writeFileSync(deaf, `#!/bin/sh\nexec ${machine.flannel} >/dev/full\n`, { mode: 0o755 });
+    const conf = JSON.stringify(scene.conf({}, { enabledad }));
+    const { status, stderr } = await machine.exec(scene.environment('ADD'), conf, deaf);
+    expect([status, stderr]).toEqual([1, '']);
+    // The daemon is told by the end of the connection.
+    if (way === 'warm') await expect.poll(() => scene.leftovers()).toEqual(before);
+    expect(await scene.leftovers()).toEqual(before);
+    expect(await scene.pod.exec('ip', '-json', 'link')).not.toContain('eth0');
+  });
+
   test('leaves a bridge with another address as it is', async () => {
     const scene = machine.scene();
     scene.dualStack();
