@@ -2,7 +2,7 @@ import type { Binding } from '../../native/binding.ts';
 import type { Clock } from '../world/clock.ts';
 import { encodeFrame, type Frame, FrameReader } from './frame.ts';
 
-const EAGAIN = 11;
+const { EAGAIN, EPIPE, ECONNRESET } = { EAGAIN: 11, EPIPE: 32, ECONNRESET: 104 };
 /** What is read at a time; requests are mostly a few KiB. */
 const buffer = new Uint8Array(64 * 1024);
 /** When the other side's buffer is full, in milliseconds until the next try. */
@@ -10,8 +10,8 @@ const retryAfter = 5;
 
 export interface ConnectionEvents {
   frame(frame: Frame): void;
-  /** Once, for whatever reason; nothing comes after it. */
-  closed(): void;
+  /** Once, for whatever reason; nothing comes after it. `isGone`: the launcher has closed its end, which it does last of all. */
+  closed(isGone: boolean): void;
 }
 
 /**
@@ -75,19 +75,24 @@ export class LauncherConnection {
   }
 
   close(): void {
+    this.#end(false);
+  }
+
+  #end(isGone: boolean): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancelRetry?.();
     this.#binding.close(this.#fd);
     for (const fd of this.#descriptors.splice(0)) this.#binding.close(fd);
-    this.#events.closed();
+    this.#events.closed(isGone);
   }
 
   /** One read for each call from the event loop, so that a connection that floods us leaves the others their turn. */
   #read(): void {
     const received = this.#binding.receiveDescriptors(this.#fd, buffer);
     if (received === -EAGAIN) return;
-    if (typeof received === 'number' || received.length === 0) return this.close();
+    if (typeof received === 'number') return this.#end(isHangUp(received));
+    if (received.length === 0) return this.#end(true);
     this.#descriptors.push(...received.descriptors);
     let frames: Frame[];
     try {
@@ -109,10 +114,13 @@ export class LauncherConnection {
         });
         return;
       }
-      if (sent < 0) return this.close();
+      if (sent < 0) return this.#end(isHangUp(sent));
       if (sent === bytes.length) this.#outgoing.shift();
       else this.#outgoing[0] = bytes.subarray(sent);
     }
     if (this.#closing && this.#outgoing.length === 0) this.close();
   }
 }
+
+/** Reset: it has not read all. */
+const isHangUp = (result: number): boolean => result === -ECONNRESET || result === -EPIPE;

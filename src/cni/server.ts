@@ -31,7 +31,7 @@ const maxSeen = 256;
 const acceptAgainAfter = 100;
 
 /**
- * So long a stop waits for requests to be served, and then for those that are given up to be undone; and for a sweep. In
+ * So long a stop waits for requests to be served, and then for what it takes to undo those that are given up; and for a sweep. In
  * milliseconds.
  */
 export const drainLimit = 2_000;
@@ -100,8 +100,8 @@ export class CniServer {
   }
 
   /**
-   * Takes no more requests; resolves when those that are being served are done, with what was put off. What takes too long comes to
-   * nothing and is undone.
+   * Takes no more requests; resolves when those that are being served are done, with what was put off. What takes too long is undone,
+   * unless its launcher may be at it.
    */
   async close(): Promise<void> {
     if (this.#fd < 0) return;
@@ -141,11 +141,11 @@ export class CniServer {
         if (caller !== undefined) caller.frame(frame);
         else caller = this.#first(connection, frame);
       },
-      closed: () => {
+      closed: (isGone) => {
         cancelLimit();
         this.#connections.delete(connection);
         this.#afterwards.look();
-        caller?.closed();
+        caller?.closed(isGone);
       },
     });
     this.#connections.add(connection);

@@ -3,7 +3,7 @@ import { decodeDone, encodeAhead, encodeWork, type Frame, frameTypes, type Reply
 import type { LauncherConnection } from './launcher-connection.ts';
 import { Script } from './script.ts';
 import type { Task } from './task.ts';
-import { Aborted, type Caller, NotMine, type PodNamespace } from './world.ts';
+import { Aborted, type Caller, NotMine, Parted, type PodNamespace } from './world.ts';
 
 /** The launcher as the verbs see it: what it lets the daemon do, over its connection. */
 export class WarmCaller implements Caller {
@@ -120,8 +120,9 @@ export class WarmCaller implements Caller {
     waiting.resolve(payload);
   }
 
-  closed(): void {
-    this.#waiting?.reject(new Aborted());
+  /** Only a launcher that is gone does nothing any more. */
+  closed(isGone: boolean): void {
+    this.#waiting?.reject(isGone ? new Aborted() : new Parted());
     this.#waiting = undefined;
   }
 
@@ -134,9 +135,9 @@ export class WarmCaller implements Caller {
     });
   }
 
-  #misbehaved(): Aborted {
+  #misbehaved(): Parted {
     this.#connection.close();
-    return new Aborted();
+    return new Parted();
   }
 }
 

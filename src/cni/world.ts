@@ -76,7 +76,7 @@ export interface Caller {
   /**
    * Does the tasks in order, behind those that were started. `stdout`: all that is left to do when they went well is to print
    * that, and then the caller is gone. Resolves to whether what was to be exchanged was. Rejects with a SysctlError or a StepError
-   * for the first that was refused, and with {@link Aborted}.
+   * for the first that was refused, and with {@link Aborted}: with {@link Parted} where it may be doing them yet.
    */
   perform(tasks: readonly Task[], stdout?: string): Promise<boolean>;
   /** Has `work`, which must not reject, done when nobody waits for anything any more. */
@@ -89,9 +89,17 @@ export interface Caller {
 
 /** The caller is gone. Nobody will read this. */
 export class Aborted extends Error {
-  override readonly name = 'Aborted';
+  override readonly name: string = 'Aborted';
+  constructor(message = 'the caller is gone') {
+    super(message);
+  }
+}
+
+/** The daemon has left a caller that may be doing yet what it was handed, and may tell its own caller so: nothing of that is undone. */
+export class Parted extends Aborted {
+  override readonly name = 'Parted';
   constructor() {
-    super('the caller is gone');
+    super('the caller was left to do what it was handed');
   }
 }
 

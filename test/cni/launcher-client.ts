@@ -13,6 +13,7 @@ export class LauncherClient {
   readonly #frames: Frame[] = [];
   readonly #buffer = new Uint8Array(64 * 1024);
   #ended = false;
+  #closed = false;
 
   constructor(binding: Binding, socket: string) {
     this.#binding = binding;
@@ -51,6 +52,8 @@ export class LauncherClient {
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#binding.close(this.#fd);
     this.#binding.close(this.#claim);
   }

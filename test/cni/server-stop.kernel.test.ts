@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { frameTypes } from '../../src/cni/frame.ts';
-import { Aborted } from '../../src/cni/world.ts';
+import { Parted } from '../../src/cni/world.ts';
 import { VirtualClock } from '../kit/virtual-clock.ts';
 import { environment, reply, serving, tasks } from './serving.ts';
 
@@ -46,13 +46,13 @@ describe('a server that is stopped', () => {
     await closed;
   });
 
-  test('waits two seconds for them, and then for what that undoes', async () => {
+  test('waits two seconds for them, and then for what comes of that', async () => {
     const clock = new VirtualClock();
     const done: string[] = [];
     const { server, connect } = serving(
       async (_, caller) => {
         const refused = await caller.perform(tasks).catch((error: unknown) => error);
-        done.push(refused instanceof Aborted ? 'undone' : 'done');
+        done.push(refused instanceof Parted ? 'left' : 'done');
         return reply('');
       },
       { clock },
@@ -65,6 +65,6 @@ describe('a server that is stopped', () => {
     expect(done).toEqual([]);
     await clock.advance(1);
     await closed;
-    expect(done).toEqual(['undone', 'closed']);
+    expect(done).toEqual(['left', 'closed']);
   });
 });

@@ -14,13 +14,13 @@ import { type AttachmentKey, type AttachmentRecord, keyText, Records } from '../
 import { explain } from '../refusal.ts';
 import { otherAddresses } from '../removal.ts';
 import { type Result, resultDocument } from '../result.ts';
-import { type Caller, checkCaller, type World } from '../world.ts';
+import { type Caller, checkCaller, Parted, type World } from '../world.ts';
 import { type Attaching, type Attachment, attach, ensureBridge, startLinks } from './attach.ts';
 import { takeBack } from './way-back.ts';
 
 /**
  * ADD with the delegate done inside; answers the result. One that fails leaves what it found, and what the pods of the node share: the
- * bridge with what it needs, forwarding. What cannot be undone has a record.
+ * bridge with what it needs, forwarding. What cannot be undone has a record, and so has what its caller was left to do.
  */
 export async function add(
   world: World,
@@ -101,7 +101,7 @@ async function addAttachment(
     world.adoptedBridges.add(bridge.ifindex);
     return result;
   } catch (error) {
-    await takeBack(attaching, state, before);
+    if (!(error instanceof Parted)) await takeBack(attaching, state, before);
     throw error;
   } finally {
     world.beingMade.delete(keyText(key));
