@@ -37,7 +37,7 @@ export interface CniServiceOptions {
   /** The MTU of what carries IPv6 to other nodes, where it is smaller than the pods' (vxlan: theirs less 20). */
   ipv6RouteMtu(): number | undefined;
   /** When this boot began, in milliseconds since the epoch: see Sighting in src/ipam/sweep.ts. */
-  readonly bootTime: number;
+  bootTime(): number;
   /** Answers frames of types from 32 on, for cni-tool. */
   readonly handlers?: ReadonlyMap<number, (payload: Buffer) => Promise<Uint8Array>>;
 }
@@ -123,7 +123,7 @@ interface WarmWorldInput extends CniServiceOptions {
 }
 
 function warmWorld(input: WarmWorldInput): World {
-  const { clock, log, random, run, bootTime, announcements, stores, host, forwarding, removeLink } = input;
+  const { clock, log, random, run, announcements, stores, host, forwarding, removeLink } = input;
   const bridges = new Bridges(host, announcements);
   return {
     host,
@@ -139,7 +139,9 @@ function warmWorld(input: WarmWorldInput): World {
     random,
     log,
     run,
-    bootTime,
+    get bootTime() {
+      return input.bootTime();
+    },
     adoptedBridges: new Set(),
     ...warmMasquerade(run),
     get ipv6RouteMtu() {

@@ -17,6 +17,15 @@ interface BootTraces {
 export const bootTimeOf = ({ now, uptime: seconds, mounted = now }: BootTraces): number =>
   Math.min(now - seconds * 1000, mounted);
 
+/**
+ * The earliest that the traces have told since the first call. A clock that was ahead, and is set back while we run, stamps new files
+ * with times before the start that it told.
+ */
+export function earliestBootTime(traces: () => BootTraces): () => number {
+  let earliest = Number.POSITIVE_INFINITY;
+  return () => (earliest = Math.min(earliest, bootTimeOf(traces())));
+}
+
 /** Of this machine. sysfs belongs to a network namespace, so that a container in the node's sees the node's. */
 export const bootTraces = (now: number): BootTraces => ({
   now,

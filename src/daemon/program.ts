@@ -14,7 +14,7 @@ import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { makeDirectory } from '../world/make-directory.ts';
 import { systemRandom } from '../world/random.ts';
-import { bootTimeOf, bootTraces } from './boot-time.ts';
+import { bootTraces, earliestBootTime } from './boot-time.ts';
 import { dryRun } from './dry-run.ts';
 import { installCniConf, readCniConf } from './cni-conf.ts';
 import { openExtension } from './extension.ts';
@@ -130,7 +130,7 @@ async function runNode(input: RunInput): Promise<Program> {
     run: runProcess(environment),
     socketPath: options.socket,
     ipv6RouteMtu: () => node.ipv6RouteMtu,
-    bootTime: bootTimeOf(bootTraces(systemClock.now())),
+    bootTime: earliestBootTime(() => bootTraces(systemClock.now())),
     handlers: new Map([[statusFrame, () => Promise.resolve(Buffer.from(JSON.stringify(status())))]]),
   });
   cni.listen();

@@ -3,17 +3,18 @@ import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
 import { createCniService } from '../../src/cni/service.ts';
 import type { Swept } from '../../src/cni/sweep.ts';
+import type { World } from '../../src/cni/world.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { systemRandom } from '../../src/world/random.ts';
 import { idle, VirtualClock } from '../kit/virtual-clock.ts';
 import { scratchDirectory } from './scratch.ts';
 
-const { sweep } = vi.hoisted(() => ({ sweep: vi.fn<() => Promise<Swept>>() }));
+const { sweep } = vi.hoisted(() => ({ sweep: vi.fn<(world: World) => Promise<Swept>>() }));
 vi.mock('../../src/cni/sweep.ts', () => ({ sweep }));
 beforeEach(() => void sweep.mockReset());
 
 /** Its sweeps are what the test makes of them: real ones look at the machine. */
-function service() {
+function service(bootTime = () => 0) {
   const clock = new VirtualClock();
   const cni = createCniService({
     binding: loadBinding(),
@@ -28,7 +29,7 @@ function service() {
     run: () => Promise.reject(new Error('runs nothing')),
     socketPath: path.join(scratchDirectory(), 'sock'),
     ipv6RouteMtu: () => undefined,
-    bootTime: 0,
+    bootTime,
   });
   return { clock, cni };
 }
@@ -39,6 +40,21 @@ function sweepsUntil() {
   sweep.mockReturnValue(promise);
   return () => resolve({ addresses: 1, attachments: 0 });
 }
+
+test('each sweep hears anew when this boot began: the clock may have been set', async () => {
+  const told: number[] = [];
+  sweep.mockImplementation(async ({ bootTime }) => {
+    told.push(bootTime);
+    return { addresses: 0, attachments: 0 };
+  });
+  let bootTime = 2000;
+  const { cni } = service(() => bootTime);
+  onTestFinished(() => cni.close());
+  await cni.sweep();
+  bootTime = 1000;
+  await cni.sweep();
+  expect(told).toEqual([2000, 1000]);
+});
 
 test('a sweep that is asked for while one runs is that one', async () => {
   const { cni } = service();

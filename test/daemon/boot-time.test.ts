@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { bootTimeOf, bootTraces } from '../../src/daemon/boot-time.ts';
+import { bootTimeOf, bootTraces, earliestBootTime } from '../../src/daemon/boot-time.ts';
 import { leftovers } from '../../src/ipam/sweep.ts';
 import { address } from '../../src/net/address.ts';
 
@@ -30,6 +30,19 @@ test('the address of a pod that another program made before the machine was paus
   };
   const bootTime = bootTimeOf({ now, uptime: 3600, mounted: now - 9 * hour });
   expect(leftovers([entry], { now, bootTime, veths: new Map() })).toEqual([]);
+});
+
+test.each([
+  ['back', -9 * hour],
+  ['ahead', 9 * hour],
+])('an address that another program made after the clock was set %s stays', (_where, by) => {
+  let traces = { now, uptime: 3600, mounted: now - hour };
+  const bootTime = earliestBootTime(() => traces);
+  bootTime();
+  traces = { ...traces, now: now + by + 60_000, uptime: 3660 };
+  const entry = { address: address('10.244.1.2'), containerID: 'c1', ifname: 'eth0', modified: traces.now };
+  expect(leftovers([entry], { now: traces.now, bootTime: bootTime(), veths: new Map() })).toEqual([]);
+  expect(bootTime()).toBe(now - hour + Math.min(by, 0));
 });
 
 test('this machine started before its sysfs was there', () => {
