@@ -172,9 +172,9 @@ describe('the directory', () => {
     expect(fs.readdirSync(directory)).toEqual(['.lock']);
   });
 
-  test('where it cannot be made the read-only file system is named, for which Node says ENOENT', async () => {
-    const mkdirSync = ((directory: string, { recursive }: fs.MakeDirectoryOptions) => {
-      const code = recursive === true ? 'ENOENT' : 'EROFS';
+  test('where it cannot be made the read-only file system is named', async () => {
+    const mkdirSync = ((directory: string) => {
+      const code = fs.existsSync(path.dirname(directory)) ? 'EROFS' : 'ENOENT';
       throw Object.assign(new Error(`${code}: mkdir ${directory}`), { code });
     }) as typeof fs.mkdirSync;
     const directory = scratch();

@@ -18,10 +18,10 @@ test('makes a directory with those that it is in, and says whether it did', () =
   expect(fs.statSync(directory).mode & 0o777).toBe(0o700);
 });
 
-test('throws what the kernel says of the first that cannot be made, where Node says ENOENT', () => {
+test('throws what the kernel says of the first that cannot be made', () => {
   const top = scratch();
-  const mkdirSync = ((directory: string, { recursive }: fs.MakeDirectoryOptions) => {
-    const code = recursive === true ? 'ENOENT' : 'EROFS';
+  const mkdirSync = ((directory: string) => {
+    const code = fs.existsSync(path.dirname(directory)) ? 'EROFS' : 'ENOENT';
     throw Object.assign(new Error(`${code}: ${directory}`), { code });
   }) as typeof fs.mkdirSync;
   expect(() => makeDirectory({ ...fs, mkdirSync }, path.join(top, 'a/b/c'), 0o700)).toThrow(
@@ -39,4 +39,29 @@ test('makes all of it where only the first try fails', () => {
   }) as typeof fs.mkdirSync;
   expect(makeDirectory({ ...fs, mkdirSync }, directory, 0o700)).toBe(true);
   expect(fs.existsSync(directory)).toBe(true);
+});
+
+test('ends where the kernel says for ever that what a directory is to be in is not there', () => {
+  const expectRefusal = (directory: string, parent: string) =>
+    expect(() => makeDirectory(fs, directory, 0o700)).toThrow(
+      expect.objectContaining({ code: 'ENOENT', message: `ENOENT: no directory can be made in ${parent}` }),
+    );
+  expectRefusal('/proc/x', '/proc');
+  expectRefusal('/proc/x/y', '/proc');
+});
+
+test('says that a file is in the way', () => {
+  const file = path.join(scratch(), 'file');
+  fs.writeFileSync(file, '');
+  expect(() => makeDirectory(fs, file, 0o700)).toThrow('EEXIST');
+  expect(() => makeDirectory(fs, path.join(file, 'x/y'), 0o700)).toThrow('ENOTDIR');
+});
+
+test('is content with a link to a directory, and not with one that leads nowhere', () => {
+  const top = scratch();
+  const link = path.join(top, 'link');
+  fs.symlinkSync(path.join(top, 'target'), link);
+  expect(() => makeDirectory(fs, link, 0o700)).toThrow('EEXIST');
+  fs.mkdirSync(path.join(top, 'target'));
+  expect(makeDirectory(fs, link, 0o700)).toBe(false);
 });
