@@ -14,11 +14,14 @@ import fs, {
 import path from 'node:path';
 import { storeError } from '../ipam/error.ts';
 import { makeDirectory } from '../world/make-directory.ts';
+import { expectRegularFile } from '../world/regular-file.ts';
 
 /** The few things that the verbs do with files; passed in. What they do not name is thrown. */
 export interface Files {
   /** Undefined when there is none. */
   read(file: string): string | undefined;
+  /** The same of a file that a request names, and that may be anything. Throws for what is no regular file when it is first seen. */
+  readGiven(file: string): string | undefined;
   /** Whole or not at all, for root alone (0600); makes its directory (0700). */
   write(file: string, text: string): void;
   /** Throws when no file could be made in that directory, or itself not where it is missing. Makes nothing. */
@@ -36,6 +39,10 @@ export interface Files {
 /** The files of this machine. What cannot be read or written is an IpamError `STORE` that says what to do. */
 export const machineFiles: Files = {
   read: (file) => named(`cannot read ${file}`, () => unlessMissing(() => readFileSync(file, 'utf8'))),
+  readGiven(file) {
+    named(`cannot read ${file}`, () => unlessMissing(() => expectRegular(file)));
+    return this.read(file);
+  },
   write: (file, text) => named(`cannot write ${file}`, () => write(file, text)),
   expectWritable: (directory) => named(`cannot write in ${directory}`, () => expectWritable(directory)),
   remove(file) {
@@ -48,6 +55,18 @@ export const machineFiles: Files = {
   modified: (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs,
   list: (directory) => unlessMissing(() => readdirSync(directory)) ?? [],
 };
+
+/** Files that requests name are few, and the same ones: those of each network. */
+const maxRegular = 256;
+const regular = new Set<string>();
+
+/** Looks only once: a subnet file is read at each ADD. */
+function expectRegular(file: string): void {
+  if (regular.has(file)) return;
+  expectRegularFile(file);
+  if (regular.size >= maxRegular) regular.clear();
+  regular.add(file);
+}
 
 /** A dot in front keeps it from being taken for a container's file. Two requests of one container never write at once. */
 const unfinished = (file: string): string => path.join(path.dirname(file), `.${path.basename(file)}`);

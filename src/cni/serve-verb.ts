@@ -156,7 +156,7 @@ const ofPods = {
 };
 
 function delegateBy({ files }: World, conf: NetConf): KnownDelegate {
-  const text = files.read(conf.subnetFile);
+  const text = files.readGiven(conf.subnetFile);
   const make = () => {
     const delegate = delegateOf(conf, parseSubnetEnv(text, conf.subnetFile));
     return { delegate, recorded: recordedOf(delegate) };

@@ -11,6 +11,7 @@ import type { Registry } from '../lease/registry.ts';
 import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
+import { readRegularFile } from '../world/regular-file.ts';
 import { ConfigInUse } from './config-in-use.ts';
 import type { Environment, Sources } from './configuration.ts';
 import { effectiveNetwork, type EffectiveNetwork, isK3s, type NetworkInput } from './effective-network.ts';
@@ -168,7 +169,7 @@ function networkInFile({
     parse: (other) => effectiveNetwork({ file: { name, text: other }, options, sources }),
     log,
   });
-  const close = followNetConf({ inUse, read: () => readFileSync(name, 'utf8'), clock: systemClock });
+  const close = followNetConf({ inUse, read: () => readRegularFile(name), clock: systemClock });
   const status = () => (inUse.difference === undefined ? {} : { configuration: inUse.difference });
   return { network, status, close };
 }

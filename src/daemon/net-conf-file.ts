@@ -6,7 +6,7 @@ const lookEvery = 5000;
 
 export interface NetConfFileOptions {
   readonly inUse: Pick<ConfigInUse, 'compare'>;
-  /** The file's text. Throws the error of node:fs. */
+  /** The file's text. Throws the error of node:fs. At the start it may have been a pipe, which is not to be waited for. */
   read(): string;
   readonly clock: Clock;
 }

@@ -146,7 +146,7 @@ async function masqueradeBackend(world: World, { ipMasqBackend }: Delegated): Pr
 function readDns(world: World, caller: Caller, { ipam: { resolvConf } }: Delegated): Dns | undefined {
   if (resolvConf === undefined) return undefined;
   caller.expectSame(resolvConf);
-  const text = world.files.read(resolvConf);
+  const text = world.files.readGiven(resolvConf);
   if (text === undefined)
     throw new CniError(
       cniCodes.badConfiguration,
