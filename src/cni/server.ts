@@ -1,4 +1,4 @@
-import { existsSync, readSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readSync, rmSync, statSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import type { Binding } from '../../native/binding.ts';
 import { SyncSession } from '../netlink/session.ts';
@@ -68,6 +68,8 @@ export class CniServer {
   readonly #served = new Set<Promise<void>>();
   readonly #afterwards: Afterwards;
   #fd = -1;
+  /** Of the socket's file. */
+  #file: string | undefined;
   #cancelPause: (() => void) | undefined;
 
   constructor(options: ServerOptions) {
@@ -87,6 +89,7 @@ export class CniServer {
     else if (probe !== -ENOENT) throw new Error(`cannot use the socket ${path}: ${errorText(probe)}`);
     this.#fd = binding.listenUnix(path, 0o600);
     if (this.#fd < 0) throw new Error(`cannot listen on ${path}: ${errorText(this.#fd)}`);
+    this.#file = fileAt(path);
     this.#watch();
   }
 
@@ -106,13 +109,19 @@ export class CniServer {
   async close(): Promise<void> {
     if (this.#fd < 0) return;
     this.#cancelPause?.();
+    this.#removeFile();
     this.#options.binding.close(this.#fd);
     this.#fd = -1;
-    rmSync(this.#options.path, { force: true });
     this.#afterwards.close();
     await this.#drained();
     for (const connection of this.#connections) connection.close();
     await this.#drained();
+  }
+
+  /** Somebody else's may be in its place. As long as the socket is open nothing else gets its file's number. */
+  #removeFile(): void {
+    const { path } = this.#options;
+    if (this.#file !== undefined && fileAt(path) === this.#file) rmSync(path, { force: true });
   }
 
   #drained(): Promise<void> {
@@ -274,6 +283,12 @@ function removeSocket(path: string): void {
     throw new Error(`${path} is no socket: move it away, or name another place (--socket)`);
   }
   rmSync(path, { force: true });
+}
+
+/** As `<dev>:<ino>`; undefined when there is none. */
+function fileAt(path: string): string | undefined {
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat && `${stat.dev}:${stat.ino}`;
 }
 
 /** Reads the eventfd that came with a request: false when the launcher has done that before us. */

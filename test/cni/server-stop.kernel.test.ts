@@ -1,3 +1,4 @@
+import { existsSync, rmSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { frameTypes } from '../../src/cni/frame.ts';
 import { Parted } from '../../src/cni/world.ts';
@@ -5,6 +6,15 @@ import { VirtualClock } from '../kit/virtual-clock.ts';
 import { environment, reply, serving, tasks } from './serving.ts';
 
 describe('a server that is stopped', () => {
+  test("takes no socket away but its own: its file may be gone, and another's in its place", async () => {
+    const serve = () => Promise.resolve(reply(''));
+    const { server, socket } = serving(serve);
+    rmSync(socket);
+    serving(serve, { path: socket });
+    await server.close();
+    expect(existsSync(socket)).toBe(true);
+  });
+
   test('is closed when those who are being served have their answer, and what was put off is done', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
