@@ -27,6 +27,12 @@ function text(placeholder: string, initial: string, help: string): Option<string
   return { initial, takes: 'value', placeholder, help, take: (value: string) => ({ value }) };
 }
 
+/** An empty one is what a script makes of a variable that is not set. */
+function place(placeholder: string, initial: string, help: string): Option<string> {
+  const take = (value: string) => (value === '' ? 'no place: name one, or leave it out' : { value });
+  return { ...text(placeholder, initial, help), take };
+}
+
 function urls(placeholder: string, initial: string, help: string): Option<string> {
   return { ...text(placeholder, initial, help), shown: withoutPassword };
 }
@@ -89,6 +95,10 @@ function list<T>(
   return { initial: [], takes: 'value', placeholder, help, take };
 }
 
+/** All addresses where it is empty, and of names the one that people write. */
+const canListenAt = (given: string): boolean =>
+  ['', 'localhost'].includes(given) || parseAddress(given.replace(/%\w+$/, '')) !== undefined;
+
 const addresses = ['not a list of IP addresses', parseAddress] as const;
 const ranges = [
   'not a list of address ranges such as 10.42.0.0/16',
@@ -109,7 +119,7 @@ export const options = {
     ...text('FILE', '/etc/kube-flannel/net-conf.json', 'The network configuration.'),
     aliases: ['flannel-conf'],
   },
-  'lease-dir': text(
+  'lease-dir': place(
     'DIRECTORY',
     '',
     'Where the nodes keep their leases, one JSON file a node: a directory that all of them share.',
@@ -256,14 +266,21 @@ export const options = {
     addresses,
     'The addresses at which this node is reached from elsewhere: see --flannel-external-ip.',
   ),
-  'subnet-file': text('FILE', '/run/flannel/subnet.env', 'Where to write what CNI plugins need to know.'),
-  'state-dir': text(
+  'subnet-file': place('FILE', '/run/flannel/subnet.env', 'Where to write what CNI plugins need to know.'),
+  'state-dir': place(
     'DIRECTORY',
     '/var/lib/flannelette',
     'Where the last known leases are kept for a start without the registry.',
   ),
-  socket: text('FILE', '/run/flannel/flanneld.sock', 'The socket on which the CNI plugin finds this daemon.'),
-  'healthz-ip': text('ADDRESS', '0.0.0.0', 'The address for /healthz, /readyz and /metrics.'),
+  socket: place(
+    'FILE',
+    '/run/flannel/flanneld.sock',
+    'The socket on which the CNI plugin finds this daemon.',
+  ),
+  'healthz-ip': {
+    ...text('ADDRESS', '0.0.0.0', 'The address for /healthz, /readyz and /metrics.'),
+    take: (given: string) => (canListenAt(given) ? { value: given } : 'not an IP address'),
+  },
   'healthz-port': integer(0, [0, 65_535], 'The TCP port for /healthz, /readyz and /metrics; 0: none.'),
   'adopt-dry-run': boolean(
     'Print what a start would change on this node, change nothing, and exit. For a take-over from Go flannel.',

@@ -255,6 +255,8 @@ describe('refused', () => {
     [['--public-ip=fd00::1'], {}, '--public-ip: "fd00::1" is not an IPv4 address'],
     [['--iface-regex=('], {}, '--iface-regex: "(" is no regular expression'],
     [['--iface-can-reach=home'], {}, '--iface-can-reach: "home" is not an IP address'],
+    [['--subnet-file='], {}, '--subnet-file: "" is no place: name one, or leave it out'],
+    [['--healthz-ip=::g'], {}, '--healthz-ip: "::g" is not an IP address'],
     [['--vmodule=x'], {}, '--vmodule: "x" is not of the form PATTERN=N,...'],
     [['--log_backtrace_at=main.go'], {}, '--log_backtrace_at: "main.go" is not of the form FILE:N'],
     [['--version=ja'], {}, '--version: "ja" is neither true nor false'],

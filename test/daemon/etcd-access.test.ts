@@ -103,8 +103,11 @@ describe('the registry', () => {
     expect(kind([])).toBe('etcd');
     expect(kind(['--etcd-endpoints=http://a:1'])).toBe('etcd');
     expect(kind(['--lease-dir=/srv'])).toBe('directory');
-    expect(kind(['--lease-dir='])).toBe('etcd');
     expect(kind(['--kube-subnet-mgr'])).toBe('kubernetes');
+  });
+
+  test('is not guessed where a script has lost its name', () => {
+    expect(() => kind(['--lease-dir='])).toThrow('--lease-dir: "" is no place: name one, or leave it out');
   });
 
   test('is one: two are refused by name', () => {
