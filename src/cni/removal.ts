@@ -65,10 +65,11 @@ async function removeLinks(world: World, { key, record, pod }: Detachment): Prom
   if (pod !== undefined) await removeInPod(pod, key);
 }
 
-/** All links are asked for only when none has the name any more. */
+/** All links are asked for only when none has both the name and the MAC any more. */
 function findRecorded(host: Session, record: AttachmentRecord): LinkMessage | undefined {
   const named = findLink(host, { IFLA_IFNAME: record.hostLink }, glanceAtLink);
-  return named !== undefined && isVeth(named) ? named : new Veths(host).find(record);
+  const isSame = named !== undefined && isVeth(named) && named.IFLA_ADDRESS === record.hostMac;
+  return isSame ? named : new Veths(host).find(record);
 }
 
 /**

@@ -41,6 +41,20 @@ describe('DEL takes everything away', () => {
     expect(await pod.json('ip', 'link', 'show', 'type', 'veth')).toEqual([]);
   });
 
+  test.each(['pod', 'nobody'])(
+    'but a link that has got the name meanwhile, and %s can be entered',
+    async (who) => {
+      const node = new TestNode();
+      const pod = node.pod();
+      await node.ok('ADD', pod);
+      const [veth = ''] = await node.veths();
+      await node.host.exec('ip', 'link', 'set', veth, 'name', 'web0');
+      await node.host.exec('ip', 'link', 'add', veth, 'type', 'veth', 'peer', 'name', 'other');
+      await node.ok('DEL', who === 'pod' ? pod : '');
+      expect((await node.veths()).toSorted()).toEqual(['other', veth].toSorted());
+    },
+  );
+
   test('with a prevResult that makes no sense', async () => {
     const node = new TestNode();
     const pod = node.pod();
