@@ -18,6 +18,8 @@ interface Detachment {
   record?: AttachmentRecord | undefined;
   /** A socket in the pod's namespace, when that can still be entered and is not our own. */
   pod?: Session | undefined;
+  /** One for all that are removed in one go: each asks the kernel for every link there is. */
+  veths?: Veths | undefined;
   /** Rules that may be there: of the record, or because the configuration asks for them. */
   masquerade: readonly MasqueradeBackend[];
 }
@@ -59,17 +61,21 @@ export function otherAddresses(records: Records, key: AttachmentKey): Prefix[] {
 }
 
 /** Either end takes the other with it. */
-async function removeLinks(world: World, { key, record, pod }: Detachment): Promise<void> {
-  const recorded = record?.hostLink ? findRecorded(world.host, record) : undefined;
+async function removeLinks(world: World, { key, record, pod, veths }: Detachment): Promise<void> {
+  const recorded = record?.hostLink ? findRecorded(world.host, record, veths) : undefined;
   if (recorded !== undefined) return world.removeLink(recorded.ifi_index);
   if (pod !== undefined) await removeInPod(pod, key);
 }
 
 /** All links are asked for only when none has both the name and the MAC any more. */
-function findRecorded(host: Session, record: AttachmentRecord): LinkMessage | undefined {
+function findRecorded(
+  host: Session,
+  record: AttachmentRecord,
+  veths = new Veths(host),
+): LinkMessage | undefined {
   const named = findLink(host, { IFLA_IFNAME: record.hostLink }, glanceAtLink);
   const isSame = named !== undefined && isVeth(named) && named.IFLA_ADDRESS === record.hostMac;
-  return isSame ? named : new Veths(host).find(record);
+  return isSame ? named : veths.find(record);
 }
 
 /**

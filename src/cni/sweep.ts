@@ -157,6 +157,7 @@ async function forgetGone(
     await removeAttachment(world, records, {
       key: record,
       record,
+      veths,
       ipamDataDirs: [],
       masquerade: record.masquerade === undefined ? [] : [record.masquerade],
     });

@@ -3,16 +3,15 @@ import { glanceAtLink } from '../netlink/route/link-announcement.ts';
 import type { Session } from './link.ts';
 import type { AttachmentRecord } from './record.ts';
 
-/** The veths of a namespace, to be found by what records say of them. */
+type Recorded = Pick<AttachmentRecord, 'hostLink' | 'hostMac'>;
+
+/** The veths of a namespace, to be found by what records say of them: asked for all at once, when the first is looked for. */
 export class Veths {
-  readonly #byName = new Map<unknown, LinkMessage>();
-  readonly #byMac = new Map<unknown, LinkMessage>();
+  readonly #session: Session;
+  #known: Known | undefined;
 
   constructor(session: Session) {
-    for (const veth of session.dump(glanceAtLink({})).filter(isVeth)) {
-      this.#byName.set(veth.IFLA_IFNAME, veth);
-      this.#byMac.set(veth.IFLA_ADDRESS, veth);
-    }
+    this.#session = session;
   }
 
   /**
@@ -20,11 +19,23 @@ export class Veths {
    * which is why the MAC goes before it.
    */
   find({ hostLink, hostMac }: Recorded): LinkMessage | undefined {
-    const named = this.#byName.get(hostLink);
-    return named?.IFLA_ADDRESS === hostMac ? named : (this.#byMac.get(hostMac) ?? named);
+    this.#known ??= ask(this.#session);
+    const named = this.#known.byName.get(hostLink);
+    return named?.IFLA_ADDRESS === hostMac ? named : (this.#known.byMac.get(hostMac) ?? named);
   }
 }
 
-type Recorded = Pick<AttachmentRecord, 'hostLink' | 'hostMac'>;
+interface Known {
+  readonly byName: ReadonlyMap<unknown, LinkMessage>;
+  readonly byMac: ReadonlyMap<unknown, LinkMessage>;
+}
+
+function ask(session: Session): Known {
+  const veths = session.dump(glanceAtLink({})).filter(isVeth);
+  return {
+    byName: new Map(veths.map((veth) => [veth.IFLA_IFNAME, veth])),
+    byMac: new Map(veths.map((veth) => [veth.IFLA_ADDRESS, veth])),
+  };
+}
 
 export const isVeth = (link: LinkMessage): boolean => link.IFLA_LINKINFO?.IFLA_INFO_KIND === 'veth';

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type Json, nothing, TestNode, withPods } from './test-node.ts';
 
 const key = 'cni.dev/valid-attachments';
@@ -21,6 +21,15 @@ describe('GC', () => {
       records: ['c2:eth0'],
     });
     expect(fs.readFileSync(path.join(node.addresses, 'last_reserved_ip.0'), 'utf8')).toBe('10.244.1.4');
+  });
+
+  test('asks for all links but once, however many are gone', async () => {
+    const node = await withPods(['c1', 'c2', 'c3']);
+    for (const veth of await node.veths()) await node.host.exec('ip', 'link', 'del', veth);
+    const dump = vi.spyOn(node.world.host, 'dump');
+    await gc(node, { [key]: [] });
+    expect(dump).toHaveBeenCalledOnce();
+    expect(await node.leftovers()).toEqual(nothing);
   });
 
   test.each([[null], [[]]])('takes all when %j is valid', async (list) => {

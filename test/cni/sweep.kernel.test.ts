@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { sweep } from '../../src/cni/sweep.ts';
 import { grace } from '../../src/ipam/sweep.ts';
 import type { AttachmentRecord } from '../../src/cni/record.ts';
@@ -29,6 +29,15 @@ describe('the sweep', () => {
     const rules = await node.host.exec('nft', 'list', 'ruleset');
     expect(rules.match(/masquerade comment/g)).toHaveLength(2);
     expect(await node.veths()).toHaveLength(1);
+  });
+
+  test('asks for all links no more often, however many have lost theirs', async () => {
+    const node = await withPods(['c1', 'c2', 'c3']);
+    for (const veth of await node.veths()) await node.host.exec('ip', 'link', 'del', veth);
+    const dump = vi.spyOn(node.world.host, 'dump');
+    expect(await sweep({ ...node.world, ...later(grace + 1000) }, node.states)).toEqual(released(6, 3));
+    // To begin with, and under the lock.
+    expect(dump).toHaveBeenCalledTimes(2);
   });
 
   test('leaves alone what is being made, however long that takes, and whatever the clock says', async () => {

@@ -7,6 +7,7 @@ import { FlannelState } from '../flannel-state.ts';
 import { type AttachmentKey, Records } from '../record.ts';
 import { isInside, possibleBackends, readDelegate } from '../recorded-delegate.ts';
 import { forgetAttachment, removeAttachment } from '../removal.ts';
+import { Veths } from '../veths.ts';
 import type { Caller, World } from '../world.ts';
 import type { Present } from './del.ts';
 
@@ -37,7 +38,8 @@ export async function gc(world: World, caller: Caller, collection: Collection): 
 
   const keep = new Set(valid.map(ownerKey));
   const stale = records.keys(network).filter((key) => !keep.has(ownerKey(key)));
-  for (const key of stale) await attempt(() => removeRecorded(world, records, state, key));
+  const veths = new Veths(world.host);
+  for (const key of stale) await attempt(() => removeRecorded(world, records, state, veths, key));
 
   const strangers = statesOf(state, collection);
   const directories = new Set([present.ipamDataDir, ...strangers.map(({ ipamDataDir }) => ipamDataDir)]);
@@ -54,12 +56,14 @@ async function removeRecorded(
   world: World,
   records: Records,
   state: FlannelState,
+  veths: Veths,
   key: AttachmentKey,
 ): Promise<void> {
   const record = records.read(key);
   await removeAttachment(world, records, {
     key,
     record,
+    veths,
     ipamDataDirs: record === undefined ? [] : [record.ipamDataDir],
     masquerade: record?.masquerade === undefined ? [] : [record.masquerade],
   });
