@@ -338,7 +338,10 @@ export class Reconciler {
       this.#ownership.links,
       this.#world.tunnels,
     );
-    const unmade = await unmadeLinks(this.#world.session, operations);
+    // But for the log: where the kernel does not tell, all is done without it.
+    const unmade = await unmadeLinks(this.#world.session, operations).catch(
+      () => new Map<Operation, string>(),
+    );
     const { done, failures } = await execution.run(operations);
     const now = this.#world.clock.monotonic();
     for (const { object, verb } of done)

@@ -46,6 +46,15 @@ describe('a reconciler', () => {
     expect(world.links).toEqual(['flannel.1', 'flannel.1']);
   });
 
+  test('removes a link also where the kernel does not tell what goes with it', async () => {
+    world = new World();
+    await world.start([2]);
+    world.kernel.refuse = ({ name }) => (name.startsWith('RTM_GET') ? EPERM : undefined);
+    world.reconciler.replaceParts(new Map());
+    await world.hear();
+    expect(world.kernel.linkNamed('flannel.1')).toBeUndefined();
+  });
+
   test('writes one object when one peer among many changes', async () => {
     world = new World();
     await world.start([2, 3, 4, 5]);
