@@ -29,6 +29,7 @@ import { hostPreparer, machineWorld, rulesOf } from './machine-world.ts';
 import { metricsText } from './metrics.ts';
 import { familiesOf, type NetworkConfig } from './network-config.ts';
 import { nodeNameOf } from './node-name.ts';
+import { checkPlaces } from './places.ts';
 import { preflight } from './preflight.ts';
 import { FlannelNode } from './node.ts';
 import type { NodeWorld } from './node-world.ts';
@@ -243,7 +244,13 @@ function lookAtNode(asked: NodeLook): Pick<NodeWorld, 'chooseExternal' | 'previo
     nodeRanges: observeNodeRanges(session),
     previous: Object.values(previous()),
     wasIn: (pods) => new StateFile(options['state-dir'], log).readIn(pods) !== undefined,
-    needs: [makeIt, () => nodeName(options), chooseExternal, () => cniConf(options)],
+    needs: [
+      makeIt,
+      () => nodeName(options),
+      chooseExternal,
+      () => cniConf(options),
+      () => checkPlaces(asked),
+    ],
   });
   return { backend: makeIt(), chooseExternal, previous };
 }

@@ -8,6 +8,8 @@ const backOff = { first: 500, longest: 15_000 };
 
 type World = Pick<NodeWorld, 'clock' | 'random' | 'log' | 'keepFirewall' | 'writeSubnetEnv'>;
 
+const advice = 'make it possible to write there, or name another place (--subnet-file)';
+
 /** A node as it is now. */
 interface Current {
   readonly networks: readonly Prefix[];
@@ -46,7 +48,8 @@ export class SubnetFile {
       this.#world,
       backOff,
       () => this.#write(),
-      (error, wait) => log.error({ wait }, `cannot write the subnet file: ${(error as Error).message}`),
+      (error, wait) =>
+        log.error({ wait }, `cannot write the subnet file: ${(error as Error).message}; ${advice}`),
       this.#signal,
     );
   }

@@ -206,5 +206,8 @@ function explain({ message, code }: NodeJS.ErrnoException): string {
     return `a file is in the place of the directory (${message}); move it away, or name another directory (--lease-dir)`;
   }
   if (code === 'ENOSPC' || code === 'EDQUOT') return `${message}; make room there`;
+  // Of a directory that is there: as procfs says it.
+  if (code === 'ENOENT')
+    return `${message}; if no file can be made there, name another directory (--lease-dir)`;
   return message;
 }

@@ -87,6 +87,7 @@ describe('readiness', () => {
     node.start();
     await simulation.clock.advance(5000);
     expect([node.ready, lines().length > 1]).toEqual([false, true]);
+    expect(lines()[0]).toContain('make it possible to write there, or name another place (--subnet-file)');
     node.discIsFull = false;
     await simulation.clock.advance(15_000);
     expect(node.ready).toBe(true);

@@ -160,6 +160,7 @@ describe('the directory', () => {
   test.each([
     ['ENOSPC', /no space.*make room/],
     ['EROFS', /must be able to write/],
+    ['ENOENT', /if no file can be made there, name another directory \(--lease-dir\)/],
   ])('%s is told with what to do, and leaves nothing', async (code, why) => {
     const directory = scratch();
     const files = {
