@@ -114,15 +114,16 @@ export class DirectoryRegistry implements Registry {
     const { node, ranges, directory, files, clock } = this.#options;
     const documents = this.#readAll();
     this.#guard.check(files.statSync(directory).dev, [...documents.keys()]);
-    // One that is damaged takes nothing from this node.
-    const own = leaseIn(documents.get(documentOf(node))) ?? this.#taken;
+    const own = leaseIn(documents.get(documentOf(node)));
+    // subnet.env may say what this node had before that, or be gone.
+    const before = this.#taken ?? previous;
     const others = new Map([...documents].filter(([name]) => name !== documentOf(node)));
     const claims = [...others.values()].flatMap(claimed);
     const choose = (family: 'ipv4' | 'ipv6', key: 'subnet' | 'ipv6Subnet'): Prefix | undefined => {
       const [whole, range] = [network[family], ranges[family]];
       if (whole === undefined || range === undefined) return undefined;
       const taken = takenOf(whole, claims);
-      const kept = keptSubnet(range, taken, own?.[key], previous[key]);
+      const kept = keptSubnet(range, taken, own?.[key], before[key]);
       if (kept === undefined) refuseInDoubt(whole, others, clock.now(), this.name);
       return kept ?? freeSubnet(range, taken);
     };

@@ -86,6 +86,24 @@ describe('the directory', () => {
     expect((await acquire(registry(directory, 'a'), 1, subnet)).subnet).toBe(subnet);
   });
 
+  test.each([
+    ['removed', (file: string) => fs.rmSync(file)],
+    ['emptied', (file: string) => fs.writeFileSync(file, '')],
+  ])(
+    'a node whose document was %s has its subnet again, unless another node has taken it meanwhile',
+    async (_, spoil) => {
+      const directory = scratch();
+      const a = registry(directory, 'a');
+      const { subnet } = await acquire(a, 1);
+      const document = fs.readFileSync(path.join(directory, 'a.json'), 'utf8');
+      spoil(path.join(directory, 'a.json'));
+      expect((await acquire(a, 1)).subnet).toBe(subnet);
+      spoil(path.join(directory, 'a.json'));
+      write(directory, 'b', document);
+      expect((await acquire(a, 1, subnet)).subnet).toBe('10.244.2.0/24');
+    },
+  );
+
   test('a document that is a copy of another’s gives no right to its subnet', async () => {
     const directory = scratch();
     const { subnet } = await acquire(registry(directory, 'a'), 1);
