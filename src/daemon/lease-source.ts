@@ -85,6 +85,7 @@ function sourceInDirectory(input: LeaseSourceInput): LeaseSource {
       flock: (fd, operation) => binding.flock(fd, operation),
       clock: systemClock,
       random: systemRandom,
+      log,
       knowsPeers,
     });
   return { ...fromFile, openRegistry, publicAddresses: () => ({}) };

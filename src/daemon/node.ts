@@ -301,19 +301,14 @@ export class FlannelNode {
   }
 
   /**
-   * What others know of this node. No lease, when somebody removed it or it has ended; none that can be used, when somebody emptied or
-   * overwrote it; another subnet, when a directory was mounted after this node had started without it.
+   * What others know of this node. No lease, when somebody removed it or it has ended; another subnet, when a directory was mounted
+   * after this node had started without it.
    */
   #ownTold(own: Lease, entry?: Entry): void {
     const { log, registry } = this.#world;
     if (entry === undefined) {
       log.warn({}, `the lease of this node is gone from the ${registry.name}: asking anew`);
-    } else if ('unreadable' in entry) {
-      log.warn(
-        {},
-        `the lease of this node in the ${registry.name} cannot be used, and is written again: ${entry.unreadable}`,
-      );
-    } else if (describeLease(entry.lease) !== describeLease(own)) {
+    } else if ('lease' in entry && describeLease(entry.lease) !== describeLease(own)) {
       log.warn({}, `the ${registry.name} has another subnet for this node: asking anew`);
     } else return;
     this.#guarded(this.#askAgain());

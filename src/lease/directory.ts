@@ -1,5 +1,6 @@
 import { type Prefix, prefixAddress } from '../net/prefix.ts';
 import type { Clock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
 import { makeDirectory } from '../world/make-directory.ts';
 import type { Random } from '../world/random.ts';
 import { freeSubnet, isInRange, type SubnetRange, takenOf } from './allocate.ts';
@@ -23,6 +24,7 @@ export interface DirectoryRegistryOptions {
   flock(fd: number, operation: number): number;
   readonly clock: Clock;
   readonly random: Random;
+  readonly log: Log;
   /** Whether this node had peers in this network before it was started; asked when the directory is empty. */
   knowsPeers(): boolean;
 }
@@ -36,8 +38,8 @@ export class DirectoryRegistry implements Registry {
   readonly #options: DirectoryRegistryOptions;
   readonly #documents: LeaseFiles;
   readonly #guard: MountGuard;
-  /** What this process has taken. */
-  #taken: Lease | undefined;
+  /** What this process has taken, and what it asked for then. */
+  #taken: { readonly lease: Lease; readonly wish: LeaseWish } | undefined;
   /** By name, as they were read for a free subnet, until they are watched: thousands need not be read twice at a start. */
   #lastRead: ReadonlyMap<string, LeaseFile> | undefined = new Map();
 
@@ -61,25 +63,18 @@ export class DirectoryRegistry implements Registry {
     return Promise.resolve(leaseIn(this.#documents.read(documentOf(this.#options.node))));
   }
 
-  async acquire(wish: LeaseWish): Promise<Lease> {
-    const { directory, files } = this.#options;
-    try {
-      makeDirectory(files, directory, 0o777);
-      return await withDirectoryLock(directory, this.#options, () => this.#take(wish));
-    } catch (error) {
-      if (error instanceof RegistryError) throw error;
-      throw new RegistryError(
-        `cannot take a lease in ${directory}: ${explain(error as NodeJS.ErrnoException)}`,
-        {
-          cause: error,
-        },
-      );
-    }
+  acquire(wish: LeaseWish): Promise<Lease> {
+    return this.#locked(() => this.#take(wish));
   }
 
   watch(sink: LeaseSink): () => void {
     const { files, clock } = this.#options;
-    const own = new OwnDocument({ ...this.#options, sink, isOverwritten: () => this.#isOverwritten() });
+    const own = new OwnDocument({
+      ...this.#options,
+      sink,
+      isSpoilt: () => this.#isSpoilt(),
+      restore: () => this.#locked(() => this.#taken && this.#take(this.#taken.wish)),
+    });
     const watch = new DirectoryWatch({
       documents: this.#documents,
       known: this.#lastRead ?? new Map(),
@@ -101,22 +96,40 @@ export class DirectoryRegistry implements Registry {
     return Promise.resolve();
   }
 
-  /** By somebody who leaves this node its subnets: what others mean is for the node to say. */
-  #isOverwritten(): boolean {
-    const taken = this.#taken;
-    const now = leaseIn(this.#documents.read(documentOf(this.#options.node)));
-    if (taken === undefined || now?.subnet !== taken.subnet || now?.ipv6Subnet !== taken.ipv6Subnet)
-      return false;
-    return !this.#documents.holds(taken);
+  /** By somebody who leaves this node its subnets: what others mean is for the node to say, and what to do when there is none. */
+  #isSpoilt(): boolean {
+    const file = this.#documents.read(documentOf(this.#options.node));
+    if (file === undefined || this.#taken === undefined) return false;
+    const { lease } = this.#taken;
+    const now = leaseIn(file) ?? lease;
+    const isOfSameSubnets = now.subnet === lease.subnet && now.ipv6Subnet === lease.ipv6Subnet;
+    return isOfSameSubnets && !this.#documents.holds(lease);
   }
 
-  #take({ attributes, network, previous }: LeaseWish): Lease {
+  async #locked<T>(work: () => T): Promise<T> {
+    const { directory, files } = this.#options;
+    try {
+      makeDirectory(files, directory, 0o777);
+      return await withDirectoryLock(directory, this.#options, work);
+    } catch (error) {
+      if (error instanceof RegistryError) throw error;
+      throw new RegistryError(
+        `cannot take a lease in ${directory}: ${explain(error as NodeJS.ErrnoException)}`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
+  #take(wish: LeaseWish): Lease {
+    const { attributes, network, previous } = wish;
     const { node, ranges, directory, files, clock } = this.#options;
     const documents = this.#readAll();
     this.#guard.check(files.statSync(directory).dev, [...documents.keys()]);
     const own = leaseIn(documents.get(documentOf(node)));
-    // subnet.env may say what this node had before that, or be gone.
-    const before = this.#taken ?? previous;
+    // What was asked for may say what this node had before that, or nothing.
+    const before = this.#taken?.lease ?? previous;
     const others = new Map([...documents].filter(([name]) => name !== documentOf(node)));
     const claims = [...others.values()].flatMap(claimed);
     const choose = (family: 'ipv4' | 'ipv6', key: 'subnet' | 'ipv6Subnet'): Prefix | undefined => {
@@ -137,7 +150,7 @@ export class DirectoryRegistry implements Registry {
       attributes,
     };
     if (!this.#documents.holds(lease)) this.#documents.write(lease);
-    this.#taken = lease;
+    this.#taken = { lease, wish };
     if (this.#lastRead !== undefined) this.#lastRead = documents;
     return lease;
   }

@@ -8,6 +8,7 @@ import type { Lease } from '../../src/lease/lease.ts';
 import { LeaseFiles } from '../../src/lease/lease-files.ts';
 import { address } from '../../src/net/address.ts';
 import { sleep, systemClock } from '../../src/world/clock.ts';
+import { silentLog } from '../../src/world/log.ts';
 import { subnetOf } from './shared-leases.ts';
 import { Simulation, steps } from './simulation.ts';
 
@@ -72,27 +73,33 @@ describe('a node', () => {
     expect([peersOf(1), node.flanneld?.status().registry.why]).toEqual([['10.244.3.0/24'], undefined]);
   });
 
-  test('writes its own lease again when that is emptied, cut off, or overwritten', async () => {
+  test.each([
+    ['emptied', () => ''],
+    ['cut off', (written: string) => written.slice(0, 20)],
+    ['no JSON', () => 'no JSON'],
+    ['overwritten', (written: string) => written.replace('192.0.2.1', '192.0.2.9')],
+  ])('writes its own lease again when that is %s', async (_, spoilt) => {
     const { node, directory } = nodeWithDirectory();
     node.start();
     await simulation.clock.advance(2000);
     const file = path.join(directory, 'node-1.json');
     const written = fs.readFileSync(file, 'utf8');
-    for (const text of ['', written.slice(0, 20), 'no JSON', written.replace('192.0.2.1', '192.0.2.9')]) {
-      fs.writeFileSync(file, text);
-      // What the kernel announces takes real time.
-      await sleep(systemClock, 50);
-      await simulation.clock.advance(3000);
-      expect(fs.readFileSync(file, 'utf8')).toBe(written);
-    }
+    fs.writeFileSync(file, spoilt(written));
+    // What the kernel announces takes real time.
+    await sleep(systemClock, 50);
+    await simulation.clock.advance(3000);
+    expect(fs.readFileSync(file, 'utf8')).toBe(written);
   });
 
-  test('two nodes of one name write over each other ever more slowly', async () => {
+  test.each([
+    ['what another node of its name wrote', (written: string) => written.replace('192.0.2.1', '192.0.2.9')],
+    ['nothing', () => ''],
+  ])('writes its own lease ever more slowly when it says %s again and again', async (_, spoilt) => {
     const { node, directory } = nodeWithDirectory();
     node.start();
     await simulation.clock.advance(2000);
     const file = path.join(directory, 'node-1.json');
-    const other = fs.readFileSync(file, 'utf8').replace('192.0.2.1', '192.0.2.9');
+    const other = spoilt(fs.readFileSync(file, 'utf8'));
     let restored = 0;
     for (let second = 0; second < 60; second++) {
       if (fs.readFileSync(file, 'utf8') !== other) {
@@ -104,6 +111,15 @@ describe('a node', () => {
     }
     expect(restored).toBeGreaterThan(3);
     expect(restored).toBeLessThan(9);
+  });
+
+  test('leaves an entry of its own that cannot be read to its registry', async () => {
+    await simulation.play({ does: 'start', node: 1 });
+    const node = simulation.node(1);
+    const before = [...node.log];
+    simulation.leases.put('node-1', { unreadable: 'its public address is none' });
+    await simulation.clock.advance(20_000);
+    expect([node.log, simulation.leases.lease('node-1')]).toEqual([before, undefined]);
   });
 
   test('takes the subnet that the registry comes to have for it', async () => {
@@ -197,6 +213,7 @@ describe('a node', () => {
         flock: () => 0,
         clock: simulation.clock,
         random: () => new Uint8Array(1),
+        log: silentLog,
         knowsPeers: () => node.state?.includes('"node-2"') === true,
       });
     return { node, directory };

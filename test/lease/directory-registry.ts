@@ -6,6 +6,7 @@ import { loadBinding } from '../../native/binding.ts';
 import { DirectoryRegistry, type DirectoryRegistryOptions } from '../../src/lease/directory.ts';
 import { address } from '../../src/net/address.ts';
 import { type Clock, sleep, systemClock } from '../../src/world/clock.ts';
+import { silentLog } from '../../src/world/log.ts';
 import { systemRandom } from '../../src/world/random.ts';
 
 /** Registries in a directory of the test. */
@@ -33,6 +34,7 @@ export const registry = (directory: string, node: string, world: Partial<Directo
     flock: (fd, operation) => binding.flock(fd, operation),
     clock: systemClock,
     random: systemRandom,
+    log: silentLog,
     knowsPeers: () => false,
     ...world,
   });
