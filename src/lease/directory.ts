@@ -6,7 +6,7 @@ import type { Random } from '../world/random.ts';
 import { freeSubnet, isInRange, type SubnetRange, takenOf } from './allocate.ts';
 import { withDirectoryLock } from './directory-lock.ts';
 import { DirectoryWatch } from './directory-watch.ts';
-import { refuseInDoubt } from './doubt.ts';
+import { Doubt } from './doubt.ts';
 import type { Lease, PodNetwork } from './lease.ts';
 import { documentOf, type Files, isNodeName, type LeaseFile, LeaseFiles } from './lease-files.ts';
 import { MountGuard } from './mount-guard.ts';
@@ -38,6 +38,7 @@ export class DirectoryRegistry implements Registry {
   readonly #options: DirectoryRegistryOptions;
   readonly #documents: LeaseFiles;
   readonly #guard: MountGuard;
+  readonly #doubt: Doubt;
   /** What this process has taken, and what it asked for then. */
   #taken: { readonly lease: Lease; readonly wish: LeaseWish } | undefined;
   /** By name, as they were read for a free subnet, until they are watched: thousands need not be read twice at a start. */
@@ -56,6 +57,7 @@ export class DirectoryRegistry implements Registry {
     this.#options = options;
     this.#documents = new LeaseFiles(directory, files);
     this.#guard = new MountGuard(documentOf(node), () => options.knowsPeers());
+    this.#doubt = new Doubt(options.clock);
     this.name = `directory ${directory}`;
   }
 
@@ -124,7 +126,7 @@ export class DirectoryRegistry implements Registry {
 
   #take(wish: LeaseWish): Lease {
     const { attributes, network, previous } = wish;
-    const { node, ranges, directory, files, clock } = this.#options;
+    const { node, ranges, directory, files } = this.#options;
     const documents = this.#readAll();
     this.#guard.check(files.statSync(directory).dev, [...documents.keys()]);
     const own = leaseIn(documents.get(documentOf(node)));
@@ -137,7 +139,7 @@ export class DirectoryRegistry implements Registry {
       if (whole === undefined || range === undefined) return undefined;
       const taken = takenOf(whole, claims);
       const kept = keptSubnet(range, taken, own?.[key], before[key]);
-      if (kept === undefined) refuseInDoubt(whole, others, clock.now(), this.name);
+      if (kept === undefined) this.#doubt.refuse(whole, others, this.name);
       return kept ?? freeSubnet(range, taken);
     };
     const subnet = choose('ipv4', 'subnet');

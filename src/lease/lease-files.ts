@@ -32,8 +32,6 @@ export interface LeaseFile {
   readonly entry: Entry;
   /** The subnets that can still be made out in a document that is unreadable. */
   readonly named: readonly Prefix[];
-  /** Since when the file is as it is, in milliseconds since the epoch, by the file system's clock. Undefined when that is not to be had. */
-  readonly since?: number;
   /** Differs when the file does. */
   readonly signature: string;
 }
@@ -64,8 +62,7 @@ export class LeaseFiles {
       return this.#read(name);
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT') return undefined;
-      return { ...unreadable(`it cannot be read: ${message}`, String(code)), ...this.#since(name) };
+      return code === 'ENOENT' ? undefined : unreadable(`it cannot be read: ${message}`, String(code));
     }
   }
 
@@ -105,25 +102,16 @@ export class LeaseFiles {
 
   #read(name: string): LeaseFile {
     return this.#open(name, (fd, stat) => {
-      const [signature, since] = [signatureOf(stat), stat.ctimeMs];
+      const signature = signatureOf(stat);
       if (!isNodeName(nodeOf(name))) return unreadable('the name of its file is no node’s name', signature);
-      if (!stat.isFile()) return { ...unreadable('it is no file', signature), since };
+      if (!stat.isFile()) return unreadable('it is no file', signature);
       if (stat.size > maxDocument) {
-        const why = `the document has ${stat.size} bytes; ${maxDocument} are allowed`;
-        return { ...unreadable(why, signature), since };
+        return unreadable(`the document has ${stat.size} bytes; ${maxDocument} are allowed`, signature);
       }
       const bytes = this.#bytes(fd, stat.size);
       const entry = parseLeaseDocument(nodeOf(name), bytes);
-      return { entry, named: 'unreadable' in entry ? subnetsNamed(bytes) : [], signature, since };
+      return { entry, named: 'unreadable' in entry ? subnetsNamed(bytes) : [], signature };
     });
-  }
-
-  #since(name: string): { since?: number } {
-    try {
-      return { since: this.#files.statSync(this.#pathOf(name)).ctimeMs };
-    } catch {
-      return {};
-    }
   }
 
   #open<T>(name: string, use: (fd: number, stat: fs.Stats) => T): T {
