@@ -29,7 +29,6 @@ import { hostPreparer, machineWorld, rulesOf } from './machine-world.ts';
 import { metricsText } from './metrics.ts';
 import { familiesOf, type NetworkConfig } from './network-config.ts';
 import { nodeNameOf } from './node-name.ts';
-import { checkPlaces } from './places.ts';
 import { preflight } from './preflight.ts';
 import { FlannelNode } from './node.ts';
 import type { NodeWorld } from './node-world.ts';
@@ -41,6 +40,7 @@ import { standAside } from './stand-aside.ts';
 import { StateFile } from './state-file.ts';
 import { type Status, statusFrame } from './status.ts';
 import { previousSubnets } from './subnet-env.ts';
+import { checkSubnetFilePlace } from './subnet-file-place.ts';
 import { externalOf } from './surroundings.ts';
 import { version } from './version.ts';
 import { openWireguard } from './wireguard.ts';
@@ -249,7 +249,7 @@ function lookAtNode(asked: NodeLook): Pick<NodeWorld, 'chooseExternal' | 'previo
       () => nodeName(options),
       chooseExternal,
       () => cniConf(options),
-      () => checkPlaces(asked),
+      () => checkSubnetFilePlace(asked),
     ],
   });
   return { backend: makeIt(), chooseExternal, previous };
