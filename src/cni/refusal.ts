@@ -1,28 +1,40 @@
 import { getSystemErrorMap } from 'node:util';
 import * as k from '../netlink/constants.ts';
 import type { LinkWrite } from '../netlink/route/link.ts';
+import type { PlannedRoute } from './attachment.ts';
+import { isDefaultRoute } from './attachment-routes.ts';
 import type { Step } from './attachment-step.ts';
 import { CniError, cniCodes } from './error.ts';
 import { StepError } from './link.ts';
 import { SysctlError } from './task.ts';
 
-/** An error of the kernel as a sentence about what was to be done; what is none stays as it is. */
-export function explain(error: unknown): unknown {
-  if (error instanceof StepError) return explainStep(error);
+type Routes = readonly PlannedRoute[];
+
+/**
+ * An error of the kernel as a sentence about what was to be done; what is none stays as it is. `routes` are those
+ * of the configuration.
+ */
+export function explain(error: unknown, routes: Routes): unknown {
+  if (error instanceof StepError) return explainStep(error, routes);
   return error instanceof SysctlError ? explainSysctl(error) : error;
 }
 
-function explainStep({ step, error, link }: StepError): Error {
+function explainStep({ step, error, link }: StepError, routes: Routes): Error {
   const text = `failed to ${purposeOf(step, link)}: ${error.message}`;
-  if (isBadGateway(step, error.code)) return new CniError(cniCodes.badConfiguration, text, gatewayAdvice);
+  if (isBadGateway(step, error.code, routes))
+    return new CniError(cniCodes.badConfiguration, text, gatewayAdvice);
   const advice = adviceFor(step, error.code);
   return new Error(advice === undefined ? text : `${text}; ${advice}`, { cause: error });
 }
 
-const isBadGateway = (step: Step, code: string): boolean =>
+/** Only a gateway that the configuration gives to a route can be wrong: others are the subnet's. */
+const isBadGateway = (step: Step, code: string, routes: Routes): boolean =>
   step.message === 'newRoute' &&
-  step.value.RTA_GATEWAY !== undefined &&
-  ['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL'].includes(code);
+  ['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL'].includes(code) &&
+  routes.some(
+    ({ dst, gw }) =>
+      gw !== undefined && routeText(step) === `${isDefaultRoute(dst) ? 'default' : dst} via ${gw}`,
+  );
 
 const gatewayAdvice =
   "the gateway of a route in ipam.routes must be an address of another in one of the pod's subnets";

@@ -92,7 +92,8 @@ test('an error names the link, which has no index yet, and says of a search what
     { task: 'stepsOn', where: 'host', link: 'veth1', steps: () => [vlan] },
     { task: 'stepsOn', where: 'pod', link: 'eth0', steps: () => [up] },
   ]);
-  const said = (line: number, errno: number) => (explain(script.outcome(line, errno, none)) as Error).message;
+  const said = (line: number, errno: number) =>
+    (explain(script.outcome(line, errno, none), []) as Error).message;
   expect(said(1, 95)).toMatch(/^failed to set the VLANs of port veth1: RTM_SETLINK: EOPNOTSUPP/);
   expect(said(3, 1)).toMatch(/^failed to set up link eth0: RTM_SETLINK: EPERM/);
   expect(said(2, 24)).toBe('looking for eth0: EMFILE (too many open files)');

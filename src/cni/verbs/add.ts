@@ -31,7 +31,7 @@ export async function add(
   try {
     return await addAttachment(world, caller, request, delegated);
   } catch (error) {
-    throw isThere(caller, request, error) ? thereAlready(request) : explain(error);
+    throw isThere(caller, request, error) ? thereAlready(request) : explain(error, delegated.ipam.routes);
   }
 }
 
