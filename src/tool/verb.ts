@@ -90,18 +90,36 @@ async function add(options: VerbOptions, world: VerbWorld): Promise<number> {
   return 1;
 }
 
-/** Not done for a person: DEL goes by the ID, and may take what was there before. */
-function tellHowToUndo(
-  { containerId, ifname, netns, scratch, conflist, cniPath }: Attachment,
-  { print }: VerbWorld,
-): void {
-  const del = ['cni-tool del', '--container-id', containerId, '--ifname', ifname, '--conflist', conflist];
-  const where = scratch ? [] : ['--netns', netns];
+/** Not done for a person: DEL goes by the ID, and may take what was there before, in whichever namespace. */
+function tellHowToUndo(attachment: Attachment, { print }: VerbWorld): void {
   print.line(
-    `Not undone: "${containerId}" may be the ID of an attachment that was there before. If it is not:`,
+    `Not undone: "${attachment.containerId}" may be the ID of an attachment that was there before. If it is not:`,
   );
-  print.line(`  ${[...del, '--cni-path', cniPath, ...where].join(' ')}`);
+  print.line(`  cni-tool del ${delArguments(attachment).map(quoted).join(' ')}`);
 }
+
+function delArguments(attachment: Attachment): string[] {
+  const { containerId, ifname, netns, scratch, conflist, cniPath, args, capabilityArgs } = attachment;
+  return [
+    '--container-id',
+    containerId,
+    '--ifname',
+    ifname,
+    '--conflist',
+    conflist,
+    '--cni-path',
+    cniPath,
+    ...(scratch ? [] : ['--netns', netns]),
+    ...(args === '' ? [] : ['--args', args]),
+    ...(Object.keys(capabilityArgs).length === 0
+      ? []
+      : ['--capability-args', JSON.stringify(capabilityArgs)]),
+  ];
+}
+
+/** As a shell reads it as one word. */
+const quoted = (word: string): string =>
+  /^[\w./:,@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 
 /** An ADD would fail there, and the DEL that undoes it would take what stood before. */
 function refuseOccupied(

@@ -144,6 +144,32 @@ describe('cni-tool with any plugin', () => {
     expect(fs.existsSync('/run/netns/live')).toBe(false);
   });
 
+  test('the command that undoes an add which failed can be pasted into a shell', () => {
+    const probe = scene([]);
+    const { conflist, namespace, directory } = scene([bridge(probe.directory), { type: 'fails' }]);
+    const odd = path.join(directory, "the node's plugins; $(false)");
+    fs.mkdirSync(odd);
+    fs.renameSync(conflist, path.join(odd, 'x.conflist'));
+    const seen = path.join(directory, 'seen');
+    const script = `#!/bin/sh\necho $CNI_COMMAND "$CNI_ARGS" >>${seen}; cat >>${seen}; [ $CNI_COMMAND != ADD ]\n`;
+    fs.writeFileSync(path.join(odd, 'fails'), script, { mode: 0o755 });
+    for (const name of ['bridge', 'host-local'])
+      fs.symlinkSync(path.join(reference, name), path.join(odd, name));
+    const where = ['--conflist', path.join(odd, 'x.conflist'), '--cni-path', odd];
+    const more = ['--args', 'IgnoreUnknown=1;A=b c', '--capability-args', '{"portMappings":[]}'];
+    const id = `cni-tool-${namespace}`;
+    const add = tool(['add', '--container-id', id, ...where, ...more], namespace);
+    expect([add.status, add.stdout]).toEqual([1, expect.stringContaining('Not undone')]);
+    const reserved = path.join(probe.directory, 'toolnet', '10.9.0.2');
+    expect(fs.existsSync(reserved)).toBe(true);
+    const hint = add.stdout.match(/^ +cni-tool (del .*)$/m)?.[1] ?? '';
+    expect(hint).toContain(`--capability-args '{"portMappings":[]}'`);
+    const command = `exec nsenter --net=/run/netns/${namespace} ${programs}/cni-tool ${hint}`;
+    expect(spawnSync('sh', ['-c', command]).status).toBe(0);
+    expect(fs.readFileSync(seen, 'utf8')).toContain('DEL IgnoreUnknown=1;A=b c');
+    expect(fs.existsSync(reserved)).toBe(false);
+  });
+
   test('one that was added by hand is not added again', () => {
     const probe = scene([]);
     const { conflist, namespace } = scene([bridge(probe.directory)]);
