@@ -9,7 +9,7 @@ import type { Delegated } from './delegated.ts';
 import { CniError, cniCodes } from './error.ts';
 import { badField, Fields } from './fields.ts';
 import { readHostLocal } from './host-local-configuration.ts';
-import { refusalOf } from './link-name.ts';
+import { flawOf, maxNameBytes, whyNeverMade } from './link-name.ts';
 import { readVlans } from './vlan-configuration.ts';
 
 /** The reference bridge's, and those that flannel adds. */
@@ -35,9 +35,6 @@ const keys = [
   'runtimeConfig',
   'args',
 ];
-
-/** The longest name that a link can have. */
-const maxNameBytes = 15;
 
 /**
  * Understands the configuration of a bridge delegate with host-local as the reference plugins do, and what CNI_ARGS
@@ -109,9 +106,8 @@ function readOptions(fields: Fields): BridgeOptions {
 
 function readName(fields: Fields): string {
   const name = fields.string('bridge') || 'cni0';
-  const isName = Buffer.byteLength(name) <= maxNameBytes && !/[/:\s]/u.test(name) && !/^\.\.?$/.test(name);
-  const why = refusalOf(name);
-  if (isName && why === undefined) return name;
+  const why = whyNeverMade(name);
+  if (flawOf(name) === undefined && why === undefined) return name;
   const wanted = `must be the name of a link, at most ${maxNameBytes} bytes, and is "${name}"`;
   throw badField(`${fields.path('bridge')} ${wanted}${why === undefined ? '' : `: ${why}`}`);
 }

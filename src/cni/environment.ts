@@ -1,5 +1,5 @@
 import { CniError, cniCodes } from './error.ts';
-import { refusalOf } from './link-name.ts';
+import { flawOf, whyNeverMade } from './link-name.ts';
 
 export const verbs = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS', 'VERSION'] as const;
 export type Verb = (typeof verbs)[number];
@@ -57,16 +57,20 @@ function checkContainerID(id: string): void {
 }
 
 function checkIfname(ifname: string): void {
-  if (Buffer.byteLength(ifname) > 15) {
-    throw bad('interface name is too long', 'interface name should be less than 16 characters');
+  switch (flawOf(ifname)) {
+    case 'length':
+      throw bad('interface name is too long', 'interface name should be less than 16 characters');
+    case 'dots':
+      throw bad('interface name is . or ..');
+    case 'characters':
+      throw bad('interface name contains / or : or whitespace characters');
+    case undefined:
   }
-  if (ifname === '.' || ifname === '..') throw bad('interface name is . or ..');
-  if (/[/:\s]/u.test(ifname)) throw bad('interface name contains / or : or whitespace characters');
 }
 
 /** The reference lets it pass, and the kernel makes another link, or none. */
 function checkNewIfname(ifname: string): void {
-  const why = refusalOf(ifname);
+  const why = whyNeverMade(ifname);
   if (why !== undefined) throw bad(`interface name cannot be "${ifname}": ${why}`, 'choose another name');
 }
 
