@@ -67,7 +67,7 @@ reference leaves the bridge, the attachment or files of the address store, and c
   {
     title: 'DEL without a namespace takes the attachment away all the same',
     reason: `The reference gives the address back and leaves the links, and the masquerade rules. Ours finds the host's end by
-the result, or by its own record.`,
+its own record.`,
     lines: /^after DEL: (host|pod) /,
     cases: ['DEL without a namespace', 'DEL after the namespace has gone'],
   },

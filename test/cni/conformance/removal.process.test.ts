@@ -287,7 +287,7 @@ describe.each(ways)('GC and STATUS, %s', (way) => {
     await machine.scene().ok('STATUS');
   });
 
-  test('G09 STATUS is 50 without a subnet file, and content when the pool is full', async () => {
+  test('G09 STATUS is 50 without a subnet file or where nothing can be written, and content when the pool is full', async () => {
     const scene = machine.scene();
     scene.subnetEnv({ FLANNEL_SUBNET: `${scene.v4}.1/30` });
     await scene.ok('ADD');
@@ -297,6 +297,13 @@ describe.each(ways)('GC and STATUS, %s', (way) => {
     fs.rmSync(scene.subnetFile);
     const failure = await scene.fails('STATUS');
     expect([failure.code, failure.msg]).toEqual([50, expect.stringContaining(scene.subnetFile)]);
+    const unwritable = machine.scene();
+    const networks = path.join(unwritable.directory, 'networks');
+    fs.writeFileSync(networks, 'a file in the place of a directory');
+    expect(await unwritable.fails('STATUS')).toMatchObject({
+      code: 50,
+      msg: expect.stringContaining(networks),
+    });
   });
 
   test('G10 STATUS changes nothing and makes no file, however often it is asked', async () => {
