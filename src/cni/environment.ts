@@ -1,5 +1,5 @@
 import { CniError, cniCodes } from './error.ts';
-import { flawOf, whyNeverMade } from './link-name.ts';
+import { flawOf, whyNeverMade } from './attachment/link-name.ts';
 
 export const verbs = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS', 'VERSION'] as const;
 export type Verb = (typeof verbs)[number];

@@ -4,12 +4,12 @@ import type { Binding } from '../../native/binding.ts';
 import * as k from '../netlink/constants.ts';
 import { SyncSession } from '../netlink/session.ts';
 import { adoptSocket } from '../netlink/socket.ts';
-import type { Sysctl } from './attachment-sysctls.ts';
+import type { Sysctl } from './attachment/sysctls.ts';
 import { CniError, cniCodes } from './error.ts';
-import type { Reply } from './frame.ts';
-import { apply } from './link.ts';
+import type { Reply } from './launcher/frame.ts';
+import { apply } from './attachment/link.ts';
 import { identityOf } from './own-namespace.ts';
-import { type Place, SysctlError, type Task, vanished } from './task.ts';
+import { type Place, SysctlError, type Task, vanished } from './attachment/task.ts';
 import type { Caller, PodNamespace, World } from './world.ts';
 
 const { ENOENT, ENOTDIR, EINVAL } = { ENOENT: 2, ENOTDIR: 20, EINVAL: 22 };

@@ -1,7 +1,7 @@
 import { fstatSync, readFileSync, writeSync } from 'node:fs';
 import { loadBinding } from '../../native/binding.ts';
 import { asCniError, CniError, cniCodes, errorDocument } from './error.ts';
-import type { Reply } from './frame.ts';
+import type { Reply } from './launcher/frame.ts';
 import { serveAlone } from './stand-alone.ts';
 import { currentVersion } from './version.ts';
 

@@ -1,7 +1,7 @@
 import { asObject, foldKeys, type JsonObject, parseJson } from '../json/go-json.ts';
 import { type CniEnvironment, namePattern, readEnvironment } from './environment.ts';
 import { CniError, cniCodes } from './error.ts';
-import type { LauncherRequest } from './frame.ts';
+import type { LauncherRequest } from './launcher/frame.ts';
 import { Lately } from './lately.ts';
 import { requireVersion } from './version.ts';
 

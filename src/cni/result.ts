@@ -1,7 +1,7 @@
 import type { Dns } from '../ipam/resolv-conf.ts';
 import type { Family } from '../net/address.ts';
 import { prefixFamily } from '../net/prefix.ts';
-import type { PlannedAddress, PlannedRoute } from './attachment.ts';
+import type { PlannedAddress, PlannedRoute } from './attachment/attachment.ts';
 import { isAtLeast } from './version.ts';
 
 /** A result of the current CNI version: what a verb knows, whatever version is asked for. */

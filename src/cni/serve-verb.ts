@@ -1,18 +1,23 @@
 import path from 'node:path';
 import type { JsonObject } from '../json/go-json.ts';
-import { readArgs, readBridge } from './bridge-configuration.ts';
-import { dataDirOf, type NetConf, readNetConf } from './configuration.ts';
-import { delegateOf, delegateText } from './delegate.ts';
-import type { AttachmentRequest, Delegated } from './delegated.ts';
+import { readArgs, readBridge } from './configuration/bridge.ts';
+import { dataDirOf, type NetConf, readNetConf } from './configuration/net-conf.ts';
+import { delegateOf, delegateText } from './configuration/delegate.ts';
+import type { AttachmentRequest, Delegated } from './configuration/delegated.ts';
 import type { Verb } from './environment.ts';
 import { CniError, cniCodes } from './error.ts';
 import { keyOf, Lately, LatelyOf } from './lately.ts';
-import { FlannelState } from './flannel-state.ts';
-import { readPreviousResult } from './previous-result.ts';
-import { defaultIpamDataDir, isInside, type RecordedDelegate, readDelegate } from './recorded-delegate.ts';
+import { FlannelState } from './records/flannel-state.ts';
+import { readPreviousResult } from './configuration/previous-result.ts';
+import {
+  defaultIpamDataDir,
+  isInside,
+  type RecordedDelegate,
+  readDelegate,
+} from './configuration/recorded-delegate.ts';
 import type { CniRequest } from './request.ts';
-import { parseSubnetEnv } from './subnet-env.ts';
-import { readValidAttachments } from './valid-attachments.ts';
+import { parseSubnetEnv } from './configuration/subnet-env.ts';
+import { readValidAttachments } from './configuration/valid-attachments.ts';
 import { add } from './verbs/add.ts';
 import { check } from './verbs/check.ts';
 import { del, type Present } from './verbs/del.ts';

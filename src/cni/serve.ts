@@ -1,6 +1,6 @@
 import { IpamError, type IpamErrorCode } from '../ipam/error.ts';
 import { asCniError, CniError, cniCodes, errorDocument } from './error.ts';
-import { type LauncherRequest, type Reply, success } from './frame.ts';
+import { type LauncherRequest, type Reply, success } from './launcher/frame.ts';
 import { readRequest } from './request.ts';
 import { serveVerb } from './serve-verb.ts';
 import { currentVersion, isSupported, supportedVersions, versionDocument } from './version.ts';

@@ -10,14 +10,14 @@ import { openSocket } from '../netlink/socket.ts';
 import { systemClock } from '../world/clock.ts';
 import { silentLog } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
-import { machineFiles } from './files.ts';
-import { Forwarding } from './forwarding.ts';
-import type { LauncherRequest, Reply } from './frame.ts';
-import { observeBridge } from './link.ts';
+import { machineFiles } from './records/files.ts';
+import { Forwarding } from './attachment/forwarding.ts';
+import type { LauncherRequest, Reply } from './launcher/frame.ts';
+import { observeBridge } from './attachment/link.ts';
 import { LoneCaller } from './lone-caller.ts';
 import { ownNamespace } from './own-namespace.ts';
 import { serve } from './serve.ts';
-import { Stores } from './stores.ts';
+import { Stores } from './records/stores.ts';
 import type { World } from './world.ts';
 
 /** One request in a process of its own, for when no daemon can do it. `environment` is the whole one. */

@@ -6,10 +6,10 @@ import type { SyncSession } from '../netlink/session.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
-import type { BridgeState } from './attachment.ts';
-import type { Files } from './files.ts';
-import type { Reply } from './frame.ts';
-import type { Task } from './task.ts';
+import type { BridgeState } from './attachment/attachment.ts';
+import type { Files } from './records/files.ts';
+import type { Reply } from './launcher/frame.ts';
+import type { Task } from './attachment/task.ts';
 
 /** What the verbs need of the node, passed in: by the daemon, by the stand-alone program, by tests. */
 export interface World {
@@ -17,11 +17,11 @@ export interface World {
   readonly host: SyncSession;
   /** Which namespace that is, as `<dev>:<ino>`: no other has the same at the same time, a later one may. */
   readonly hostNetns: string;
-  /** See observeBridge in src/cni/link.ts. */
+  /** See observeBridge in src/cni/attachment/link.ts. */
   observeBridge(name: string): BridgeState | undefined;
   /** Whether the node forwards, by family; undefined for one that its kernel does not have. */
   forwarding(): Readonly<Record<Family, boolean | undefined>>;
-  /** Attachments that are being made, as keys of src/cni/record.ts: there is a record or a link, and perhaps not both yet. */
+  /** Attachments that are being made, as keys of src/cni/records/record.ts: there is a record or a link, and perhaps not both yet. */
   readonly beingMade: Set<string>;
   /** Resolves when the link is gone; that it was gone before is fine. */
   removeLink(ifindex: number): Promise<void>;

@@ -4,11 +4,11 @@ import type { Lease, Refusal } from '../lease/lease.ts';
 import { type Entry, type LeaseWish, type Registry, RegistryError } from '../lease/registry.ts';
 import { networkOf, type Prefix } from '../net/prefix.ts';
 import { sleep } from '../world/clock.ts';
-import type { NetworkConfig } from './network-config.ts';
+import type { NetworkConfig } from './network/network-config.ts';
 import { FlannelNode } from './node.ts';
 import type { NodeEffects, NodeWorld } from './node-world.ts';
-import { fits } from './own-lease.ts';
-import { subnetEnvText } from './subnet-env.ts';
+import { fits } from './leases/own-lease.ts';
+import { subnetEnvText } from './files/subnet-env.ts';
 
 /** The node's world, with a reconciler that only looks. */
 export interface DryWorld extends NodeWorld {

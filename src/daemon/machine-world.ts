@@ -13,16 +13,16 @@ import type { Prefix } from '../net/prefix.ts';
 import { systemClock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { systemRandom } from '../world/random.ts';
-import type { EffectiveNetwork } from './effective-network.ts';
-import { HostPreparer } from './host-preparer.ts';
-import { announcedAddresses } from './announced-addresses.ts';
-import { familiesOf } from './network-config.ts';
+import type { EffectiveNetwork } from './network/effective-network.ts';
+import { HostPreparer } from './host/host-preparer.ts';
+import { announcedAddresses } from './leases/announced-addresses.ts';
+import { familiesOf } from './network/network-config.ts';
 import type { NodeWorld } from './node-world.ts';
-import type { Options } from './options.ts';
-import { refuseAdvertisements } from './router-advertisements.ts';
-import { StateFile } from './state-file.ts';
-import { writeSubnetEnv } from './subnet-env.ts';
-import type { Wireguard } from './wireguard.ts';
+import type { Options } from './options/options.ts';
+import { refuseAdvertisements } from './host/router-advertisements.ts';
+import { StateFile } from './files/state-file.ts';
+import { writeSubnetEnv } from './files/subnet-env.ts';
+import type { Wireguard } from './devices/wireguard.ts';
 
 /** Readiness waits so long for a kernel module at most, in milliseconds. */
 const modprobeLimit = 10_000;

@@ -1,12 +1,12 @@
 import fs, { readFileSync, writeSync } from 'node:fs';
-import { requireCapabilities } from './capabilities.ts';
-import { configurationFile, readCommand } from './configuration.ts';
-import { readConfigurationFile } from './configuration-file.ts';
-import { UsageError } from './go-flags.ts';
-import { helpText } from './help.ts';
-import { openLog } from './log.ts';
-import { logWriter } from './log-writer.ts';
-import { shownOptions } from './options.ts';
+import { requireCapabilities } from './host/capabilities.ts';
+import { configurationFile, readCommand } from './options/configuration.ts';
+import { readConfigurationFile } from './options/configuration-file.ts';
+import { UsageError } from './options/go-flags.ts';
+import { helpText } from './options/help.ts';
+import { openLog } from './report/log.ts';
+import { logWriter } from './report/log-writer.ts';
+import { shownOptions } from './options/options.ts';
 import { startProgram, tryProgram } from './program.ts';
 import { version } from './version.ts';
 

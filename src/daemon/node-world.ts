@@ -10,9 +10,9 @@ import type { Subscription } from '../netlink/subscription.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
-import type { Extension } from './extension.ts';
-import type { SubnetEnv } from './subnet-env.ts';
-import type { Wireguard } from './wireguard.ts';
+import type { Extension } from './devices/extension.ts';
+import type { SubnetEnv } from './files/subnet-env.ts';
+import type { Wireguard } from './devices/wireguard.ts';
 
 /** Everything outside that a node needs, passed in. */
 export interface NodeWorld extends NodeEffects {

@@ -1,7 +1,7 @@
 import { BackendError } from '../backend/error.ts';
 import type { Log } from '../world/log.ts';
-import { InterfaceError } from './interface.ts';
-import { ConfigurationError } from './network-config.ts';
+import { InterfaceError } from './host/interface.ts';
+import { ConfigurationError } from './network/network-config.ts';
 import type { ValidationInput } from './validation/finding.ts';
 import { validate } from './validation/validate.ts';
 

@@ -1,6 +1,6 @@
 import net from 'node:net';
-import { encodeFrame, FrameReader } from '../cni/frame.ts';
-import { type Status, statusFrame } from '../daemon/status.ts';
+import { encodeFrame, FrameReader } from '../cni/launcher/frame.ts';
+import { type Status, statusFrame } from '../daemon/report/status.ts';
 import { milliseconds, type Print } from './print.ts';
 import { Refusal } from './refusal.ts';
 import { table } from './table.ts';

@@ -1,5 +1,5 @@
 import { namePattern } from '../cni/environment.ts';
-import { flawOf } from '../cni/link-name.ts';
+import { flawOf } from '../cni/attachment/link-name.ts';
 import { Refusal } from './refusal.ts';
 
 /** What `gc` is to leave. It removes whatever is not named, so nothing that was named by oversight, or not at all, may count as an answer. */

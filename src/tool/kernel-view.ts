@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import type { Binding } from '../../native/binding.ts';
-import { mainRoutes } from '../daemon/host.ts';
+import { mainRoutes } from '../daemon/host/host.ts';
 import * as k from '../netlink/constants.ts';
 import { type AddressMessage, getAddresses } from '../netlink/route/address.ts';
 import { getLink, type LinkMessage } from '../netlink/route/link.ts';

@@ -1,5 +1,5 @@
 import type { Argv } from 'yargs';
-import { nearest } from '../daemon/spelling.ts';
+import { nearest } from '../daemon/options/spelling.ts';
 import { Refusal } from './refusal.ts';
 
 /** The names of commands; for each those of the commands that it has itself. */

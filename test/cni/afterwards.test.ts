@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Afterwards } from '../../src/cni/afterwards.ts';
+import { Afterwards } from '../../src/cni/launcher/afterwards.ts';
 import { idle, VirtualClock } from '../kit/virtual-clock.ts';
 
 function scene() {

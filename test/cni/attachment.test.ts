@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { type AddressInput, type PortInput, planAddresses, planPort } from '../../src/cni/attachment.ts';
-import { bridgeStep, isReady } from '../../src/cni/attachment-bridge.ts';
-import { vethStep } from '../../src/cni/attachment-veth.ts';
+import {
+  type AddressInput,
+  type PortInput,
+  planAddresses,
+  planPort,
+} from '../../src/cni/attachment/attachment.ts';
+import { bridgeStep, isReady } from '../../src/cni/attachment/bridge.ts';
+import { vethStep } from '../../src/cni/attachment/veth.ts';
 import { address } from '../../src/net/address.ts';
 import { mac } from '../../src/net/mac.ts';
 import { prefix } from '../../src/net/prefix.ts';

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
-import { Bridges } from '../../src/cni/bridges.ts';
+import { Bridges } from '../../src/cni/attachment/bridges.ts';
 import { groups } from '../../src/kernel/groups.ts';
 import { Announcements } from '../../src/netlink/announcements.ts';
 import { SyncSession } from '../../src/netlink/session.ts';

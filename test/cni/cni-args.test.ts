@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseCniArgs } from '../../src/cni/cni-args.ts';
+import { parseCniArgs } from '../../src/cni/configuration/cni-args.ts';
 
 describe('CNI_ARGS', () => {
   test.each([

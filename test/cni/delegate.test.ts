@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { readNetConf } from '../../src/cni/configuration.ts';
-import { delegateOf, delegateText } from '../../src/cni/delegate.ts';
-import type { SubnetEnv } from '../../src/cni/subnet-env.ts';
+import { readNetConf } from '../../src/cni/configuration/net-conf.ts';
+import { delegateOf, delegateText } from '../../src/cni/configuration/delegate.ts';
+import type { SubnetEnv } from '../../src/cni/configuration/subnet-env.ts';
 import { asObject, type JsonObject, parseJson } from '../../src/json/go-json.ts';
 import { prefix } from '../../src/net/prefix.ts';
 import { refusal } from './refusal.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { PlannedRoute } from '../../src/cni/attachment.ts';
-import { addressSteps } from '../../src/cni/attachment-pod.ts';
-import { StepError } from '../../src/cni/link.ts';
-import { explain } from '../../src/cni/refusal.ts';
+import type { PlannedRoute } from '../../src/cni/attachment/attachment.ts';
+import { addressSteps } from '../../src/cni/attachment/pod-end.ts';
+import { StepError } from '../../src/cni/attachment/link.ts';
+import { explain } from '../../src/cni/attachment/refusal.ts';
 import { address } from '../../src/net/address.ts';
 import { prefix } from '../../src/net/prefix.ts';
 import { NetlinkError } from '../../src/netlink/error.ts';

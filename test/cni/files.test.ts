@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { machineFiles } from '../../src/cni/files.ts';
+import { machineFiles } from '../../src/cni/records/files.ts';
 import { scratchDirectory } from './scratch.ts';
 
 test('a file that a request names is read, and read anew', () => {

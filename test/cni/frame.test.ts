@@ -8,7 +8,7 @@ import {
   encodeWork,
   FrameReader,
   maxPayload,
-} from '../../src/cni/frame.ts';
+} from '../../src/cni/launcher/frame.ts';
 
 describe('frames', () => {
   test('come out as they went in, however the stream cuts them', () => {

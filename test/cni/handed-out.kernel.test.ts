@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { frameTypes } from '../../src/cni/frame.ts';
+import { frameTypes } from '../../src/cni/launcher/frame.ts';
 import { serve } from '../../src/cni/serve.ts';
 import { VirtualClock } from '../kit/virtual-clock.ts';
 import { binding, environment, serving } from './serving.ts';

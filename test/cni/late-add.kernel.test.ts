@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { sweep } from '../../src/cni/sweep.ts';
+import { sweep } from '../../src/cni/records/sweep.ts';
 import type { World } from '../../src/cni/world.ts';
 import { grace } from '../../src/ipam/sweep.ts';
 import { systemClock } from '../../src/world/clock.ts';

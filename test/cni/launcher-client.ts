@@ -2,7 +2,7 @@ import { openSync, readSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Binding } from '../../native/binding.ts';
-import { encodeFrame, type Frame, FrameReader, frameTypes } from '../../src/cni/frame.ts';
+import { encodeFrame, type Frame, FrameReader, frameTypes } from '../../src/cni/launcher/frame.ts';
 
 /** The launcher's side of a conversation, frame by frame. */
 export class LauncherClient {

@@ -1,10 +1,10 @@
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { machineFiles } from '../../src/cni/files.ts';
-import { FlannelState } from '../../src/cni/flannel-state.ts';
-import { type AttachmentRecord, Records } from '../../src/cni/record.ts';
-import { possibleBackends, readDelegate } from '../../src/cni/recorded-delegate.ts';
+import { machineFiles } from '../../src/cni/records/files.ts';
+import { FlannelState } from '../../src/cni/records/flannel-state.ts';
+import { type AttachmentRecord, Records } from '../../src/cni/records/record.ts';
+import { possibleBackends, readDelegate } from '../../src/cni/configuration/recorded-delegate.ts';
 import { mac } from '../../src/net/mac.ts';
 import { prefix } from '../../src/net/prefix.ts';
 import { scratchDirectory } from './scratch.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readPreviousResult } from '../../src/cni/previous-result.ts';
+import { readPreviousResult } from '../../src/cni/configuration/previous-result.ts';
 import { type Result, resultDocument } from '../../src/cni/result.ts';
 import { supportedVersions } from '../../src/cni/version.ts';
 import { address } from '../../src/net/address.ts';

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import type { Step } from '../../src/cni/attachment-step.ts';
-import { StepError } from '../../src/cni/link.ts';
-import { explain } from '../../src/cni/refusal.ts';
-import { Script } from '../../src/cni/script.ts';
-import { SysctlError, type Task } from '../../src/cni/task.ts';
+import type { Step } from '../../src/cni/attachment/step.ts';
+import { StepError } from '../../src/cni/attachment/link.ts';
+import { explain } from '../../src/cni/attachment/refusal.ts';
+import { Script } from '../../src/cni/launcher/script.ts';
+import { SysctlError, type Task } from '../../src/cni/attachment/task.ts';
 import { type Address, parseAddress } from '../../src/net/address.ts';
 import * as k from '../../src/netlink/constants.ts';
 

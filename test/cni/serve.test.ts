@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Files } from '../../src/cni/files.ts';
-import type { Reply } from '../../src/cni/frame.ts';
+import type { Files } from '../../src/cni/records/files.ts';
+import type { Reply } from '../../src/cni/launcher/frame.ts';
 import { serve } from '../../src/cni/serve.ts';
 import { Aborted, type Caller, NotMine, type PodNamespace, type World } from '../../src/cni/world.ts';
 import { systemClock } from '../../src/world/clock.ts';

@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { frameTypes } from '../../src/cni/frame.ts';
+import { frameTypes } from '../../src/cni/launcher/frame.ts';
 import { Parted } from '../../src/cni/world.ts';
 import { VirtualClock } from '../kit/virtual-clock.ts';
 import { environment, reply, serving, tasks } from './serving.ts';

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { firstToolFrame, frameTypes } from '../../src/cni/frame.ts';
+import { firstToolFrame, frameTypes } from '../../src/cni/launcher/frame.ts';
 import { Aborted, NotMine } from '../../src/cni/world.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { createNetns } from '../kit/netns.ts';

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
-import { createCniService } from '../../src/cni/service.ts';
-import type { Swept } from '../../src/cni/sweep.ts';
+import { createCniService } from '../../src/cni/launcher/service.ts';
+import type { Swept } from '../../src/cni/records/sweep.ts';
 import type { World } from '../../src/cni/world.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { systemRandom } from '../../src/world/random.ts';
@@ -10,7 +10,7 @@ import { idle, VirtualClock } from '../kit/virtual-clock.ts';
 import { scratchDirectory } from './scratch.ts';
 
 const { sweep } = vi.hoisted(() => ({ sweep: vi.fn<(world: World) => Promise<Swept>>() }));
-vi.mock('../../src/cni/sweep.ts', () => ({ sweep }));
+vi.mock('../../src/cni/records/sweep.ts', () => ({ sweep }));
 beforeEach(() => void sweep.mockReset());
 
 /** Its sweeps are what the test makes of them: real ones look at the machine. */

@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
-import type { Reply } from '../../src/cni/frame.ts';
+import type { Reply } from '../../src/cni/launcher/frame.ts';
 import { ownNamespace } from '../../src/cni/own-namespace.ts';
-import { CniServer, type Serve, type ServerOptions } from '../../src/cni/server.ts';
+import { CniServer, type Serve, type ServerOptions } from '../../src/cni/launcher/server.ts';
 import { systemClock } from '../../src/world/clock.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { LauncherClient } from './launcher-client.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseSubnetEnv } from '../../src/cni/subnet-env.ts';
+import { parseSubnetEnv } from '../../src/cni/configuration/subnet-env.ts';
 import { refusal } from './refusal.ts';
 
 const file = '/run/flannel/subnet.env';

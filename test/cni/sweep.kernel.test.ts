@@ -1,9 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import { sweep } from '../../src/cni/sweep.ts';
+import { sweep } from '../../src/cni/records/sweep.ts';
 import { grace } from '../../src/ipam/sweep.ts';
-import type { AttachmentRecord } from '../../src/cni/record.ts';
+import type { AttachmentRecord } from '../../src/cni/records/record.ts';
 import { nothing, TestNode, withPods } from './test-node.ts';
 
 const later = (ms: number) => ({

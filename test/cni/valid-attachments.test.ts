@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readValidAttachments } from '../../src/cni/valid-attachments.ts';
+import { readValidAttachments } from '../../src/cni/configuration/valid-attachments.ts';
 import { refusal } from './refusal.ts';
 
 const one = { containerID: 'c1', ifname: 'eth0' };

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { announcedAddresses } from '../../src/daemon/announced-addresses.ts';
+import { announcedAddresses } from '../../src/daemon/leases/announced-addresses.ts';
 import { given } from './options-given.ts';
 
 test.each([

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { bootTimeOf, bootTraces, earliestBootTime } from '../../src/daemon/boot-time.ts';
+import { bootTimeOf, bootTraces, earliestBootTime } from '../../src/daemon/host/boot-time.ts';
 import { leftovers } from '../../src/ipam/sweep.ts';
 import { address } from '../../src/net/address.ts';
 

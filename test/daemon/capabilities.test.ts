@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { requireCapabilities } from '../../src/daemon/capabilities.ts';
+import { requireCapabilities } from '../../src/daemon/host/capabilities.ts';
 
 const status = (effective: string) => `Name:\tflanneld\nCapPrm:\t000001ffffffffff\nCapEff:\t${effective}\n`;
 

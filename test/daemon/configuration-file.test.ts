@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { readConfigurationFile } from '../../src/daemon/configuration-file.ts';
-import { UsageError } from '../../src/daemon/go-flags.ts';
+import { readConfigurationFile } from '../../src/daemon/options/configuration-file.ts';
+import { UsageError } from '../../src/daemon/options/go-flags.ts';
 
 /** Files by their paths; a directory is what paths begin with. */
 function read(files: Readonly<Record<string, string>>) {

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { configurationFile, readCommand, type Setting } from '../../src/daemon/configuration.ts';
-import { UsageError } from '../../src/daemon/go-flags.ts';
-import { helpText } from '../../src/daemon/help.ts';
-import { optionOf, options, variableOf } from '../../src/daemon/options.ts';
+import { configurationFile, readCommand, type Setting } from '../../src/daemon/options/configuration.ts';
+import { UsageError } from '../../src/daemon/options/go-flags.ts';
+import { helpText } from '../../src/daemon/options/help.ts';
+import { optionOf, options, variableOf } from '../../src/daemon/options/options.ts';
 import { optionsTable } from '../kit/options-table.ts';
 
 function optionsOf(args: string[], environment: Record<string, string> = {}) {

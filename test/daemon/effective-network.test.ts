@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { effectiveNetwork } from '../../src/daemon/effective-network.ts';
-import { ConfigurationError } from '../../src/daemon/network-config.ts';
+import { effectiveNetwork } from '../../src/daemon/network/effective-network.ts';
+import { ConfigurationError } from '../../src/daemon/network/network-config.ts';
 import { given } from './options-given.ts';
 
 const name = 'net-conf.json';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { readCommand } from '../../src/daemon/configuration.ts';
-import { etcdAccess } from '../../src/daemon/etcd-access.ts';
-import { shownOptions } from '../../src/daemon/options.ts';
-import { registryKind } from '../../src/daemon/registry-kind.ts';
+import { readCommand } from '../../src/daemon/options/configuration.ts';
+import { etcdAccess } from '../../src/daemon/leases/etcd-access.ts';
+import { shownOptions } from '../../src/daemon/options/options.ts';
+import { registryKind } from '../../src/daemon/options/registry-kind.ts';
 
 function given(args: string[], environment: Record<string, string> = {}) {
   const command = readCommand(args, environment);

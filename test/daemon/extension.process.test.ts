@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { shellCommand } from '../../src/daemon/command.ts';
+import { shellCommand } from '../../src/daemon/devices/command.ts';
 import { Cluster, type Family, until } from './cluster.ts';
 
 describe('a command', () => {

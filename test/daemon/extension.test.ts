@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type Given, givenPeer, type GivenPeers } from '../../src/backend/extension.ts';
 import { extensionOptions } from '../../src/backend/extension-options.ts';
-import type { CommandOutcome } from '../../src/daemon/command.ts';
-import { Extension } from '../../src/daemon/extension.ts';
+import type { CommandOutcome } from '../../src/daemon/devices/command.ts';
+import { Extension } from '../../src/daemon/devices/extension.ts';
 import { prefix } from '../../src/net/prefix.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { peer } from '../backend/nodes.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { flannelBackend } from '../../src/daemon/flannel-backend.ts';
+import { flannelBackend } from '../../src/daemon/options/flannel-backend.ts';
 
 const old = expect.stringContaining('an old way that K3s has removed');
 const wireguard = { Type: 'wireguard', PersistentKeepaliveInterval: 25 };

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { goBoolean, goInteger, readCommandLine, type Takes, UsageError } from '../../src/daemon/go-flags.ts';
+import {
+  goBoolean,
+  goInteger,
+  readCommandLine,
+  type Takes,
+  UsageError,
+} from '../../src/daemon/options/go-flags.ts';
 
 const takes: Takes = (name) =>
   ({ b: 'boolean', s: 'value', t: 'value' })[name] as 'boolean' | 'value' | undefined;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { goRegExp } from '../../src/daemon/go-regexp.ts';
+import { goRegExp } from '../../src/daemon/options/go-regexp.ts';
 
 describe('a regular expression of Go', () => {
   test.each([

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { expect, test } from 'vitest';
-import { answer, serveHealth } from '../../src/daemon/health.ts';
+import { answer, serveHealth } from '../../src/daemon/report/health.ts';
 import { freePort } from '../kit/free-port.ts';
 
 const well = { waitingFor: () => [], metrics: () => 'flanneld_ready 1\n' };

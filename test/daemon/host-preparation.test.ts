@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type HostState, planHost } from '../../src/daemon/host-preparation.ts';
+import { type HostState, planHost } from '../../src/daemon/host/host-preparation.ts';
 
 const sysctls = {
   'net.ipv4.ip_forward': '0',

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
-import { observeHost, observeNodeRanges } from '../../src/daemon/host.ts';
-import { chooseInterface } from '../../src/daemon/interface-choice.ts';
-import type { InterfaceWish } from '../../src/daemon/interface.ts';
+import { observeHost, observeNodeRanges } from '../../src/daemon/host/host.ts';
+import { chooseInterface } from '../../src/daemon/host/interface-choice.ts';
+import type { InterfaceWish } from '../../src/daemon/host/interface.ts';
 import { address } from '../../src/net/address.ts';
 import { SyncSession } from '../../src/netlink/session.ts';
 import { openSocket } from '../../src/netlink/socket.ts';

@@ -4,8 +4,8 @@ import {
   type HostAddress,
   InterfaceError,
   type InterfaceWish,
-} from '../../src/daemon/interface.ts';
-import { chooseInterface } from '../../src/daemon/interface-choice.ts';
+} from '../../src/daemon/host/interface.ts';
+import { chooseInterface } from '../../src/daemon/host/interface-choice.ts';
 import { address } from '../../src/net/address.ts';
 import { prefix } from '../../src/net/prefix.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { k3sNetConf } from '../../src/daemon/k3s-network.ts';
+import { k3sNetConf } from '../../src/daemon/options/k3s-network.ts';
 import { address } from '../../src/net/address.ts';
 import { prefix } from '../../src/net/prefix.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { kubernetesAccess, kubernetesNode } from '../../src/daemon/kubernetes-access.ts';
+import { kubernetesAccess, kubernetesNode } from '../../src/daemon/leases/kubernetes-access.ts';
 
 const file = '/etc/flannel/kubeconfig';
 const pod = { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { LeaseKeeper } from '../../src/daemon/lease-keeper.ts';
+import { LeaseKeeper } from '../../src/daemon/leases/lease-keeper.ts';
 import type { Lease } from '../../src/lease/lease.ts';
 import { type LeaseWish, RegistryError } from '../../src/lease/registry.ts';
 import { address } from '../../src/net/address.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { logWriter } from '../../src/daemon/log-writer.ts';
+import { logWriter } from '../../src/daemon/report/log-writer.ts';
 
 /** A reader with room for so many bytes. */
 function reader(room: number) {

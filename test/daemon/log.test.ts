@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { openLog } from '../../src/daemon/log.ts';
+import { openLog } from '../../src/daemon/report/log.ts';
 
 function lines(verbosity: number, readable: boolean): string[] {
   const written: string[] = [];

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { metricsText } from '../../src/daemon/metrics.ts';
-import type { Status } from '../../src/daemon/status.ts';
+import { metricsText } from '../../src/daemon/report/metrics.ts';
+import type { Status } from '../../src/daemon/report/status.ts';
 import type { Lease } from '../../src/lease/lease.ts';
 import { prefix } from '../../src/net/prefix.ts';
 

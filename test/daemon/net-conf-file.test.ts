@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
-import { ConfigInUse } from '../../src/daemon/config-in-use.ts';
-import { effectiveNetwork } from '../../src/daemon/effective-network.ts';
-import { followNetConf } from '../../src/daemon/net-conf-file.ts';
+import { ConfigInUse } from '../../src/daemon/network/config-in-use.ts';
+import { effectiveNetwork } from '../../src/daemon/network/effective-network.ts';
+import { followNetConf } from '../../src/daemon/network/net-conf-file.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { VirtualClock } from '../kit/virtual-clock.ts';
 import { given } from './options-given.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { ConfigurationError } from '../../src/daemon/network-config.ts';
-import { nodeNameOf } from '../../src/daemon/node-name.ts';
+import { ConfigurationError } from '../../src/daemon/network/network-config.ts';
+import { nodeNameOf } from '../../src/daemon/host/node-name.ts';
 
 test.each([
   ['', 'Pi-4', 'pi-4'],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { readCommand, type Setting } from '../../src/daemon/configuration.ts';
-import { UsageError } from '../../src/daemon/go-flags.ts';
-import { type Option, type OptionName, options, variableOf } from '../../src/daemon/options.ts';
+import { readCommand, type Setting } from '../../src/daemon/options/configuration.ts';
+import { UsageError } from '../../src/daemon/options/go-flags.ts';
+import { type Option, type OptionName, options, variableOf } from '../../src/daemon/options/options.ts';
 
 /** Texts of every kind: each option takes at least three of them that mean different things, a boolean two. */
 const candidates = [

@@ -1,5 +1,5 @@
-import { readCommand, type Sources } from '../../src/daemon/configuration.ts';
-import type { Options } from '../../src/daemon/options.ts';
+import { readCommand, type Sources } from '../../src/daemon/options/configuration.ts';
+import type { Options } from '../../src/daemon/options/options.ts';
 
 /** What flanneld reads from these flags. */
 export function given(...args: string[]): { options: Options; sources: Sources } {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { makeBackend } from '../../src/backend/backends.ts';
-import { Peers } from '../../src/daemon/peers.ts';
+import { Peers } from '../../src/daemon/leases/peers.ts';
 import type { Part } from '../../src/kernel/desired.ts';
 import type { KernelObject } from '../../src/kernel/object.ts';
 import { textOf } from '../../src/kernel/operation.ts';

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { BackendError } from '../../src/backend/error.ts';
-import { effectiveNetwork } from '../../src/daemon/effective-network.ts';
-import { InterfaceError } from '../../src/daemon/interface.ts';
-import { ConfigurationError } from '../../src/daemon/network-config.ts';
+import { effectiveNetwork } from '../../src/daemon/network/effective-network.ts';
+import { InterfaceError } from '../../src/daemon/host/interface.ts';
+import { ConfigurationError } from '../../src/daemon/network/network-config.ts';
 import { preflight } from '../../src/daemon/preflight.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { given } from './options-given.ts';

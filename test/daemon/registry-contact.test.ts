@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { RegistryContact } from '../../src/daemon/registry-contact.ts';
+import { RegistryContact } from '../../src/daemon/leases/registry-contact.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { VirtualClock } from '../kit/virtual-clock.ts';
 

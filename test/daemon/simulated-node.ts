@@ -1,12 +1,12 @@
 import { makeBackend } from '../../src/backend/backends.ts';
 import { dryRun } from '../../src/daemon/dry-run.ts';
-import { observeHost } from '../../src/daemon/host.ts';
-import { chooseInterface } from '../../src/daemon/interface-choice.ts';
-import { familiesOf } from '../../src/daemon/network-config.ts';
+import { observeHost } from '../../src/daemon/host/host.ts';
+import { chooseInterface } from '../../src/daemon/host/interface-choice.ts';
+import { familiesOf } from '../../src/daemon/network/network-config.ts';
 import { FlannelNode } from '../../src/daemon/node.ts';
 import type { NodeWorld } from '../../src/daemon/node-world.ts';
-import { previousSubnets, subnetEnvText } from '../../src/daemon/subnet-env.ts';
-import { externalOf } from '../../src/daemon/surroundings.ts';
+import { previousSubnets, subnetEnvText } from '../../src/daemon/files/subnet-env.ts';
+import { externalOf } from '../../src/daemon/host/surroundings.ts';
 import { groups } from '../../src/kernel/groups.ts';
 import { Reconciler } from '../../src/kernel/reconciler.ts';
 import { lastKnownText, parseLastKnown } from '../../src/lease/last-known.ts';

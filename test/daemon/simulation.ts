@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { gatewayOf } from '../../src/daemon/subnet-env.ts';
+import { gatewayOf } from '../../src/daemon/files/subnet-env.ts';
 import { parseLastKnown } from '../../src/lease/last-known.ts';
 import type { Lease } from '../../src/lease/lease.ts';
 import type { Entry } from '../../src/lease/registry.ts';

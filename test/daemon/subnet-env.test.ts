@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, s
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { previousSubnets, subnetEnvText, writeSubnetEnv } from '../../src/daemon/subnet-env.ts';
+import { previousSubnets, subnetEnvText, writeSubnetEnv } from '../../src/daemon/files/subnet-env.ts';
 import { prefix } from '../../src/net/prefix.ts';
 
 const v4 = { network: prefix('10.244.0.0/16'), subnet: prefix('10.244.1.1/24') };

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { ConfigurationError } from '../../src/daemon/network-config.ts';
-import { checkSubnetFilePlace } from '../../src/daemon/subnet-file-place.ts';
+import { ConfigurationError } from '../../src/daemon/network/network-config.ts';
+import { checkSubnetFilePlace } from '../../src/daemon/files/subnet-file-place.ts';
 import { given } from './options-given.ts';
 
 let directory: string;

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadBinding } from '../../native/binding.ts';
-import { observeHost } from '../../src/daemon/host.ts';
-import { chooseInterface } from '../../src/daemon/interface-choice.ts';
-import { followSurroundings } from '../../src/daemon/surroundings.ts';
+import { observeHost } from '../../src/daemon/host/host.ts';
+import { chooseInterface } from '../../src/daemon/host/interface-choice.ts';
+import { followSurroundings } from '../../src/daemon/host/surroundings.ts';
 import { groups, newerGroups } from '../../src/kernel/groups.ts';
 import { Announcements } from '../../src/netlink/announcements.ts';
 import { SyncSession } from '../../src/netlink/session.ts';

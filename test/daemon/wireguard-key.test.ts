@@ -2,7 +2,12 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { keepKey, KeyFileError, keyFilesOf, type KeySources } from '../../src/daemon/wireguard-key.ts';
+import {
+  keepKey,
+  KeyFileError,
+  keyFilesOf,
+  type KeySources,
+} from '../../src/daemon/devices/wireguard-key.ts';
 import { parseSecret, privateKeyOf, Secret } from '../../src/wireguard/key.ts';
 
 const keyText = (n: number): string =>

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { daemonImageName } from '../../e2e/lab/daemon-image.ts';
-import { optionOf } from '../../src/daemon/options.ts';
+import { optionOf } from '../../src/daemon/options/options.ts';
 
 interface Container {
   readonly name: string;

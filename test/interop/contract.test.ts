@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Backend, Self } from '../../src/backend/backend.ts';
 import { makeBackend } from '../../src/backend/backends.ts';
-import { macsOf } from '../../src/daemon/identity.ts';
-import { gatewayOf, subnetEnvText } from '../../src/daemon/subnet-env.ts';
+import { macsOf } from '../../src/daemon/devices/identity.ts';
+import { gatewayOf, subnetEnvText } from '../../src/daemon/files/subnet-env.ts';
 import { textOf } from '../../src/kernel/operation.ts';
 import { annotationKeys, defaultPrefix } from '../../src/lease/kubernetes/annotations.ts';
 import { announcement } from '../../src/lease/kubernetes/announcement.ts';

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { External, Identity } from '../../src/backend/backend.ts';
 import { makeBackend } from '../../src/backend/backends.ts';
 import type { Families } from '../../src/backend/families.ts';
-import { gatewayOf, subnetEnvText } from '../../src/daemon/subnet-env.ts';
+import { gatewayOf, subnetEnvText } from '../../src/daemon/files/subnet-env.ts';
 import { annotationKeys } from '../../src/lease/kubernetes/annotations.ts';
 import { annotationsOf } from '../../src/lease/kubernetes/node-lease.ts';
 import { nodeOf } from '../../src/lease/kubernetes/node-object.ts';

@@ -1,4 +1,8 @@
-import { type NetworkConfig, networkConfigOf, networkFields } from '../../src/daemon/network-config.ts';
+import {
+  type NetworkConfig,
+  networkConfigOf,
+  networkFields,
+} from '../../src/daemon/network/network-config.ts';
 
 /** net-conf.json without an option beside it. */
 export function readNetworkConfig(text: string): NetworkConfig {

@@ -1,5 +1,5 @@
-import { shown } from '../../src/daemon/help.ts';
-import { type Option, options, variableOf } from '../../src/daemon/options.ts';
+import { shown } from '../../src/daemon/options/help.ts';
+import { type Option, options, variableOf } from '../../src/daemon/options/options.ts';
 
 /** The table of the reference page, docs/flanneld.md. */
 export function optionsTable(): string {

@@ -3,7 +3,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { encodeFrame } from '../../src/cni/frame.ts';
+import { encodeFrame } from '../../src/cni/launcher/frame.ts';
 import { askStatus } from '../../src/tool/daemon-status.ts';
 
 test.each([

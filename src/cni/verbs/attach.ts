@@ -9,20 +9,20 @@ import {
   type PlannedAddress,
   planAddresses,
   planPort,
-} from '../attachment.ts';
-import { bridgeStep, isReady } from '../attachment-bridge.ts';
-import { linkLocal } from '../attachment-pod.ts';
-import { vethStep } from '../attachment-veth.ts';
-import { hasVlans } from '../attachment-vlan.ts';
-import type { Delegated } from '../delegated.ts';
-import { settleAddresses } from '../duplicate-address.ts';
-import { entriesOf } from '../entries.ts';
+} from '../attachment/attachment.ts';
+import { bridgeStep, isReady } from '../attachment/bridge.ts';
+import { linkLocal } from '../attachment/pod-end.ts';
+import { vethStep } from '../attachment/veth.ts';
+import { hasVlans } from '../attachment/vlan.ts';
+import type { Delegated } from '../configuration/delegated.ts';
+import { settleAddresses } from '../attachment/duplicate-address.ts';
+import { entriesOf } from '../records/entries.ts';
 import { CniError, cniCodes } from '../error.ts';
-import { apply, findLink, type Session, StepError } from '../link.ts';
-import type { AttachmentRecord, Records } from '../record.ts';
-import { vlansAreOff } from '../refusal.ts';
-import { addressTasks, hostTasks, portTasks, type Task, vanished } from '../task.ts';
-import { ensureVlanGateway } from '../vlan-gateway.ts';
+import { apply, findLink, type Session, StepError } from '../attachment/link.ts';
+import type { AttachmentRecord, Records } from '../records/record.ts';
+import { vlansAreOff } from '../attachment/refusal.ts';
+import { addressTasks, hostTasks, portTasks, type Task, vanished } from '../attachment/task.ts';
+import { ensureVlanGateway } from '../attachment/vlan-gateway.ts';
 import type { Caller, World } from '../world.ts';
 
 export interface Attaching {

@@ -1,13 +1,13 @@
 import path from 'node:path';
 import { rangeFor } from '../../ipam/range-set.ts';
 import { prefixAddress } from '../../net/prefix.ts';
-import type { AttachmentRequest, Delegated } from '../delegated.ts';
-import { entriesIn } from '../entries.ts';
+import type { AttachmentRequest, Delegated } from '../configuration/delegated.ts';
+import { entriesIn } from '../records/entries.ts';
 import { CniError, cniCodes } from '../error.ts';
-import { checkLinks } from '../link-check.ts';
-import { openPod } from '../pod.ts';
+import { checkLinks } from '../attachment/link-check.ts';
+import { openPod } from '../attachment/pod.ts';
 import type { Result } from '../result.ts';
-import { checkRoutes } from '../route-check.ts';
+import { checkRoutes } from '../attachment/route-check.ts';
 import type { Caller, World } from '../world.ts';
 
 /**

@@ -1,11 +1,16 @@
 import path from 'node:path';
 import type { MasqueradeBackend } from '../../firewall/pod-masquerade.ts';
-import type { AttachmentRequest } from '../delegated.ts';
-import { FlannelState } from '../flannel-state.ts';
-import { refuseOwnNamespace } from '../pod.ts';
-import { type AttachmentRecord, Records } from '../record.ts';
-import { isInside, possibleBackends, type RecordedDelegate, readDelegate } from '../recorded-delegate.ts';
-import { forgetAttachment, removeAttachment } from '../removal.ts';
+import type { AttachmentRequest } from '../configuration/delegated.ts';
+import { FlannelState } from '../records/flannel-state.ts';
+import { refuseOwnNamespace } from '../attachment/pod.ts';
+import { type AttachmentRecord, Records } from '../records/record.ts';
+import {
+  isInside,
+  possibleBackends,
+  type RecordedDelegate,
+  readDelegate,
+} from '../configuration/recorded-delegate.ts';
+import { forgetAttachment, removeAttachment } from '../records/removal.ts';
 import type { Caller, World } from '../world.ts';
 import { runDelegate } from './delegate.ts';
 

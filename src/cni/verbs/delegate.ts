@@ -1,7 +1,7 @@
-import type { AttachmentRequest } from '../delegated.ts';
+import type { AttachmentRequest } from '../configuration/delegated.ts';
 import { CniError, cniCodes } from '../error.ts';
-import { FlannelState } from '../flannel-state.ts';
-import type { RecordedDelegate } from '../recorded-delegate.ts';
+import { FlannelState } from '../records/flannel-state.ts';
+import type { RecordedDelegate } from '../configuration/recorded-delegate.ts';
 import type { Caller, World } from '../world.ts';
 
 /**

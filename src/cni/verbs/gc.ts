@@ -3,11 +3,11 @@ import { collectMasquerade } from '../../firewall/masquerade.ts';
 import { type Owner, ownerKey } from '../../ipam/entry.ts';
 import { staleEntries } from '../../ipam/gc.ts';
 import { CniError, cniCodes } from '../error.ts';
-import { FlannelState } from '../flannel-state.ts';
-import { type AttachmentKey, Records } from '../record.ts';
-import { isInside, possibleBackends, readDelegate } from '../recorded-delegate.ts';
-import { forgetAttachment, removeAttachment } from '../removal.ts';
-import { Veths } from '../veths.ts';
+import { FlannelState } from '../records/flannel-state.ts';
+import { type AttachmentKey, Records } from '../records/record.ts';
+import { isInside, possibleBackends, readDelegate } from '../configuration/recorded-delegate.ts';
+import { forgetAttachment, removeAttachment } from '../records/removal.ts';
+import { Veths } from '../records/veths.ts';
 import type { Caller, World } from '../world.ts';
 import type { Present } from './del.ts';
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
-import type { AttachmentRequest, Delegated } from '../delegated.ts';
+import type { AttachmentRequest, Delegated } from '../configuration/delegated.ts';
 import { CniError, cniCodes } from '../error.ts';
-import { Records } from '../record.ts';
+import { Records } from '../records/record.ts';
 import type { World } from '../world.ts';
 
 /**

@@ -1,8 +1,8 @@
 import path from 'node:path';
-import { entriesOf } from '../entries.ts';
-import type { FlannelState } from '../flannel-state.ts';
-import type { AttachmentRecord } from '../record.ts';
-import { detach, forgetAttachment } from '../removal.ts';
+import { entriesOf } from '../records/entries.ts';
+import type { FlannelState } from '../records/flannel-state.ts';
+import type { AttachmentRecord } from '../records/record.ts';
+import { detach, forgetAttachment } from '../records/removal.ts';
 import type { World } from '../world.ts';
 import { type Attaching, abandonLinks } from './attach.ts';
 

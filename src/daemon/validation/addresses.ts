@@ -1,6 +1,6 @@
 import { type Address, familyOf, isLoopback, isMulticast, isUnspecified } from '../../net/address.ts';
 import { containsAddress } from '../../net/prefix.ts';
-import type { OptionName } from '../options.ts';
+import type { OptionName } from '../options/options.ts';
 import { error, type Finding, named, type ValidationInput, warning } from './finding.ts';
 
 /** Addresses at which nobody reaches anybody. */

@@ -1,9 +1,9 @@
 import type { Address } from '../../net/address.ts';
 import type { PodNetwork } from '../../lease/lease.ts';
 import type { Prefix } from '../../net/prefix.ts';
-import type { Sources } from '../configuration.ts';
-import type { EffectiveNetwork } from '../effective-network.ts';
-import type { OptionName, Options } from '../options.ts';
+import type { Sources } from '../options/configuration.ts';
+import type { EffectiveNetwork } from '../network/effective-network.ts';
+import type { OptionName, Options } from '../options/options.ts';
 
 /** A network that the node is in, or a route that it has. */
 export interface NodeRange {

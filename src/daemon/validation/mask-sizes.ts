@@ -1,6 +1,6 @@
 import type { Family } from '../../net/address.ts';
 import { prefixFamily, prefixLength } from '../../net/prefix.ts';
-import { goInteger } from '../go-flags.ts';
+import { goInteger } from '../options/go-flags.ts';
 import { error, type Finding, named, type ValidationInput } from './finding.ts';
 
 /** kube-controller-manager hands out subnets of this length unless told otherwise. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { effectiveNetwork } from '../../../src/daemon/effective-network.ts';
+import { effectiveNetwork } from '../../../src/daemon/network/effective-network.ts';
 import type { NodeRange } from '../../../src/daemon/validation/finding.ts';
 import { validate } from '../../../src/daemon/validation/validate.ts';
 import { address } from '../../../src/net/address.ts';
