@@ -9,7 +9,7 @@ const src = path.resolve(import.meta.dirname, '../../src');
 const script = `
   import fs from 'node:fs';
   const { runProcess } = await import('${src}/firewall/process.ts');
-  const { shellCommand } = await import('${src}/daemon/command.ts');
+  const { shellCommand } = await import('${src}/daemon/devices/command.ts');
   const taken = [];
   try { for (;;) taken.push(fs.openSync('/dev/null')); } catch {}
   const outcomes = Promise.all([
