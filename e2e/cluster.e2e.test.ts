@@ -121,8 +121,8 @@ describeOnEachRuntime('three dual-stack nodes', (runtime) => {
   test('give back what a rebooted node had reserved', async () => {
     const node = cluster.node(3);
     expect(node.reservations()).toHaveLength(2);
-    await node.ageReservations();
     await cluster.killDaemon(node);
+    await node.passBoot();
     await node.powerOff();
     await node.start();
     await cluster.setUp(node);
