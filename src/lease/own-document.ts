@@ -18,7 +18,10 @@ interface OwnDocumentOptions {
   readonly log: Log;
 }
 
-/** What could not be written is tried again so many milliseconds later. */
+/**
+ * What could not be written is tried again so many milliseconds later, and no restoring waits longer: a document that names no subnet
+ * must name it again while others still take it for somebody's (doubt.ts).
+ */
 const retryInterval = 15_000;
 
 /**
@@ -36,7 +39,7 @@ export class OwnDocument implements LeaseSink {
   constructor(options: OwnDocumentOptions) {
     this.#options = options;
     this.#sink = options.sink;
-    this.#backOff = new RestoreBackOff(options);
+    this.#backOff = new RestoreBackOff(options, retryInterval);
   }
 
   all(entries: ReadonlyMap<string, Entry>): void {

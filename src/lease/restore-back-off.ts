@@ -2,8 +2,8 @@ import { BackOff } from '../http/back-off.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Random } from '../world/random.ts';
 
-/** Milliseconds: two nodes that both restore the same lease should get slower. */
-const limits = { first: 1_000, longest: 600_000 };
+/** Milliseconds. */
+const first = 1_000;
 /** After so many milliseconds in which nobody has overwritten it, the next one who does is another matter. */
 const peace = 3_600_000;
 
@@ -14,9 +14,10 @@ export class RestoreBackOff {
   /** Monotonic milliseconds: when it was overwritten last. */
   #overwritten = Number.NEGATIVE_INFINITY;
 
-  constructor({ clock, random }: { clock: Clock; random: Random }) {
+  /** @param longest in milliseconds: two nodes that both restore the same lease get slower until then */
+  constructor({ clock, random }: { clock: Clock; random: Random }, longest: number) {
     this.#clock = clock;
-    this.#backOff = new BackOff(limits, random);
+    this.#backOff = new BackOff({ first, longest }, random);
   }
 
   /** It is overwritten now: the milliseconds to wait. */

@@ -64,3 +64,26 @@ test('what is spoilt while it is being restored is restored as well; not so afte
   await clock.advance(600_000);
   expect(restored).toBe(2);
 });
+
+test('however often it is spoilt, it names its subnet again before others take it for nobody’s', async () => {
+  const clock = new VirtualClock();
+  let since = 0;
+  let longest = 0;
+  const own = new OwnDocument({
+    directory: '/leases',
+    node: 'me',
+    isSpoilt: () => true,
+    async restore() {
+      longest = Math.max(longest, clock.monotonic() - since);
+      since = clock.monotonic();
+    },
+    sink: nobody,
+    clock,
+    random: (bytes) => new Uint8Array(bytes).fill(255),
+    log: silentLog,
+  });
+  own.changed('me', { unreadable: 'it is empty' });
+  await clock.advance(3_600_000);
+  own.close();
+  expect(longest).toBeLessThan(30_000);
+});

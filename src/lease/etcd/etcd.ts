@@ -25,6 +25,8 @@ export interface EtcdRegistryOptions extends TakingOptions {
 
 /** A renewal that failed is tried again so many milliseconds later, as by Go flannel. */
 const renewRetry = 60_000;
+/** Between two restorings, in milliseconds. Whatever stands under it meanwhile, the key claims the subnet. */
+const restoreLimit = 600_000;
 /** What was read so many milliseconds ago will do: whoever changes anything sees whether it was right. */
 const recent = 10_000;
 
@@ -54,7 +56,7 @@ export class EtcdRegistry implements Registry {
 
   constructor(options: EtcdRegistryOptions) {
     this.#options = options;
-    this.#restoring = new RestoreBackOff(options);
+    this.#restoring = new RestoreBackOff(options, restoreLimit);
     this.name = options.store.gateway.name;
   }
 
