@@ -5,6 +5,11 @@ import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { readRegularFile } from '../../src/world/regular-file.ts';
 
+test('of devices only the null device is a file, an empty one', () => {
+  expect(readRegularFile('/dev/null')).toBe('');
+  expect(() => readRegularFile('/dev/zero')).toThrow('it is no regular file');
+});
+
 test('a regular file is read, and nobody waits for a pipe', () => {
   const directory = mkdtempSync(path.join(tmpdir(), 'regular-file-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
