@@ -247,6 +247,11 @@ describe('refused', () => {
     );
   });
 
+  test.each(['', 'localhost', 'node1.example', '10.0.0.1', '::', 'fe80::1%br-lan', 'fe80::1%eth0.100'])(
+    '--healthz-ip takes an address, with its zone, or a name: %j',
+    (address) => expect(optionsOf([`--healthz-ip=${address}`])['healthz-ip']).toBe(address),
+  );
+
   test.each([
     [['--leese-dir=/x'], {}, 'there is no flag --leese-dir; did you mean --lease-dir? See flanneld --help'],
     [['--colour'], {}, 'there is no flag --colour; see flanneld --help'],

@@ -95,9 +95,9 @@ function list<T>(
   return { initial: [], takes: 'value', placeholder, help, take };
 }
 
-/** All addresses where it is empty, and of names the one that people write. */
+/** All addresses where it is empty. What has no colon may be a host's name, what has one must be an address, perhaps with a zone. */
 const canListenAt = (given: string): boolean =>
-  ['', 'localhost'].includes(given) || parseAddress(given.replace(/%\w+$/, '')) !== undefined;
+  !given.includes(':') || parseAddress(given.replace(/%[^%/\s]+$/, '')) !== undefined;
 
 const addresses = ['not a list of IP addresses', parseAddress] as const;
 const ranges = [
