@@ -120,8 +120,12 @@ export class CniServer {
 
   /** Somebody else's may be in its place. As long as the socket is open nothing else gets its file's number. */
   #removeFile(): void {
-    const { path } = this.#options;
-    if (this.#file !== undefined && fileAt(path) === this.#file) rmSync(path, { force: true });
+    const { path, log } = this.#options;
+    try {
+      if (this.#file !== undefined && fileAt(path) === this.#file) rmSync(path, { force: true });
+    } catch (err) {
+      log.warn({ err }, `the socket ${path} could not be removed, and is left where it is`);
+    }
   }
 
   #drained(): Promise<void> {
