@@ -24,18 +24,22 @@ export class Execution {
   readonly #mirror: Mirror;
   readonly #ourLinks: ReadonlySet<string>;
   readonly #tunnels: Tunnels | undefined;
+  readonly #catchUp: () => void;
   readonly #done: Operation[] = [];
   readonly #failures: Failure[] = [];
 
+  /** @param catchUp tells the mirror what has been announced by now */
   constructor(
     session: Pick<AsyncSession, 'batch' | 'request'>,
     mirror: Mirror,
     ourLinks: ReadonlySet<string>,
+    catchUp: () => void,
     tunnels?: Tunnels,
   ) {
     this.#session = session;
     this.#mirror = mirror;
     this.#ourLinks = ourLinks;
+    this.#catchUp = catchUp;
     this.#tunnels = tunnels;
   }
 
@@ -44,11 +48,14 @@ export class Execution {
     const last = operations.findLastIndex(({ object }) => object.kind === 'link');
     const links = operations.slice(0, last + 1);
     await this.#send(links.filter((operation) => !isMadeByProcess(operation)));
+    // What was told of a link before it went is of another number under that name.
+    if (last !== -1) this.#catchUp();
     for (const operation of links) {
       if (isMadeByProcess(operation)) await this.#makeTunnel(operation);
       await this.#lookAtLink(operation);
     }
-    if (last !== -1) await eventLoopTurn();
+    // The kernel's announcements of a new link are read before there is anything on it: then they mean no loss.
+    if (last !== -1) this.#catchUp();
     const rest = operations.slice(last + 1).filter((operation) => this.#hasItsLink(operation));
     const tunnels = this.#tunnels;
     if (tunnels !== undefined)
@@ -136,16 +143,4 @@ function after(operation: Operation, before: readonly ActualObject[]): readonly 
   if (object.kind === 'route' && object.link === undefined) return [];
   const kept = verb === 'replace' ? before.filter((other) => other !== operation.was) : before;
   return [object, ...kept];
-}
-
-/**
- * The kernel's announcements of a new link are read before there is anything on it: then they mean no loss. The first
- * turn only ends what the event loop is at.
- */
-async function eventLoopTurn(): Promise<void> {
-  for (let i = 0; i < 2; i++) {
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
-  }
 }

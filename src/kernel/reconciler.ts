@@ -1,7 +1,7 @@
 import * as k from '../netlink/constants.ts';
 import type { RouteNotification } from '../netlink/route/notification.ts';
 import type { AsyncSession } from '../netlink/session.ts';
-import type { Subscription } from '../netlink/subscription.ts';
+import type { Listening } from '../netlink/announcements.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Ownership, Part } from './desired.ts';
@@ -33,7 +33,7 @@ export interface ReconcilerWorld {
   readonly subscribe: (
     onMessage: (message: RouteNotification) => void,
     onLost: (why: Error) => void,
-  ) => Subscription;
+  ) => Listening;
   /** Where there can be WireGuard devices. */
   readonly tunnels?: Tunnels;
   readonly clock: Clock;
@@ -75,7 +75,7 @@ export class Reconciler {
   #lastAudit: number | undefined;
   #working = false;
   #closed = false;
-  #subscription: Subscription | undefined;
+  #subscription: Listening | undefined;
   #waiting: ((report: Report) => void)[] = [];
   #waitingForParts: { readonly part: Part; readonly resolve: () => void }[] = [];
   #cancelAudit: (() => void) | undefined;
@@ -336,6 +336,7 @@ export class Reconciler {
       this.#world.session,
       this.#mirror,
       this.#ownership.links,
+      () => this.#subscription?.read(),
       this.#world.tunnels,
     );
     // But for the log: where the kernel does not tell, all is done without it.

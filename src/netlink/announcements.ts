@@ -3,6 +3,11 @@ import { decodeRouteMessage, type RouteNotification } from './route/notification
 import type { NetlinkSocket } from './socket.ts';
 import { MessageReader, type Subscription } from './subscription.ts';
 
+export interface Listening extends Subscription {
+  /** See {@link Announcements.read}. */
+  read(): boolean;
+}
+
 interface Listener {
   readonly onMessage: (message: RouteNotification) => void;
   readonly onLost: (why: Error) => void;
@@ -47,10 +52,10 @@ export class Announcements {
   }
 
   /** `type` tells messages apart; `onLost` says that something was missed: compare everything again. */
-  subscribe(onMessage: Listener['onMessage'], onLost: Listener['onLost']): Subscription {
+  subscribe(onMessage: Listener['onMessage'], onLost: Listener['onLost']): Listening {
     const listener = { onMessage, onLost };
     this.#listeners.add(listener);
-    return { close: () => this.#listeners.delete(listener) };
+    return { close: () => this.#listeners.delete(listener), read: () => this.read() };
   }
 
   /** Tells all that has been announced by now; false when there may be more. */

@@ -22,7 +22,7 @@ function service(bootTime = () => 0) {
     log: silentLog,
     random: systemRandom,
     announcements: {
-      subscribe: () => ({ close() {} }),
+      subscribe: () => ({ close() {}, read: () => true }),
       read: () => true,
       promptly: () => () => {},
     },

@@ -126,6 +126,34 @@ describe('a reconciler', () => {
     again.close();
   });
 
+  test('is told what was announced before it looks at a new link, and before it puts anything on it', async () => {
+    world = new World();
+    const { kernel, clock, announcements } = world;
+    const told: number[] = [];
+    const other = new Reconciler({
+      session: new AsyncSession(kernel.open(), clock),
+      subscribe(onMessage, onLost) {
+        const listening = announcements.subscribe(onMessage, onLost);
+        const read = () => {
+          told.push(kernel.requests.length);
+          return listening.read();
+        };
+        return { ...listening, read };
+      },
+      clock,
+      log: { debug() {}, info() {}, warn() {}, error() {} },
+    });
+    other.own(ownership);
+    other.replaceParts(parts([2]));
+    await other.start();
+    await other.settled();
+    other.close();
+    const names = kernel.requests.map(({ name }) => name);
+    const made = names.lastIndexOf('RTM_NEWLINK');
+    expect(names.slice(made, made + 3)).toEqual(['RTM_NEWLINK', 'RTM_GETLINK', 'RTM_NEWADDR']);
+    expect(told).toEqual([made + 1, made + 2]);
+  });
+
   test('closing removes nothing, and answers who waits', async () => {
     world = new World();
     await world.start([2, 3]);
